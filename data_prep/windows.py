@@ -1,0 +1,129 @@
+"""Training windows and scoring blocks, streamed from shards: no dataset is ever in memory whole."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.pooling import rolling_temporal
+from data_prep.shards import Shard
+
+STREAMS = ("spatial", "temporal", "early")
+
+
+def stream_features(
+    shard: Shard, start: int, stop: int, stream: str, temporal_window_frames=4, alignment="causal"
+) -> np.ndarray:
+    """Return the features of frames start..stop-1 in one stream, float32 (n_frames, R, C) or (.., 2 C).
+
+    Paper: Sec. 3.6. "spatial": as extracted; "temporal": element-wise maximum over
+    `temporal_window_frames` consecutive frames; "early": both, stacked along C (early fusion).
+    Max over space and max over time commute, so the temporal stream costs no second pass of the CNN.
+    """
+    if stream not in STREAMS:
+        raise ValueError(f"stream: expected one of {STREAMS}, got {stream!r}")
+    if stream == "spatial":
+        return shard.features(start, stop)
+    margin = temporal_window_frames - 1
+    first, last = max(0, start - margin), min(shard.n_frames, stop + margin)
+    spatial = shard.features(first, last)
+    temporal = rolling_temporal(spatial, temporal_window_frames, alignment)
+    wanted = slice(start - first, stop - first)
+    if stream == "temporal":
+        return temporal[wanted]
+    return np.concatenate([spatial[wanted], temporal[wanted]], -1)
+
+
+class WindowSampler:
+    """Random windows of consecutive frames; batch number `step` depends on the seed and `step` alone.
+
+    Every window of the training split is equally likely. Because no state is kept, a run that resumes
+    at step n sees exactly the batches that an unbroken run sees.
+
+    Args:
+        shards: paths of the training shards.
+        stream: one of `STREAMS`.
+        window_frames: T.
+        batch_clips: B; a batch has B * R rows.
+        seed: seed of the draw.
+        temporal_window_frames, alignment: of the temporal maximum.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Path],
+        stream="spatial",
+        window_frames=10,
+        batch_clips=4,
+        seed=0,
+        temporal_window_frames=4,
+        alignment="causal",
+    ):
+        self.shards = list(shards)
+        self.window_frames = window_frames
+        self.batch_clips = batch_clips
+        self.seed = seed
+        self.stream_options = {
+            "stream": stream,
+            "temporal_window_frames": temporal_window_frames,
+            "alignment": alignment,
+        }
+        counts = []
+        for path in self.shards:
+            with Shard(path) as shard:
+                counts.append(shard.n_frames - window_frames + 1)
+            if counts[-1] < 1:
+                raise InputError(
+                    f"{path}: expected at least {window_frames} frames (one training window), "
+                    f"got {counts[-1] + window_frames - 1}"
+                )
+        self.ends = np.cumsum(counts)
+
+    def batch(self, step: int) -> np.ndarray:
+        """Return batch number `step`, float32 (B * R, T, C): row r of clip b is row b * R + r."""
+        draw = np.random.default_rng([self.seed, step]).integers(self.ends[-1], size=self.batch_clips)
+        windows = []
+        for index in draw:
+            clip = int(np.searchsorted(self.ends, index, side="right"))
+            start = int(index - (self.ends[clip - 1] if clip else 0))
+            with Shard(self.shards[clip]) as shard:
+                window = stream_features(shard, start, start + self.window_frames, **self.stream_options)
+            windows.append(window.transpose(1, 0, 2))
+        return np.concatenate(windows)
+
+    def batches(self, start_step: int = 0) -> Iterator[tuple[np.ndarray]]:
+        """Yield (batch,) for step = start_step, start_step + 1, ... without end."""
+        step = start_step
+        while True:
+            yield (self.batch(step),)
+            step += 1
+
+
+def clip_blocks(
+    shards: Sequence[Path], stream: str, block_frames: int, temporal_window_frames=4, alignment="causal"
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield blocks of consecutive frames of several clips side by side, for scoring.
+
+    Clips that have ended are padded with zeros; rows are independent, so padding touches no other clip.
+
+    Yields:
+        (x, n_valid): x float32 (n_clips * R, block_frames, C); n_valid int (n_clips,), the number of
+        frames of this block that each clip really has.
+    """
+    opened = [Shard(path) for path in shards]
+    try:
+        longest = max(shard.n_frames for shard in opened)
+        for start in range(0, longest, block_frames):
+            rows, n_valid = [], []
+            for shard in opened:
+                stop = min(start + block_frames, shard.n_frames)
+                n_valid.append(max(0, stop - start))
+                x = stream_features(
+                    shard, min(start, stop), stop, stream, temporal_window_frames, alignment
+                ).transpose(1, 0, 2)
+                rows.append(np.pad(x, ((0, 0), (0, block_frames - x.shape[1]), (0, 0))))
+            yield np.concatenate(rows), np.array(n_valid)
+    finally:
+        for shard in opened:
+            shard.close()

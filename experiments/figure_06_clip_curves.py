@@ -1,0 +1,85 @@
+"""Figure 6: regularity score, similarity and code distance along a test clip, abnormal frames shaded.
+
+    python -m experiments.figure_06_clip_curves --data DIR
+
+Paper: Fig. 6, Sec. 4.3. The score is the fused one; similarity and code distance are those of the
+whole-frame region of the spatial stream. The clip is the first test clip with normal and abnormal frames.
+"""
+
+import numpy as np
+
+from experiments.lab import plots
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import COLUMNS, Context
+from experiments.lab.protocols import measured_row, runs_hash
+from experiments.lab.results import replace_exhibit
+from experiments.lab.score import regularity
+
+EXHIBIT = "figure_06"
+WHOLE_FRAME = 0
+SAMPLE_FRAMES = 6
+
+
+def run(context: Context) -> None:
+    """Draw one figure a dataset and write the means over normal and abnormal frames."""
+    rows = []
+    for position, dataset in enumerate(context.datasets):
+        runs = {stream: context.run(dataset, stream) for stream in ("spatial", "temporal")}
+        suffix = f"_{dataset}" if position else ""
+        draw_clip(context, dataset, runs, context.results_dir / f"{EXHIBIT}{suffix}.png")
+        rows += mean_rows(context, dataset, runs)
+    replace_exhibit(context.results_dir, EXHIBIT, rows)
+
+
+def draw_clip(context: Context, dataset: str, runs, path) -> None:
+    """Draw the curves of the first test clip that has both classes."""
+    scores = {stream: run.scores() for stream, run in runs.items()}
+    spatial = scores["spatial"]
+    index = next(i for i, clip in enumerate(spatial) if 0 < clip.labels.mean() < 1)
+    clip = spatial[index]
+    options = context.settings.score
+    fused = regularity(
+        scores,
+        options.frame_error,
+        temporal_weight=options.temporal_weight,
+    )[index]
+    shown = np.linspace(0, len(clip.labels) - 1, SAMPLE_FRAMES).astype(int)
+    plots.clip_curves(
+        path,
+        context.sample_frames(dataset)(clip.clip, shown),
+        shown + 1,
+        fused,
+        clip.similarity[:, WHOLE_FRAME],
+        clip.code_distance[:, WHOLE_FRAME],
+        clip.labels,
+        f"{COLUMNS[dataset]}, test clip {clip.clip} ({context.backbone.name}, profile {context.profile})",
+    )
+
+
+def mean_rows(context: Context, dataset: str, runs) -> list:
+    """Return the mean similarity and code distance over all normal and all abnormal test frames."""
+    clips = runs["spatial"].scores()
+    labels = np.concatenate([clip.labels[1:] for clip in clips])
+    rows = []
+    for metric in ("similarity", "code_distance"):
+        values = np.concatenate([getattr(clip, metric)[1:, WHOLE_FRAME] for clip in clips])
+        for name, wanted in (("normal frames", 0), ("abnormal frames", 1)):
+            rows.append(
+                measured_row(
+                    context,
+                    [float(values[labels == wanted].mean())],
+                    exhibit=EXHIBIT,
+                    row=name,
+                    column=COLUMNS[dataset],
+                    metric=metric,
+                    protocol="spatial stream, whole-frame region, last checkpoint",
+                    dataset=dataset,
+                    command=context.command("experiments.figure_06_clip_curves"),
+                    config_hash=runs_hash([runs]),
+                )
+            )
+    return rows
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)

@@ -1,0 +1,104 @@
+"""The command line that every exhibit shares, and what its errors look like."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from data_prep.errors import InputError
+from experiments.lab.settings import DEFAULT_SEEDS, PROFILES
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return the parser of the common flags; argparse answers an unknown flag with exit code 2."""
+    flags = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    flags.add_argument(
+        "--profile", choices=PROFILES, default="quick", help="size of the run (default: quick)"
+    )
+    flags.add_argument("--data", type=Path, help="folder of datasets (default: none, the embedded ones run)")
+    flags.add_argument("--out", type=Path, default=Path("."), help="root of all outputs (default: .)")
+    flags.add_argument("--seeds", type=int, help="number of seeds (default: the profile's)")
+    flags.add_argument("--weights", type=Path, help="weights file of the backbone (default: download)")
+    flags.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change one setting of experiments/lab/settings.py, e.g. --set depth=5; repeatable",
+    )
+    return flags
+
+
+def context(arguments: argparse.Namespace):
+    """Return the `Context` of parsed flags. InputError for a bad value."""
+    # Imported here: --help and bad flags answer without loading TensorFlow.
+    from experiments.lab.context import Context
+
+    overrides = {}
+    for item in arguments.set:
+        name, separator, value = item.partition("=")
+        if not separator:
+            raise InputError(f"--set {item}: expected NAME=VALUE")
+        overrides[name] = value
+    n_seeds = DEFAULT_SEEDS[arguments.profile] if arguments.seeds is None else arguments.seeds
+    if n_seeds < 1:
+        raise InputError(f"--seeds: expected at least 1, got {n_seeds}")
+    if arguments.data is not None and not arguments.data.is_dir():
+        raise InputError(f"--data {arguments.data}: no such folder")
+    return Context(
+        profile=arguments.profile,
+        settings=PROFILES[arguments.profile].override(**overrides),
+        out=arguments.out,
+        data_dir=arguments.data,
+        weights=arguments.weights,
+        n_seeds=n_seeds,
+        flags=_flags_text(arguments),
+    )
+
+
+def _flags_text(arguments: argparse.Namespace) -> str:
+    """Return the flags that a row's command repeats: all but the output folder."""
+    flags = [f"--profile {arguments.profile}"]
+    if arguments.data is not None:
+        flags.append(f"--data {arguments.data}")
+    if arguments.seeds is not None:
+        flags.append(f"--seeds {arguments.seeds}")
+    if arguments.weights is not None:
+        flags.append(f"--weights {arguments.weights}")
+    return " ".join([*flags, *(f"--set {item}" for item in arguments.set)])
+
+
+def exhibit_main(description: str, run: Callable) -> None:
+    """Run one exhibit from the command line: `run(context)`, then exit."""
+    arguments = parser(description).parse_args()
+    exit_with(lambda: run(context(arguments)))
+
+
+def exit_with(work: Callable[[], int | None]) -> None:
+    """Exit with what `work` returns: 0, or 2 with one clear line for bad input, a full disk or Ctrl-C."""
+    try:
+        sys.exit(work() or 0)
+    except InputError as fault:
+        sys.exit(refuse(str(fault)))
+    except OSError as fault:
+        if fault.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        sys.exit(refuse(f"{fault.filename or 'output'}: {os.strerror(fault.errno)}"))
+    except KeyboardInterrupt:
+        sys.exit(refuse("interrupted; the same command resumes from the last checkpoint", 130))
+
+
+def refuse(message: str, code: int = 2) -> int:
+    """Print one error line and return the exit code."""
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def unknown(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise InputError for names that are not among the known ones."""
+    if strangers := [name for name in names if name not in known]:
+        raise InputError(f"{kind} {', '.join(strangers)}: unknown, expected one of {', '.join(known)}")

@@ -1,0 +1,119 @@
+"""What an exhibit runs in: its profile, data, features, trained runs, and the folder of its results."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import walkway
+from data_prep.backbones import Backbone, load_backbone
+from data_prep.datasets import Dataset, find_datasets
+from data_prep.errors import InputError
+from data_prep.extract_features import extract_dataset
+from data_prep.frames import read_frames
+from experiments.lab.results import git_commit
+from experiments.lab.settings import Settings
+from experiments.lab.train import Run, train_run
+
+# Datasets as the paper's tables head their columns.
+COLUMNS = {
+    "ped1": "Ped1",
+    "ped2": "Ped2",
+    "avenue": "Avenue",
+    "entrance": "Entrance",
+    "exit": "Exit",
+    "shanghaitech": "ShanghaiTech",
+    "lv": "LV",
+    "walkway": "Walkway",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """One invocation's choices, and what follows from them.
+
+    Args:
+        profile: "smoke", "quick" or "paper".
+        settings: that profile's settings with the command line's overrides.
+        out: root of everything written.
+        data_dir: folder of datasets; None where there is none.
+        weights: the backbone's weights file; None for the usual download.
+        n_seeds: seeds 0 .. n_seeds - 1 are run.
+        flags: the command line as given, for the `command` column.
+    """
+
+    profile: str
+    settings: Settings
+    out: Path
+    data_dir: Path | None = None
+    weights: Path | None = None
+    n_seeds: int = 1
+    flags: str = ""
+
+    @property
+    def results_dir(self) -> Path:
+        """Return the folder of this profile's results."""
+        return self.out / "results" / self.profile
+
+    @property
+    def generated_dir(self) -> Path:
+        """Return the folder of what this profile generates: the walkway and its features."""
+        return self.out / "generated" / self.profile
+
+    def command(self, module: str) -> str:
+        """Return the command that runs one exhibit as here."""
+        return " ".join(filter(None, (f"python -m {module}", self.flags)))
+
+    @functools.cached_property
+    def datasets(self) -> dict[str, Dataset]:
+        """Return the datasets of this profile by name: what is on disk, then the embedded walkway.
+
+        The smoke profile runs on the walkway alone, so that it takes as long everywhere.
+        """
+        found = {} if self.profile == "smoke" else find_datasets(self.data_dir)
+        sizes = self.settings.walkway
+        walkway.generate(
+            self.generated_dir,
+            seed=sizes.walkway_seed,
+            n_train_clips=sizes.n_train_clips,
+            n_test_clips=sizes.n_test_clips,
+            clip_frames=sizes.clip_frames,
+        )
+        return {**found, "walkway": find_datasets(self.generated_dir)["walkway"]}
+
+    @functools.cached_property
+    def backbone(self) -> Backbone:
+        """Return the backbone asked for, or its loud fallback."""
+        features = self.settings.features
+        return load_backbone(features.backbone, self.weights, features.input_size_px, features.layer)
+
+    @functools.cache  # noqa: B019 - one context lives as long as its process
+    def shards(self, dataset: str) -> Path:
+        """Return the folder of a dataset's shards, extracted first where they are not there."""
+        root = self.generated_dir if dataset == "walkway" else self.out
+        pooling = self.settings.features.pooling
+        return extract_dataset(self.datasets[dataset], self.backbone, root / "features", pooling=pooling)
+
+    def run(self, dataset: str, stream: str, seed: int = 0, **overrides) -> Run:
+        """Return the trained sRNN-AE of one stream, trained first where it is not there."""
+        settings = self.settings.override(**overrides)
+        return train_run(self.shards(dataset), stream, settings, seed, self.out, self.sample_frames(dataset))
+
+    def sample_frames(self, dataset: str):
+        """Return the function (clip, frame indices) -> uint8 (n, H, W, 3) on a dataset's test clips."""
+        clips = {clip.name: clip for clip in self.datasets[dataset].split("test")}
+
+        def frames(clip: str, indices) -> np.ndarray:
+            return read_frames(clips[clip].source, list(map(int, indices)))
+
+        return frames
+
+    def titles(self) -> set[str]:
+        """Return the titles, as the paper's tables print them, of the datasets at hand."""
+        return {COLUMNS[name] for name in self.datasets}
+
+    @property
+    def commit(self) -> str:
+        """Return the commit that the code runs at."""
+        return git_commit()

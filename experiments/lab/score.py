@@ -1,0 +1,135 @@
+"""From a trained model to region errors, and from region errors to a frame's regularity score (Sec. 3.7)."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.shards import Shard
+from data_prep.windows import clip_blocks
+from experiments.lab import metrics
+from experiments.lab.results import write_atomic
+from models.srnn_ae import Streaming
+
+# Clips scored side by side: rows enough for efficient matrix products, memory independent of the dataset.
+CLIPS_AT_ONCE = 16
+BLOCK_FRAMES = 10
+PER_FRAME = ("error", "similarity", "code_distance", "sparsity")
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """What a model says of one clip.
+
+    `error` ||x - x^||^2, `similarity` S_{t-1,t}, `code_distance` ||a_t - a_{t-1}|| and `sparsity` (share of
+    zero codes) are float32 (n_frames, R); `labels` is uint8 (n_frames,), 1 = abnormal.
+    """
+
+    clip: str
+    labels: np.ndarray
+    error: np.ndarray
+    similarity: np.ndarray
+    code_distance: np.ndarray
+    sparsity: np.ndarray
+
+
+def score_clips(model, shards: Sequence[Path], stream: str, temporal_window_frames=4, alignment="causal"):
+    """Return the `ClipScores` of each shard, in order; every clip starts from alpha_0.
+
+    Raises:
+        InputError: a score that is not finite, naming the shard.
+    """
+    streaming = Streaming(model)
+    scored = []
+    for first in range(0, len(shards), CLIPS_AT_ONCE):
+        group = shards[first : first + CLIPS_AT_ONCE]
+        blocks: list[list[dict]] = [[] for _ in group]
+        state = None
+        for x, n_valid in clip_blocks(group, stream, BLOCK_FRAMES, temporal_window_frames, alignment):
+            state = streaming.initial_state(len(x)) if state is None else state
+            scores, state = streaming.step(x, state)
+            for index, n_frames in enumerate(n_valid):
+                rows = slice(index * len(x) // len(group), (index + 1) * len(x) // len(group))
+                blocks[index].append({key: scores[key][rows, :n_frames].T for key in PER_FRAME})
+        for path, parts in zip(group, blocks, strict=True):
+            with Shard(path) as shard:
+                clip, labels = shard.info.clip, shard.labels
+            arrays = {key: np.concatenate([part[key] for part in parts]) for key in PER_FRAME}
+            if not np.isfinite(arrays["error"]).all():
+                raise InputError(f"{path}: expected finite reconstruction errors, got NaN or infinity")
+            scored.append(ClipScores(clip, labels, **arrays))
+    return scored
+
+
+def save_scores(path: Path, scores: Sequence[ClipScores]) -> None:
+    """Write the scores of all clips as one compressed .npz file, atomically."""
+    content = io.BytesIO()
+    arrays = {
+        "clips": np.array([clip.clip for clip in scores]),
+        "n_frames": np.array([len(clip.labels) for clip in scores]),
+    }
+    for key in ("labels", *PER_FRAME):
+        arrays[key] = np.concatenate([getattr(clip, key) for clip in scores])
+    np.savez_compressed(content, **arrays)
+    write_atomic(path, content.getvalue())
+
+
+def load_scores(path: Path) -> list[ClipScores]:
+    """Return what `save_scores` wrote. InputError if the file is absent or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        ends = np.cumsum(arrays["n_frames"])[:-1]
+        parts = {key: np.split(arrays[key], ends) for key in ("labels", *PER_FRAME)}
+        names = arrays["clips"].tolist()
+    except (OSError, ValueError, KeyError, EOFError) as fault:
+        raise InputError(f"{path}: expected the scores of a run, got {fault}") from None
+    return [ClipScores(name, *(parts[key][i] for key in parts)) for i, name in enumerate(names)]
+
+
+def regularity(
+    streams: Mapping[str, Sequence[ClipScores]],
+    frame_error="max",
+    normalization="per_clip",
+    temporal_weight=0.5,
+    train_errors: Mapping[str, np.ndarray] | None = None,
+) -> list[np.ndarray]:
+    """Return the regularity score s(t) of each clip, (n_frames,); low is abnormal.
+
+    Paper: Eq. (14) and Sec. 3.7: s of the one stream, or s_spatial + temporal_weight * s_temporal.
+
+    Args:
+        streams: {"spatial": scores, "temporal": scores} or a single stream.
+        frame_error: "max", "scale_mean" or "frame" (`metrics.frame_error`).
+        normalization: "per_clip" (Eq. 14), "global", or "train", which needs `train_errors`.
+        temporal_weight: the paper's beta of Sec. 3.7.
+        train_errors: frame errors of the training clips per stream, (n,).
+    """
+    scores = {}
+    for name, clips in streams.items():
+        errors = [metrics.frame_error(clip.error, frame_error) for clip in clips]
+        if normalization == "per_clip":
+            scores[name] = [metrics.normalize_per_clip(error) for error in errors]
+        elif normalization == "global":
+            scores[name] = metrics.normalize_global(errors)
+        elif normalization == "train":
+            scores[name] = metrics.normalize_train(errors, train_errors[name])
+        else:
+            raise InputError(
+                f"setting normalization: expected per_clip, global or train, got {normalization!r}"
+            )
+    if len(scores) == 1:
+        return next(iter(scores.values()))
+    return [
+        metrics.fuse(spatial, temporal, temporal_weight)
+        for spatial, temporal in zip(scores["spatial"], scores["temporal"], strict=True)
+    ]
+
+
+def micro_auc(streams: Mapping[str, Sequence[ClipScores]], **options) -> float:
+    """Return the frame-level AUC over all frames of all clips; options as in `regularity`."""
+    labels = [clip.labels for clip in next(iter(streams.values()))]
+    return metrics.frame_auc([-score for score in regularity(streams, **options)], labels)

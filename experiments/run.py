@@ -1,0 +1,103 @@
+"""Run every exhibit in order: plan, run, report.
+
+    python -m experiments.run --data DIR [--profile smoke|quick|paper] [--only table_03,figure_06]
+
+`./run_all.sh` calls this. Exit code: 0 all that could run ran; 2 bad input; 1 an exhibit broke.
+"""
+
+import importlib
+import platform
+import time
+import traceback
+from pathlib import Path
+
+from data_prep.errors import InputError
+from experiments.lab import cli
+
+HERE = Path(__file__).parent
+
+
+def exhibits() -> dict[str, str]:
+    """Return exhibit name (`table_03`) -> module, tables first, both in number order."""
+    paths = [*sorted(HERE.glob("table_*.py")), *sorted(HERE.glob("figure_*.py"))]
+    return {"_".join(path.stem.split("_")[:2]): f"experiments.{path.stem}" for path in paths}
+
+
+def main() -> None:
+    """Parse the flags, run, exit."""
+    flags = cli.parser(__doc__)
+    flags.add_argument("--only", help="exhibits to run, separated by commas, e.g. table_03,figure_06")
+    arguments = flags.parse_args()
+    cli.exit_with(lambda: run_all(arguments))
+
+
+def run_all(arguments) -> int:
+    """Run the chosen exhibits, write the report, print a summary; return the exit code."""
+    known = exhibits()
+    chosen = arguments.only.split(",") if arguments.only else list(known)
+    cli.unknown("--only", chosen, list(known))
+    context = cli.context(arguments)
+    print_plan(context, chosen)
+    start = time.perf_counter()
+    failures, code = {}, 0
+    for name in (name for name in known if name in chosen):
+        print(f"\n== {name} ==", flush=True)
+        began = time.perf_counter()
+        try:
+            importlib.import_module(known[name]).run(context)
+        except InputError as fault:
+            failures[name], code = str(fault), max(code, 2)
+            cli.refuse(f"{name}: {fault}")
+        except Exception as fault:  # one broken exhibit does not cost the others; it is told at the end
+            traceback.print_exc()
+            failures[name], code = f"{type(fault).__name__}: {fault}", code or 1
+        else:
+            print(f"{name}: done in {time.perf_counter() - began:.0f} s")
+    return summarize(context, failures, time.perf_counter() - start, code)
+
+
+def print_plan(context, chosen) -> None:
+    """Print the profile, the datasets at hand and missing, and the exhibits in order."""
+    from data_prep.datasets import RECORDS, where_to_get
+
+    print(f"profile {context.profile}, seeds {context.n_seeds}, outputs in {context.out.resolve()}")
+    for name, dataset in context.datasets.items():
+        counts = [len(dataset.split(split)) for split in ("train", "test")]
+        print(f"  dataset {name}: {counts[0]} training and {counts[1]} test clips in {dataset.root}")
+    if context.profile != "smoke":
+        for name in RECORDS:
+            if name not in context.datasets:
+                print(f"  missing {name}: {' '.join(where_to_get(name).split())}")
+    print(f"  exhibits: {', '.join(chosen)}")
+
+
+def summarize(context, failures: dict[str, str], seconds: float, code: int) -> int:
+    """Write summary and report, print where they are and what failed; return the exit code."""
+    from experiments.lab.report import build_report, write_summary
+
+    results = context.results_dir
+    machine = f"{platform.processor() or platform.machine()}, {cpu_name()}"
+    write_summary(results, machine, seconds, failures)
+    if (results / "results.csv").exists():
+        print(f"\nreport: {build_report(results, context.profile, results / 'report.html')}")
+    print(f"results: {results / 'results.csv'}; curves: tensorboard --logdir {context.out / 'logs'}")
+    for name, fault in failures.items():
+        print(f"FAILED {name}: {fault}")
+    print(f"{'failed' if failures else 'done'} in {seconds / 60:.1f} min")
+    return code
+
+
+def cpu_name() -> str:
+    """Return the processor's name and the number of its cores."""
+    import os
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+if __name__ == "__main__":
+    main()

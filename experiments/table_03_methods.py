@@ -1,0 +1,32 @@
+"""Table 3: frame-level AUC of all methods on the real datasets, and on the embedded walkway.
+
+    python -m experiments.table_03_methods --data DIR
+
+Paper: Table 3, Sec. 4.3. Systems without a measured row read "not run"; absent datasets read "no data".
+"""
+
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import Context
+from experiments.lab.protocols import auc_rows, late_fusion_runs
+from experiments.lab.results import complete, replace_exhibit, write_markdown_table
+
+EXHIBIT = "table_03"
+
+
+def run(context: Context) -> None:
+    """Train and score sRNN-AE on every dataset at hand and write the table."""
+    command = context.command("experiments.table_03_methods")
+    rows = []
+    for dataset in context.datasets:
+        seeded = late_fusion_runs(context, dataset)
+        rows += auc_rows(context, EXHIBIT, "sRNN-AE", dataset, seeded, command)
+    rows = complete(EXHIBIT, rows, context.titles(), command)
+    replace_exhibit(context.results_dir, EXHIBIT, rows)
+    score = context.settings.score
+    write_markdown_table(
+        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
+    )
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)

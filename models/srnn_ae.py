@@ -1,0 +1,124 @@
+"""sRNN-AE: the stacked RNN with a decoder, trained end to end (Sec. 3.4)."""
+
+import keras
+from keras import ops
+
+from models.similarity import initial_weights
+from models.sista import StackedRNN, gram
+
+
+@keras.saving.register_keras_serializable("srnn_ae")
+class SRNNAE(keras.Model):
+    """x_t -> codes a_t by the stacked RNN -> x^_t = Z a_t.
+
+    Paper: Eq. (9), Sec. 3.4. Loss: the mean over rows and frames of ||x_t - x^_t||^2, plus
+    `weight_decay * ||theta||^2` over every trainable parameter.
+
+    Args:
+        n_features: C.
+        options: keyword arguments of `StackedRNN`.
+    """
+
+    def __init__(self, n_features, name="srnn_ae", dtype=None, **options):
+        super().__init__(name=name, dtype=dtype)
+        self.n_features = n_features
+        self.srnn = StackedRNN(**options, dtype=self.dtype_policy, name="srnn")
+        self.options = self.srnn.options
+        self.srnn.build((None, None, n_features))
+        self.decoder = self.add_weight(
+            name="decoder",
+            shape=(n_features, self.srnn.n_atoms),
+            initializer=initial_weights(self.options["seed"] + 2),
+            regularizer=keras.regularizers.L2(self.options["weight_decay"]),
+        )
+        self.reconstruction = keras.metrics.Mean("reconstruction")
+        self.weight_decay = keras.metrics.Mean("weight_decay")
+        self.sparsity = keras.metrics.Mean("sparsity")
+        self.built = True
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype, "n_features": self.n_features, **self.options}
+
+    def decode(self, codes):
+        """Return x^ = Z a, (rows, T, C), of codes (rows, T, N)."""
+        flat = ops.reshape(codes, (-1, self.srnn.n_atoms))
+        flat = ops.matmul(flat, ops.transpose(self.decoder))
+        return ops.reshape(flat, (-1, codes.shape[1], self.n_features))
+
+    def call(self, x):
+        """Return the reconstruction (rows, T, C), codes (rows, T, N) and similarity (rows, T, 1) of x."""
+        codes, similarity, _ = self.srnn(x)
+        return {"reconstruction": self.decode(codes), "codes": codes, "similarity": similarity}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return Eq. (9): mean over rows and frames of ||x - x^||^2, plus the weight decay term."""
+        error = ops.mean(squared_error(x, y_pred["reconstruction"]))
+        decay = ops.sum(ops.stack(self.losses))
+        self.reconstruction.update_state(error)
+        self.weight_decay.update_state(decay)
+        self.sparsity.update_state(ops.mean(ops.cast(y_pred["codes"] == 0, "float32")))
+        return error + decay
+
+
+def squared_error(x, reconstruction):
+    """Return l(t, i) = ||x - x^||^2, (rows, T), of two (rows, T, C). Paper: Eqs. (12) and (13)."""
+    return ops.sum(ops.square(x - reconstruction), -1)
+
+
+def jit_compile():
+    """Return whether to compile with XLA: not for TensorFlow on a CPU, where it took twice as long a step."""
+    return keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu"))
+
+
+class Streaming(keras.Model):
+    """A trained model scoring frames as they come: A^T A is taken once, the state is passed along.
+
+    Paper: Sec. 3.7, Eq. (13); one forward pass a frame (Sec. 3.4).
+
+    Args:
+        model: a model with `srnn` and `decode`, as `SRNNAE`.
+    """
+
+    def __init__(self, model):
+        super().__init__(name="streaming")
+        self.model = model
+        self.gram = self.add_weight(
+            name="gram", shape=(model.srnn.n_atoms,) * 2, dtype=model.srnn.compute_dtype, trainable=False
+        )
+        self.gram.assign(gram(ops.copy(model.srnn.dictionary)))
+        self.compile(jit_compile=jit_compile())
+        self.built = True
+
+    def call(self, inputs):
+        """Return what the frames of one block score, and the state for the next block.
+
+        Args:
+            inputs: {"x": features (rows, T, C), and the state: "codes" (rows, N), "embedding", "seen"}.
+
+        Returns:
+            {"error": ||x - x^||^2 (rows, T), "similarity": S (rows, T), "code_distance":
+            ||a_t - a_{t-1}|| (rows, T), "sparsity": share of zero codes (rows, T), and the state}.
+        """
+        x = inputs["x"]
+        state = {key: inputs[key] for key in ("codes", "embedding", "seen")}
+        codes, similarity, after = self.model.srnn(x, state, self.gram)
+        before = ops.concatenate([state["codes"][:, None], codes[:, :-1]], 1)
+        return {
+            "error": squared_error(x, self.model.decode(codes)),
+            "similarity": similarity[..., 0],
+            "code_distance": ops.sqrt(ops.sum(ops.square(codes - before), -1)),
+            "sparsity": ops.mean(ops.cast(codes == 0, x.dtype), -1),
+            **after,
+        }
+
+    def initial_state(self, n_rows):
+        """Return the state before a clip's first frame, as NumPy arrays."""
+        return {
+            key: ops.convert_to_numpy(value) for key, value in self.model.srnn.initial_state(n_rows).items()
+        }
+
+    def step(self, x, state):
+        """Return (scores, state) of one block; all NumPy, shapes as in `call`."""
+        outputs = self.predict_on_batch({"x": x, **state})
+        return outputs, {key: outputs.pop(key) for key in state}
