@@ -73,7 +73,7 @@ def mean_rows(context: Context, dataset: str, runs) -> list:
                     column=COLUMNS[dataset],
                     metric=metric,
                     protocol="spatial stream, whole-frame region, last checkpoint",
-                    dataset=dataset,
+                    dataset=COLUMNS[dataset],
                     command=context.command("experiments.figure_06_clip_curves"),
                     config_hash=runs_hash([runs]),
                 )

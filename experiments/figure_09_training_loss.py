@@ -32,7 +32,7 @@ def run(context: Context) -> None:
                     column=COLUMNS[dataset],
                     metric="loss",
                     protocol=f"Eq. (9), mean of the last {context.settings.train.log_every} steps",
-                    dataset=dataset,
+                    dataset=COLUMNS[dataset],
                     command=context.command("experiments.figure_09_training_loss"),
                     config_hash=runs_hash([{stream: trained}]),
                 )

@@ -9,7 +9,6 @@ import numpy as np
 from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import Dataset, find_datasets
-from data_prep.errors import InputError
 from data_prep.extract_features import extract_dataset
 from data_prep.frames import read_frames
 from experiments.lab.results import git_commit

@@ -1,4 +1,4 @@
-"""The evaluation protocols of one system on one dataset, as result rows: the headline first, the others named.
+"""The evaluation protocols of one system on one dataset, as result rows: the headline first.
 
 Headline: frame-level micro AUC, scores normalized per clip (Eq. 14), last checkpoint, spatial plus
 `temporal_weight` temporal. Beside it stand the two streams alone, the normalizations that look at no other
@@ -81,7 +81,7 @@ def auc_rows(
             column=COLUMNS[dataset],
             metric="auc",
             protocol=protocol,
-            dataset=dataset,
+            dataset=COLUMNS[dataset],
             command=command,
             config_hash=runs_hash(seeded),
         )

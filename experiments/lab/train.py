@@ -165,6 +165,7 @@ def train_run(
             initial_epoch=step // train.log_every,
             epochs=train.iterations // train.log_every,
             callbacks=[recorder],
+            shuffle=False,  # the sampler draws
             verbose=0,
         )
     recorder.finish(model, config)
@@ -292,7 +293,7 @@ class Recorder(keras.callbacks.Callback):
         }
         scores = load_scores(scores_path(self.folder, last["step"]))
         if has_both_classes(scores):
-            result["auc_per_clip"] = micro_auc({self.stream: scores}, self.settings.score.frame_error)
+            result["auc_per_clip"] = micro_auc({self.stream: scores}, frame_error=self.settings.score.frame_error)
         names = ("dataset", "stream", "seed", "backbone")
         settings = {**{name: config[name] for name in names}, **config["model"], **config["train"]}
         self.log.hparams(settings, {f"final/{key}": value for key, value in result.items()}, last["step"])

@@ -1,0 +1,252 @@
+"""Every figure in one style: Okabe-Ito colours, axes with units, PNG files that appear whole or never."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from experiments.lab.results import git_commit, write_atomic
+
+# Okabe and Ito's colours, which people with any colour vision tell apart; yellow is too pale for lines.
+BLACK, BLUE, VERMILLION, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
+COLORS = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", BLACK)
+MARKERS = "osD^vPX"
+RESOLUTION_DPI = 150
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+matplotlib.rcParams.update(STYLE)
+
+
+def new_figure(
+    n_rows: int = 1,
+    n_columns: int = 1,
+    size_inches: tuple[float, float] = (7.0, 4.0),
+    height_ratios: Sequence[float] | None = None,
+    share_x: bool = False,
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes, an (n_rows, n_columns) array of Axes."""
+    figure = Figure(figsize=size_inches, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, height_ratios=height_ratios, sharex=share_x)
+    return figure, axes
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write the figure as PNG, atomically, with the commit among its metadata; return `path`."""
+    content = io.BytesIO()
+    metadata = {"Software": "srnn-ae", "Title": path.stem, "Commit": git_commit()}
+    figure.savefig(content, format="png", dpi=RESOLUTION_DPI, metadata=metadata)
+    write_atomic(path, content.getvalue())
+    return path
+
+
+def draw_lines(
+    axes: Axes,
+    x: Sequence[float],
+    series: Mapping[str, Sequence[float]],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    std: Mapping[str, Sequence[float]] | None = None,
+    published: Mapping[str, Mapping[float, float]] | None = None,
+    log_x: bool = False,
+) -> None:
+    """Draw one line per series over the same x, with markers at the measured points.
+
+    `std` adds error bars to the series it names; `published` adds the paper's points, x -> y, as hollow
+    stars, in the colour of the series of the same name. `log_x` spaces the x values by their logarithm; up to
+    12 of them each have a tick. Raises ValueError for a series whose length is not that of x, or x <= 0 with
+    `log_x`.
+    """
+    std, published = std or {}, published or {}
+    if log_x and min(x) <= 0:
+        raise ValueError(f"x: expected values > 0 for a logarithmic axis, got {min(x)}")
+    for name, y in series.items():
+        if len(y) != len(x):
+            raise ValueError(f"series {name!r}: expected {len(x)} values like x, got {len(y)}")
+    handles = []
+    for index, (name, y) in enumerate(series.items()):
+        look = {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)]}
+        handles.append(axes.errorbar(x, y, yerr=std.get(name), label=name, capsize=3, **look))
+    for name, points in published.items():
+        color = COLORS[list(series).index(name) % len(COLORS)] if name in series else BLACK
+        look = {"marker": "*", "markersize": 12, "linestyle": "none", "markerfacecolor": "none"}
+        label = f"{name}, paper"
+        handles += axes.plot(list(points), list(points.values()), color=color, label=label, **look)
+    if log_x:
+        axes.set_xscale("log")
+    if len(x) <= 12:
+        axes.set_xticks(x, [f"{value:g}" for value in x])
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if len(series) + len(published) > 1:
+        axes.legend(handles=handles)
+
+
+def line_plot(
+    path: Path,
+    x: Sequence[float],
+    series: Mapping[str, Sequence[float]],
+    xlabel: str,
+    ylabel: str,
+    title: str,
+    **options,
+) -> Path:
+    """Write a figure of one panel drawn by `draw_lines`, which names the options; return `path`."""
+    figure, axes = new_figure()
+    draw_lines(axes[0, 0], x, series, xlabel, ylabel, title, **options)
+    return save_figure(figure, path)
+
+
+def training_loss(
+    path: Path, histories: Mapping[str, tuple[Sequence[int], Sequence[float]]], title: str = "Training loss"
+) -> Path:
+    """Write the training loss against the iteration, on a log scale where it spans a decade; return `path`.
+
+    `histories` maps a run's name to its iterations and losses. Paper: Fig. 9
+    """
+    figure, axes = new_figure()
+    panel = axes[0, 0]
+    for index, (name, (iterations, losses)) in enumerate(histories.items()):
+        panel.plot(iterations, losses, color=COLORS[index % len(COLORS)], label=name)
+    panel.set(xlabel="iteration", ylabel="training loss", title=title)
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    lowest, highest = (pick(pick(losses) for _, losses in histories.values()) for pick in (min, max))
+    if 0 < 10 * lowest < highest:
+        panel.set(yscale="log", ylabel="training loss (log scale)")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        panel.yaxis.set_minor_locator(NullLocator())
+    panel.legend()
+    return save_figure(figure, path)
+
+
+def clip_curves(
+    path: Path,
+    frames: np.ndarray,
+    frame_numbers: Sequence[int],
+    score: np.ndarray,
+    similarity: np.ndarray,
+    code_distance: np.ndarray,
+    labels: np.ndarray,
+    title: str,
+) -> Path:
+    """Write how one clip runs: sample frames, then three curves over the frame axis; return `path`.
+
+    `frames` is uint8 (k, H, W, 3) RGB, `frame_numbers` their k places in the clip, counted from 1. `score`
+    s(t), `similarity` S(t-1, t), `code_distance` ||a_t - a_{t-1}|| and `labels` (1 = abnormal) are
+    (n_frames,). The first similarity and distance have no previous frame and are not drawn. Abnormal frames
+    are shaded. Raises ValueError for a curve of another length.
+
+    Paper: Fig. 6
+    """
+    labels = np.asarray(labels)
+    curves = {
+        "regularity score\ns(t)": np.asarray(score, dtype=float),
+        "similarity\nS(t-1, t)": _without_first(similarity),
+        "code distance\n||a(t) - a(t-1)||": _without_first(code_distance),
+    }
+    for name, curve in curves.items():
+        if curve.shape != labels.shape:
+            raise ValueError(f"{name.splitlines()[0]}: expected shape {labels.shape}, got {curve.shape}")
+    shown = np.asarray(frame_numbers)
+    strip_inches = 9.0 / len(frames) * frames.shape[1] / frames.shape[2] + 0.6
+    figure = Figure(figsize=(9.0, strip_inches + 5.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    strip, plots = figure.subfigures(2, 1, height_ratios=(strip_inches, 5.4))
+    strip.suptitle(title, fontsize=11)
+    captions = [f"frame {number}" for number in shown]
+    _draw_images(strip, [frames], [captions], [labels[shown - 1]])
+    axes = plots.subplots(3, 1, sharex=True)
+    numbers = np.arange(1, labels.size + 1)
+    for panel, color, (name, curve) in zip(axes, COLORS, curves.items(), strict=False):
+        _shade_abnormal(panel, labels)
+        panel.plot(numbers, curve, color=color)
+        panel.plot(shown, curve[shown - 1], "o", color=color, clip_on=False)
+        panel.set_ylabel(name)
+    axes[-1].set(xlabel="frame (dots: the frames above)", xlim=(1, max(labels.size, 2)))
+    plots.align_ylabels(axes)
+    if labels.any():
+        axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0)
+    return save_figure(figure, path)
+
+
+def image_grid(
+    path: Path,
+    images: Sequence[Sequence[np.ndarray]],
+    captions: Sequence[Sequence[str]],
+    title: str,
+    abnormal: Sequence[Sequence[bool]] | None = None,
+) -> Path:
+    """Write rows of images with a caption over each; return `path`.
+
+    `images` holds rows of uint8 (H, W, 3) RGB or (H, W) grey images, the rows of equal length; images that
+    `abnormal` marks get a vermillion frame.
+    """
+    aspect = images[0][0].shape[0] / images[0][0].shape[1]
+    size_inches = (1.9 * len(images[0]), (1.9 * aspect + 0.35) * len(images) + 0.35)
+    figure = Figure(figsize=size_inches, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11)
+    _draw_images(figure, images, captions, abnormal or [[False] * len(row) for row in images])
+    return save_figure(figure, path)
+
+
+def figure_strip_image(
+    frames: np.ndarray, scores: Sequence[float], labels: Sequence[int] | None = None
+) -> np.ndarray:
+    """Return a strip of frames with their scores as an image, uint8 (H', W', 3) RGB, for TensorBoard.
+
+    `frames` is uint8 (k, H, W, 3) RGB; frames labelled 1 get a vermillion frame.
+    """
+    aspect = frames.shape[1] / frames.shape[2]
+    figure = Figure(figsize=(1.9 * len(frames), 1.9 * aspect + 0.35), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    captions = [f"s = {score:.2f}" for score in scores]
+    _draw_images(figure, [frames], [captions], [np.zeros(len(frames)) if labels is None else labels])
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _draw_images(figure, images, captions, abnormal) -> None:
+    axes = figure.subplots(len(images), len(images[0]), squeeze=False)
+    for panels, *row in zip(axes, images, captions, abnormal, strict=True):
+        for panel, image, caption, is_abnormal in zip(panels, *row, strict=True):
+            panel.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="equal")
+            panel.set_title(caption, fontsize=9, pad=3, color=VERMILLION if is_abnormal else BLACK)
+            panel.set(xticks=[], yticks=[])
+            panel.grid(False)
+            for spine in panel.spines.values():
+                color, width = (VERMILLION, 3) if is_abnormal else ("#999999", 0.8)
+                spine.set(visible=True, edgecolor=color, linewidth=width)
+
+
+def _shade_abnormal(axes: Axes, labels: np.ndarray) -> None:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], labels != 0, [0]])))
+    for index, (start, stop) in enumerate(edges.reshape(-1, 2)):
+        label = "abnormal frames" if index == 0 else None
+        axes.axvspan(start + 0.5, stop + 0.5, color=VERMILLION, alpha=0.18, linewidth=0, label=label)
+
+
+def _without_first(curve: np.ndarray) -> np.ndarray:
+    curve = np.array(curve, dtype=float)
+    curve[:1] = np.nan
+    return curve

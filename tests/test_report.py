@@ -1,0 +1,182 @@
+"""The report: every number is in it, nothing outside it is needed, and its first lines tell the truth."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from data_prep.errors import InputError
+from experiments.lab import plots, report, results
+from experiments.lab.results import Row
+
+
+def make_row(system, column, ours, exhibit="table_03", metric="auc", **fields):
+    return Row(exhibit, system, column, metric, ours, dataset=fields.pop("dataset", column), **fields)
+
+
+ROWS = {
+    "table_02": [
+        make_row("Total", "Ped2", 4560, "table_02", "frames"),
+        make_row("Irregularity", "Ped2", 1648, "table_02", "frames"),
+    ],
+    "table_03": [
+        make_row("sRNN-AE", "Ped2", 0.8012, std=0.0034, seeds=3, protocol="per_clip, last",
+                 backbone="thin_resnet50", command="python -m experiments.table_03 --only <all>",
+                 config_hash="00aa11bb", commit="abc1234"),
+        make_row("sRNN-AE", "Ped2", 0.9321, protocol="per_clip, best_on_test", backbone="thin_resnet50"),
+        make_row("Conv-AE", "Ped2", 0.8021, seeds=3),
+        make_row("OC-SVM", "Ped2", 0.8317, seeds=3),
+        make_row("TSC", "Walkway", 0.9555, seeds=3),
+        make_row("sRNN-AE", "Avenue", "no data", protocol="Avenue is not on disk"),
+        make_row("MPPCA", "Ped2", "not run", protocol="quoted"),
+    ],
+    "table_10": [make_row("sRNN-AE", "Inference", 76.0, "table_10", "fps", dataset="Ped2")],
+}  # fmt: skip
+
+
+@pytest.fixture
+def results_dir(tmp_path):
+    for exhibit, rows in ROWS.items():
+        results.replace_exhibit(tmp_path, exhibit, rows)
+    plots.image_grid(tmp_path / "figure_06_ped2.png", [[np.zeros((8, 8), np.uint8)]], [["a"]], "t")
+    (tmp_path / "other.png").write_bytes(b"not of an exhibit")
+    report.write_note(tmp_path, "table_03", "Features of a thin ResNet-50 & few iterations.")
+    report.write_summary(tmp_path, "2 cores", 600, {"table_04": "LV: no <such> dataset"})
+    return tmp_path
+
+
+class Page(HTMLParser):
+    """Collect the tags, the texts and the addresses of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open_tags, self.addresses, self.words, self.ids = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "br", "img"):
+            self.open_tags.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href"):
+                self.addresses.append(value)
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_endtag(self, tag):
+        assert self.open_tags.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture
+def page(results_dir):
+    path = report.build_report(results_dir, "quick", results_dir / "report.html")
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_every_number_is_there_with_the_papers_and_the_difference(page):
+    text = " ".join(page.words)
+    for number in ("80.12 ± 0.34", "92.21", "-12.09 pp", "93.21", "80.21", "81.10", "-0.89 pp", "83.17",
+                   "+4.59 pp", "95.55", "no data", "83.48", "not run", "69.30", "4,560", "1,648", "1,636",
+                   "+12", "equal", "76 FPS", "152 FPS", "0.5 times"):  # fmt: skip
+        assert number in text, number
+    for origin in ("per_clip, last", "per_clip, best_on_test", "thin_resnet50", "abc1234", "00aa11bb",
+                   "python -m experiments.table_03 --only <all>", "Avenue is not on disk"):  # fmt: skip
+        assert origin in text, origin
+    assert "Features of a thin ResNet-50 & few iterations." in text
+
+
+def test_the_page_is_well_formed_and_self_contained(page, results_dir):
+    assert page.open_tags == []
+    assert page.ids == ["table_02", "table_03", "table_10", "figure_06"]
+    assert {address for address in page.addresses if address.startswith("#")} == {
+        f"#{name}" for name in page.ids
+    }
+    (image,) = [address for address in page.addresses if not address.startswith("#")]
+    encoded = image.removeprefix("data:image/png;base64,")
+    assert base64.b64decode(encoded) == (results_dir / "figure_06_ped2.png").read_bytes()
+    html = (results_dir / "report.html").read_text()
+    assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link", html.replace(encoded, ""))
+
+
+def test_first_screen_says_what_reproduced_and_what_did_not():
+    rows = [row for exhibit_rows in ROWS.values() for row in exhibit_rows]
+    summary = {
+        "machine": "2 cores",
+        "duration_seconds": 600,
+        "failures": {"table_04": "LV: no <such> dataset"},
+    }
+    lines = report.first_screen(rows, "quick", summary)
+    assert len(lines) <= 12
+    text = "\n".join(re.sub("<[^>]+>", "", line) for line in lines)
+    assert "Profile quick, data: Ped2, Walkway. Backbone: thin_resnet50" in text
+    assert "3 published percentages compared (of 8 numbers in all): 1 reproduced" in text
+    assert "1 above, 1 below" in text
+    assert "Reproduced: Table 3 Conv-AE Ped2 80.21 (paper 81.10)." in text
+    assert "Above: Table 3 OC-SVM Ped2 83.17 (paper 78.58)." in text
+    assert "Below, largest gaps first: Table 3 sRNN-AE Ped2 80.12 ± 0.34 (paper 92.21)." in text
+    assert "93.21" not in text  # the best checkpoint on the test set is no headline
+    assert (
+        "Dataset counts: 1 of 2 equal the paper's; not Table 2 Irregularity Ped2 1,648 (paper 1,636)." in text
+    )
+    assert "also ours in 0 of 1 table columns; not in Table 3 Ped2." in text
+    assert "No data on disk: Avenue." in text
+    assert "Not run: MPPCA." in text
+    assert "Failed: table_04: LV: no &lt;such&gt; dataset" in text
+    assert "Run: 10.0 minutes, 2 cores, commit abc1234." in text
+    assert not any("smoke" in line for line in lines)
+    assert "numbers mean nothing" in report.first_screen(rows, "smoke", {})[0]
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"), [(0.9421, "reproduced"), (0.9022, "reproduced"), (0.9021, "reproduced"),
+                           (0.902, "short"), (0.9422, "exceeded"), ("not run", "")]
+)  # fmt: skip
+def test_verdict_at_the_tolerance(ours, expected):
+    assert report.verdict(make_row("sRNN-AE", "Ped2", ours)) == expected
+
+
+def test_counts_must_be_equal_and_speeds_are_not_judged():
+    counts = [report.verdict(make_row("Total", "Ped2", n, "table_02", "frames")) for n in (4560, 4561, 4559)]
+    assert counts == ["reproduced", "short", "short"]
+    assert report.verdict(ROWS["table_10"][0]) == ""
+    assert report.verdict(make_row("TSC", "Walkway", 0.9)) == ""
+
+
+def test_a_report_needs_neither_notes_nor_summary(tmp_path):
+    results.replace_exhibit(tmp_path, "table_03", [make_row("TSC", "Ped2", 0.8)])
+    page = report.build_report(tmp_path, "quick", tmp_path / "report.html").read_text()
+    assert "Failed:" not in page
+    assert "80.00" in page
+
+
+def test_notes_of_exhibits_are_kept_apart(results_dir):
+    report.write_note(results_dir, "table_10", "Two cores.")
+    report.write_note(results_dir, "table_03", "New.")
+    assert json.loads((results_dir / "notes.json").read_text()) == {
+        "table_03": "New.",
+        "table_10": "Two cores.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("notes.json", "{", "JSON"),
+        ("notes.json", "[1]", "object"),
+        ("notes.json", '{"table_03": 3}', "table_03=3"),
+        ("summary.json", '{"machine": 3}', "machine=3"),
+        ("summary.json", '{"hours": 3}', "hours=3"),
+        ("results.csv", "exhibit,row\n", "header"),
+    ],
+)
+def test_damaged_input_is_refused_and_no_report_appears(results_dir, name, content, fault):
+    (results_dir / name).write_text(content)
+    with pytest.raises(InputError, match=fault) as caught:
+        report.build_report(results_dir, "quick", results_dir / "report.html")
+    assert name in str(caught.value)
+    assert not (results_dir / "report.html").exists()
