@@ -1,0 +1,167 @@
+"""Frames of a clip, from a folder of images or from a video file.
+
+A frame is uint8 (H, W, 3), RGB, 0..255; every frame of a clip has the same size. Whatever is damaged stops
+with one InputError: decoders that guess at the missing part of a picture would feed the networks grey blocks.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import imageio.v3 as iio
+import numpy as np
+
+from data_prep.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
+
+# OpenCV fills what is missing of a truncated JPG with grey and reports success. The marker that ends every
+# JPG cannot occur inside its compressed data, and a few bytes of padding after it do no harm.
+_JPEG_START, _JPEG_END, _JPEG_TAIL_BYTES = b"\xff\xd8", b"\xff\xd9", 1024
+
+cv2.utils.logging.setLogLevel(
+    cv2.utils.logging.LOG_LEVEL_SILENT
+)  # a damaged file is reported once, by our InputError
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """Return the images of a folder in the order of their frame numbers (the last digits of each name).
+
+    Hidden files and files that are no images are left out. Nothing is decoded.
+    Raises InputError: no such folder, no image, a name without number, a gap or a repeat in the numbers.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, expected a folder of images")
+    names = [name for name in os.listdir(folder) if _is_image(name)]
+    if not names:
+        raise InputError(f"{folder}: no image in the folder, expected {', '.join(sorted(IMAGE_SUFFIXES))}")
+    numbered = sorted((_frame_number(folder, name), name) for name in names)
+    first = numbered[0][0]
+    for expected, (number, name) in enumerate(numbered, start=first):
+        if number != expected:
+            fault = "gap in" if number > expected else "repeat of"
+            raise InputError(f"{folder / name}: {fault} frame numbers, expected {expected}, got {number}")
+    return [folder / name for _, name in numbered]
+
+
+def read_image(path: Path, gray: bool = False) -> np.ndarray:
+    """Return one image: uint8 (H, W, 3) RGB, or uint8 (H, W) when `gray`.
+
+    Raises InputError when the file cannot be decoded or is a truncated JPG.
+    """
+    content = Path(path).read_bytes()
+    if content.startswith(_JPEG_START) and _JPEG_END not in content[-_JPEG_TAIL_BYTES:]:
+        raise InputError(f"{path}: truncated image, expected the JPG end marker FFD9, got none")
+    mode = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), mode) if content else None
+    if image is None:
+        raise InputError(f"{path}: damaged image, expected a readable one, got {len(content)} bytes")
+    return image
+
+
+def count_frames(source: Path) -> int:
+    """Return the number of frames of a clip, without decoding: images of a folder, or a video's own count.
+
+    Raises InputError as `image_paths` does, or when `source` is missing or not a video.
+    """
+    source = Path(source)
+    return len(image_paths(source)) if source.is_dir() else _count_video_frames(source)
+
+
+def iter_frames(source: Path) -> Iterator[np.ndarray]:
+    """Yield the frames of a clip in order, each uint8 (H, W, 3) RGB, all the same size.
+
+    Raises InputError: what `count_frames` raises, a damaged frame, one of another size, a truncated video.
+    """
+    source = Path(source)
+    return _iter_images(image_paths(source)) if source.is_dir() else _iter_video(source)
+
+
+def read_frames(source: Path, indices: Sequence[int]) -> np.ndarray:
+    """Return the frames at the 0-based `indices`, in that order: uint8 (len(indices), H, W, 3) RGB.
+
+    A folder decodes these images alone; a video is decoded up to the last index.
+    Raises InputError as `iter_frames` does, IndexError for an index outside the clip, ValueError for none.
+    """
+    source = Path(source)
+    wanted = [int(index) for index in indices]
+    if not wanted:
+        raise ValueError("indices: expected at least one frame index, got none")
+    n_frames = count_frames(source)
+    if min(wanted) < 0 or max(wanted) >= n_frames:
+        raise IndexError(f"{source}: frame indices must be in 0..{n_frames - 1}, got {wanted}")
+    if source.is_dir():
+        paths = image_paths(source)
+        return np.stack(list(_iter_images(paths[index] for index in wanted)))
+    chosen = set(wanted)
+    decoded = enumerate(islice(_iter_video(source), max(wanted) + 1))
+    frames = {index: frame for index, frame in decoded if index in chosen}
+    return np.stack([frames[index] for index in wanted])
+
+
+def _is_image(name: str) -> bool:
+    """Tell whether a file name is an image's; archives made on a Mac add hidden `._001.tif` files."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _frame_number(folder: Path, name: str) -> int:
+    """Return the last run of digits in the name, so that frame 10 follows frame 9 and not frame 1."""
+    numbers = re.findall(r"\d+", os.path.splitext(name)[0])
+    if not numbers:
+        raise InputError(f"{folder / name}: no frame number in the name, expected one such as 001.jpg")
+    return int(numbers[-1])
+
+
+def _iter_images(paths: Iterable[Path]) -> Iterator[np.ndarray]:
+    """Yield the decoded images, uint8 (H, W, 3) RGB; InputError at one that is not the first one's size."""
+    first_shape = None
+    for path in paths:
+        frame = read_image(path)
+        first_shape = first_shape or frame.shape
+        if frame.shape != first_shape:
+            raise InputError(
+                f"{path}: frame of another size, expected {_size(first_shape)} as the clip's first frame, "
+                f"got {_size(frame.shape)}"
+            )
+        yield frame
+
+
+def _iter_video(path: Path) -> Iterator[np.ndarray]:
+    """Yield the decoded frames of a video file; InputError when fewer come than the file declares."""
+    n_declared = _count_video_frames(path)
+    n_decoded = 0
+    try:
+        for frame in iio.imiter(path, plugin="pyav"):
+            n_decoded += 1
+            yield frame
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{path}: damaged video, got {n_decoded} frames, then {error}") from error
+    if n_decoded < n_declared:
+        raise InputError(f"{path}: truncated or damaged video, expected {n_declared} frames, got {n_decoded}")
+
+
+def _count_video_frames(path: Path) -> int:
+    """Return the frame count that the file's header declares, else the number of its packets."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file or folder, expected a video file or a folder of images")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(f"{path}: no video stream in the file, expected one")
+            stream = container.streams.video[0]
+            n_frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{path}: not a readable video file ({type(error).__name__})") from error
+    if n_frames == 0:
+        raise InputError(f"{path}: no frame in the video, expected at least 1")
+    return n_frames
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """Return an array shape (H, W, ...) as `WxH px`, the way cameras and players print it."""
+    return f"{shape[1]}x{shape[0]} px"

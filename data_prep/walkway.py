@@ -1,0 +1,495 @@
+"""The default dataset: a rendered walkway, seen by a fixed camera, for machines that have no dataset.
+
+    python -m data_prep.walkway --out DIR
+
+People walk in both directions. Training clips show nothing else; each test clip shows one of three anomalies
+once: a cyclist, a cart or a runner, who enters and leaves. Labels and masks come from the renderer: a mask
+holds the pixels that the anomalous object covers by half or more (its shadow is none of it), and a frame is
+abnormal when these are at least MIN_VISIBLE_PX; below that its mask is empty.
+
+Drawing is done SUPERSAMPLE times larger and shrunk, which smooths the edges. Figures are drawn in body
+coordinates: x forward, y up, origin on the ground, unit = the height of a person.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from math import cos, hypot, pi, sin
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data_prep.errors import InputError
+
+VERSION = 1  # raise it when the same settings come to give other pictures
+WIDTH_PX, HEIGHT_PX = 240, 160
+SUPERSAMPLE = 3
+MIN_VISIBLE_PX = 12
+MIN_CLIP_FRAMES = 20
+ANOMALIES = ("cyclist", "cart", "runner")
+
+_N_ON_SCREEN = 5.0  # people walking at a time, on average
+_NEAREST_Y_PX, _FARTHEST_Y_PX = 146, 74  # where feet may be
+_MAX_ABNORMAL_SHARE = 0.5  # of a test clip, so that both kinds of frames are seen
+_NOISE_LEVELS, _DRIFT_SHARE = 2.0, 0.03
+_ENCODING = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 93], ".png": []}
+_SHADOW_LEVEL = 165  # of 255: what is left of the light
+
+# top_px, color, grain in gray levels: wall, hedge, lawn, walkway, lawn
+_BANDS = (
+    (0, (134, 112, 98), 5.0),
+    (22, (62, 84, 50), 18.0),
+    (38, (104, 128, 74), 9.0),
+    (50, (172, 166, 156), 6.0),
+    (152, (104, 128, 74), 9.0),
+)
+
+# speed: body heights a frame; half_length: body heights from the middle to either end
+_SPEED = {"walker": (0.065, 0.10), "runner": (0.20, 0.24), "cyclist": (0.20, 0.25), "cart": (0.12, 0.15)}
+_HALF_LENGTH = {"walker": 0.35, "runner": 0.55, "cyclist": 0.60, "cart": 0.95}
+
+_SHIRTS = (
+    (178, 58, 52),
+    (52, 86, 148),
+    (226, 222, 212),
+    (70, 112, 78),
+    (58, 58, 64),
+    (206, 164, 74),
+    (122, 92, 136),
+)
+_TROUSERS = ((42, 46, 62), (72, 88, 122), (92, 82, 70), (30, 30, 32), (128, 122, 108))
+_SKINS = ((224, 182, 150), (192, 142, 106), (126, 86, 62))
+_HAIRS = ((38, 28, 22), (84, 58, 36), (150, 118, 70), (120, 118, 116))
+
+Color = tuple[int, int, int]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines every byte of the dataset; stored as `walkway.json`."""
+
+    seed: int
+    n_train_clips: int
+    n_test_clips: int
+    clip_frames: int
+    version: int = VERSION
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Someone or something that crosses the scene at constant speed.
+
+    `feet_y_px` is the ground line in the picture, `unit_px` a person's height there, `speed_px` per frame and
+    signed (positive: to the right), `middle_frame` the moment of passing the middle of the picture.
+    """
+
+    kind: str
+    feet_y_px: float
+    unit_px: float
+    speed_px: float
+    middle_frame: float
+    phase: float
+    shirt: Color
+    trousers: Color
+    skin: Color
+    hair: Color
+    has_backpack: bool
+
+    @property
+    def reach_px(self) -> float:
+        """How far from the middle of the picture the middle of the mover can be while it shows."""
+        return WIDTH_PX / 2 + _HALF_LENGTH[self.kind] * self.unit_px
+
+    def x_px(self, frame: int) -> float:
+        """Return where the middle of the mover is at a 0-based frame."""
+        return WIDTH_PX / 2 + self.speed_px * (frame - self.middle_frame)
+
+
+class Pen:
+    """Draws shapes given in body coordinates on a picture, and the same shapes on the anomaly mask.
+
+    A normal mover's pen draws zeros on the mask: it hides the anomaly behind it there as in the picture.
+    """
+
+    _SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates, for smooth motion
+
+    def __init__(self, canvas: np.ndarray, mask: np.ndarray, mover: Mover, frame: int) -> None:
+        self._canvas, self._mask = canvas, mask
+        self._mask_level = 0 if mover.kind == "walker" else 255
+        self._unit = mover.unit_px * SUPERSAMPLE
+        self._scale = np.array([np.sign(mover.speed_px) * self._unit, -self._unit])
+        self._origin = np.array([mover.x_px(frame), mover.feet_y_px]) * SUPERSAMPLE
+
+    def line(self, points: list[Point], width: float, color: Color) -> None:
+        """Draw a polyline with round ends."""
+        fixed, thickness = [self._fixed(points)], max(1, round(width * self._unit))
+        for layer, shade in self._layers(color):
+            cv2.polylines(layer, fixed, False, shade, thickness, cv2.LINE_AA, self._SHIFT)
+
+    def polygon(self, points: list[Point], color: Color) -> None:
+        """Draw a filled polygon."""
+        fixed = [self._fixed(points)]
+        for layer, shade in self._layers(color):
+            cv2.fillPoly(layer, fixed, shade, cv2.LINE_AA, self._SHIFT)
+
+    def disc(self, center: Point, radius: float, color: Color) -> None:
+        """Draw a filled circle."""
+        fixed, size = self._fixed([center])[0].tolist(), round(radius * self._unit * 2**self._SHIFT)
+        for layer, shade in self._layers(color):
+            cv2.circle(layer, fixed, size, shade, -1, cv2.LINE_AA, self._SHIFT)
+
+    def ring(self, center: Point, radius: float, width: float, color: Color) -> None:
+        """Draw a circle's line."""
+        angles = np.linspace(0, 2 * pi, 25)
+        self.line([_moved(center, radius * cos(a), radius * sin(a)) for a in angles], width, color)
+
+    def _layers(self, color: Color) -> tuple[tuple[np.ndarray, Color | int], ...]:
+        """Return what is painted on and with what: the picture in color, the mask in black or white."""
+        return (self._canvas, color), (self._mask, self._mask_level)
+
+    def _fixed(self, points: list[Point]) -> np.ndarray:
+        """Return the points as OpenCV wants them, fixed-point int32 (n, 2)."""
+        return np.rint((np.array(points) * self._scale + self._origin) * 2**self._SHIFT).astype(np.int32)
+
+
+def generate(
+    root: Path, seed: int = 0, n_train_clips: int = 8, n_test_clips: int = 6, clip_frames: int = 120
+) -> Path:
+    """Write the dataset as `root/walkway` in the re-packed layout and return that folder.
+
+    Frames are JPG of 240x160 px. A finished folder with the same settings is left as it is; any other one
+    that this function wrote is replaced, as a whole. The same settings give the same bytes.
+    Raises InputError: counts that are too small, a folder of this name that holds something else.
+    """
+    settings = Settings(seed, n_train_clips, n_test_clips, clip_frames)
+    if min(n_train_clips, n_test_clips) < 1 or clip_frames < MIN_CLIP_FRAMES or seed < 0:
+        raise InputError(
+            f"walkway: bad settings, expected 1 clip or more a split, {MIN_CLIP_FRAMES} frames or more "
+            f"and a seed of 0 or more, got {settings}"
+        )
+    folder = Path(root) / "walkway"
+    if is_finished(folder, settings):
+        return folder
+    strangers = {path.name for path in folder.glob("*")} - {"training", "testing", "walkway.json"}
+    if strangers:
+        raise InputError(
+            f"{folder}: will not be replaced, expected a generated folder, got {min(strangers)} in it"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".walkway-", dir=folder.parent) as temporary:
+        _write_dataset(Path(temporary) / "walkway", settings)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(Path(temporary) / "walkway", folder)
+    return folder
+
+
+def is_finished(folder: Path, settings: Settings) -> bool:
+    """Tell whether the folder was generated with these settings and no file of it is missing."""
+    stored = folder / "walkway.json"
+    if not stored.is_file() or stored.read_text() != _to_json(settings):
+        return False
+    n_train_frames = settings.n_train_clips * settings.clip_frames
+    n_test_frames = settings.n_test_clips * settings.clip_frames
+    expected = {
+        "training/frames/*/*.jpg": n_train_frames,
+        "testing/frames/*/*.jpg": n_test_frames,
+        "testing/masks/*/*.png": n_test_frames,
+        "testing/test_frame_mask/*.npy": settings.n_test_clips,
+    }
+    return all(sum(1 for _ in folder.glob(pattern)) == count for pattern, count in expected.items())
+
+
+def render_clip(settings: Settings, split: str, clip: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one clip: frames uint8 (n, H, W, 3) RGB, and anomaly masks bool (n, H, W).
+
+    `split` is `train` or `test`, `clip` counts from 0. A clip does not depend on how many others there are.
+    """
+    background = _draw_background(np.random.default_rng(settings.seed))
+    rng = np.random.default_rng([settings.seed, ("train", "test").index(split), clip])
+    movers = _draw_walkers(rng, settings.clip_frames)
+    if split == "test":
+        movers.append(_draw_anomaly(rng, ANOMALIES[clip % len(ANOMALIES)], settings.clip_frames))
+    movers.sort(key=lambda mover: mover.feet_y_px)  # the nearest is painted last
+    drift_phase, drift_period = rng.uniform(0, 2 * pi), rng.uniform(60, 160)
+    frames, masks = [], []
+    for frame in range(settings.clip_frames):
+        picture, mask = _render_frame(background, movers, frame)
+        gain = 1 + _DRIFT_SHARE * sin(2 * pi * frame / drift_period + drift_phase)
+        noise = rng.standard_normal((HEIGHT_PX, WIDTH_PX, 1), np.float32) * np.float32(_NOISE_LEVELS)
+        frames.append(np.clip(np.rint(picture * np.float32(gain) + noise), 0, 255).astype(np.uint8))
+        masks.append(mask)
+    return np.stack(frames), np.stack(masks)
+
+
+def _render_frame(background: np.ndarray, movers: list[Mover], frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a noise-free picture uint8 (H, W, 3) and its anomaly mask bool (H, W)."""
+    present = [mover for mover in movers if abs(mover.x_px(frame) - WIDTH_PX / 2) < mover.reach_px]
+    light = np.full(background.shape, 255, np.uint8)
+    for mover in present:
+        center = (round(mover.x_px(frame) * SUPERSAMPLE), round(mover.feet_y_px * SUPERSAMPLE))
+        half_length = _HALF_LENGTH[mover.kind] * mover.unit_px * SUPERSAMPLE
+        axes = (round(half_length * 0.8), round(mover.unit_px * SUPERSAMPLE * 0.06))
+        cv2.ellipse(light, center, axes, 0, 0, 360, (_SHADOW_LEVEL,) * 3, -1, cv2.LINE_AA)
+    canvas = cv2.multiply(background, light, scale=1 / 255)
+    mask = np.zeros(background.shape[:2], np.uint8)
+    for mover in present:
+        _FIGURES[mover.kind](Pen(canvas, mask, mover, frame), mover, frame)
+    size = (WIDTH_PX, HEIGHT_PX)
+    visible = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 127
+    if visible.sum() < MIN_VISIBLE_PX:
+        visible[:] = False
+    return cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), visible
+
+
+def _draw_walkers(rng: np.random.Generator, clip_frames: int) -> list[Mover]:
+    """Return the walkers of a clip: some are in the picture at its start, some come later."""
+    crossing_frames = 100
+    n_walkers = max(2, rng.poisson(_N_ON_SCREEN * (clip_frames + crossing_frames) / crossing_frames))
+    span = (-crossing_frames / 2, clip_frames + crossing_frames / 2)
+    return [_draw_mover(rng, "walker", rng.uniform(*span)) for _ in range(n_walkers)]
+
+
+def _draw_anomaly(rng: np.random.Generator, kind: str, clip_frames: int) -> Mover:
+    """Return an anomaly that is outside at the clip's first and last frame, faster if the clip is short."""
+    mover = _draw_mover(rng, kind, 0.0)
+    speed_px = max(abs(mover.speed_px), 2 * mover.reach_px / (_MAX_ABNORMAL_SHARE * clip_frames))
+    half_crossing_frames = mover.reach_px / speed_px
+    middle_frame = rng.uniform(half_crossing_frames + 1, clip_frames - 2 - half_crossing_frames)
+    return replace(mover, speed_px=float(np.copysign(speed_px, mover.speed_px)), middle_frame=middle_frame)
+
+
+def _draw_mover(rng: np.random.Generator, kind: str, middle_frame: float) -> Mover:
+    """Return a mover of random place, size, speed, direction and clothes."""
+    feet_y_px = rng.uniform(_FARTHEST_Y_PX, _NEAREST_Y_PX)
+    nearness = (feet_y_px - _FARTHEST_Y_PX) / (_NEAREST_Y_PX - _FARTHEST_Y_PX)
+    unit_px = (26 + 18 * nearness) * rng.uniform(0.92, 1.08)
+    return Mover(
+        kind=kind,
+        feet_y_px=feet_y_px,
+        unit_px=unit_px,
+        speed_px=unit_px * rng.uniform(*_SPEED[kind]) * rng.choice([-1, 1]),
+        middle_frame=middle_frame,
+        phase=rng.uniform(0, 2 * pi),
+        shirt=_SHIRTS[rng.integers(len(_SHIRTS))],
+        trousers=_TROUSERS[rng.integers(len(_TROUSERS))],
+        skin=_SKINS[rng.integers(len(_SKINS))],
+        hair=_HAIRS[rng.integers(len(_HAIRS))],
+        has_backpack=bool(rng.random() < 0.3),
+    )
+
+
+def _draw_walker(pen: Pen, mover: Mover, frame: int) -> None:
+    """Draw someone walking; a step cycle covers 0.9 body heights of ground."""
+    _draw_person(pen, mover, frame, stride=0.9, swing=0.45, bend=0.8, lean=0.03, elbow=0.3)
+
+
+def _draw_runner(pen: Pen, mover: Mover, frame: int) -> None:
+    """Draw someone running: longer stride, body forward, elbows bent."""
+    _draw_person(pen, mover, frame, stride=1.9, swing=0.85, bend=1.6, lean=0.22, elbow=1.6)
+
+
+def _draw_person(
+    pen: Pen, mover: Mover, frame: int, stride: float, swing: float, bend: float, lean: float, elbow: float
+) -> None:
+    """Draw a person whose legs follow the ground covered, so that feet do not slide; angles in radians."""
+    covered = abs(mover.speed_px) * (frame - mover.middle_frame) / mover.unit_px
+    near_phase = 2 * pi * covered / stride + mover.phase
+    phases = (near_phase + pi, near_phase)  # the far leg, the near leg
+    legs = [_limb(0.25, swing * sin(phase), -0.1 - bend * max(0.0, cos(phase))) for phase in phases]
+    hip = (0.0, max(-foot[1] for _, foot in legs) + 0.02)
+    neck = (hip[0] + 0.30 * sin(lean), hip[1] + 0.30 * cos(lean))
+    arms = [_limb(0.155, lean - 0.9 * swing * sin(phase), elbow) for phase in phases]
+    _draw_arm(pen, _moved(neck, 0, -0.03), arms[0], _dimmed(mover.shirt), mover.skin)
+    _draw_leg(pen, hip, legs[0], _dimmed(mover.trousers))
+    if mover.has_backpack:
+        pen.line([_moved(neck, -0.10, -0.05), _moved(neck, -0.10, -0.18)], 0.13, _dimmed(mover.trousers))
+    _draw_leg(pen, hip, legs[1], mover.trousers)
+    pen.line([_moved(hip, 0, 0.04), _moved(neck, 0, -0.05)], 0.17, mover.shirt)
+    _draw_arm(pen, _moved(neck, 0, -0.03), arms[1], _dimmed(mover.shirt, 0.88), mover.skin)
+    _draw_head(pen, mover, _moved(neck, 0.12 * sin(lean) + 0.01, 0.12))
+
+
+def _draw_cyclist(pen: Pen, mover: Mover, frame: int) -> None:
+    """Draw a bicycle and its rider, who pedals."""
+    black, steel = (34, 34, 36), (196, 60, 48)
+    rear, front, crank, seat, bar = (-0.33, 0.19), (0.33, 0.19), (-0.03, 0.18), (-0.12, 0.50), (0.27, 0.56)
+    turn = abs(mover.speed_px) * (frame - mover.middle_frame) / mover.unit_px * 2.2 + mover.phase
+    pedals = [_moved(crank, 0.09 * cos(turn + side), 0.09 * sin(turn + side)) for side in (pi, 0)]
+    hip, neck = _moved(seat, 0, 0.05), (0.10, 0.83)
+    _draw_leg(pen, hip, _reach(hip, pedals[0], 0.25), _dimmed(mover.trousers))
+    for wheel in (rear, front):
+        pen.ring(wheel, 0.17, 0.035, black)
+    pen.line([rear, crank, bar, seat, rear], 0.03, steel)
+    pen.line([seat, crank], 0.03, steel)
+    pen.line([front, bar, _moved(bar, 0.06, 0.02)], 0.03, steel)
+    pen.line([_moved(seat, -0.05, 0.01), _moved(seat, 0.05, 0.01)], 0.04, black)
+    _draw_leg(pen, hip, _reach(hip, pedals[1], 0.25), mover.trousers)
+    pen.line([_moved(hip, 0, 0.03), _moved(neck, -0.02, -0.05)], 0.17, mover.shirt)
+    pen.line([_moved(neck, 0, -0.07), _moved(bar, -0.07, 0.08), bar], 0.06, _dimmed(mover.shirt, 0.88))
+    _draw_head(pen, mover, _moved(neck, 0.07, 0.11))
+
+
+def _draw_cart(pen: Pen, mover: Mover, frame: int) -> None:
+    """Draw a small electric cart with a roof, a load bed and a driver."""
+    white, gray, black = (236, 236, 230), (150, 152, 154), (36, 36, 38)
+    pen.line([(-0.08, 0.52), (-0.06, 0.86)], 0.20, mover.shirt)
+    _draw_head(pen, mover, (-0.03, 1.03))
+    pen.line([(0.02, 0.80), (0.26, 0.66)], 0.06, mover.skin)
+    pen.line([(0.34, 0.50), (0.27, 0.70)], 0.03, black)
+    pen.polygon([(-0.90, 0.18), (-0.90, 0.56), (-0.24, 0.56), (-0.20, 0.40), (0.36, 0.40), (0.46, 0.62),
+                 (0.74, 0.56), (0.88, 0.36), (0.88, 0.18)], white)  # fmt: skip
+    pen.line([(-0.90, 0.24), (0.88, 0.24)], 0.06, gray)
+    for foot, top in (((-0.26, 0.56), (-0.26, 1.22)), ((0.50, 0.60), (0.36, 1.22))):
+        pen.line([foot, top], 0.035, gray)
+    pen.line([(-0.34, 1.24), (0.46, 1.24)], 0.08, white)
+    for x in (-0.58, 0.56):
+        pen.disc((x, 0.15), 0.155, black)
+        pen.disc((x, 0.15), 0.07, gray)
+
+
+_FIGURES = {"walker": _draw_walker, "runner": _draw_runner, "cyclist": _draw_cyclist, "cart": _draw_cart}
+
+
+def _draw_head(pen: Pen, mover: Mover, center: Point) -> None:
+    """Draw a head that looks forward: hair behind and above the face."""
+    pen.disc(_moved(center, -0.012, 0.018), 0.078, mover.hair)
+    pen.disc(_moved(center, 0.022, -0.016), 0.06, mover.skin)
+
+
+def _draw_leg(pen: Pen, hip: Point, leg: tuple[Point, Point], color: Color) -> None:
+    """Draw a leg, given as knee and foot relative to the hip, and its shoe."""
+    knee, foot = (_moved(hip, *joint) for joint in leg)
+    pen.line([hip, knee], 0.11, color)
+    pen.line([knee, foot], 0.08, color)
+    pen.line([foot, _moved(foot, 0.075, -0.005)], 0.055, (40, 34, 30))
+
+
+def _draw_arm(pen: Pen, shoulder: Point, arm: tuple[Point, Point], color: Color, skin: Color) -> None:
+    """Draw an arm, given as elbow and hand relative to the shoulder."""
+    elbow, hand = (_moved(shoulder, *joint) for joint in arm)
+    pen.line([shoulder, elbow, hand], 0.06, color)
+    pen.disc(hand, 0.032, skin)
+
+
+def _limb(length: float, angle: float, bend: float) -> tuple[Point, Point]:
+    """Return the middle joint and the end of a limb hanging from (0, 0); angles from down to forward."""
+    joint = (length * sin(angle), -length * cos(angle))
+    return joint, _moved(joint, length * sin(angle + bend), -length * cos(angle + bend))
+
+
+def _reach(start: Point, end: Point, length: float) -> tuple[Point, Point]:
+    """Return the joint and the end, relative to `start`, of a bent limb that reaches `end`, knee forward."""
+    across, up = end[0] - start[0], end[1] - start[1]
+    distance = hypot(across, up)
+    height = max(0.0, length**2 - distance**2 / 4) ** 0.5
+    return (across / 2 - up / distance * height, up / 2 + across / distance * height), (across, up)
+
+
+def _moved(point: Point, across: float, up: float) -> Point:
+    """Return the point moved forward and up."""
+    return point[0] + across, point[1] + up
+
+
+def _dimmed(color: Color, share: float = 0.72) -> Color:
+    """Return a darker color, for what is on the far side."""
+    return tuple(int(channel * share) for channel in color)
+
+
+def _draw_background(rng: np.random.Generator) -> np.ndarray:
+    """Return the empty scene, SUPERSAMPLE times larger, uint8 (h, w, 3) RGB."""
+    height, width = HEIGHT_PX * SUPERSAMPLE, WIDTH_PX * SUPERSAMPLE
+    scene = np.empty((height, width, 3), np.float32)
+    for top_px, color, grain_levels in _BANDS:
+        band = scene[top_px * SUPERSAMPLE :]
+        band[:] = color
+        band += _grain(rng, band.shape[:2], 2, grain_levels)
+    _draw_joints(scene)
+    scene += _grain(rng, (height, width), 30 * SUPERSAMPLE, 7.0)  # stains and uneven light
+    for x_px in (44, 196):
+        post = (
+            slice(10 * SUPERSAMPLE, 52 * SUPERSAMPLE),
+            slice(x_px * SUPERSAMPLE, (x_px + 2) * SUPERSAMPLE),
+        )
+        scene[post] = (60, 62, 66)
+        cv2.circle(scene, ((x_px + 1) * SUPERSAMPLE, 9 * SUPERSAMPLE), 4 * SUPERSAMPLE, (232, 226, 200), -1)
+    return np.clip(scene, 0, 255).astype(np.uint8)
+
+
+def _draw_joints(scene: np.ndarray) -> None:
+    """Draw the slabs' joints in place, in perspective: wider apart towards the camera."""
+    top_px, bottom_px = _BANDS[3][0], _BANDS[4][0]
+    color = (146, 140, 131)
+    for row in range(1, 8):
+        y = round((top_px + (bottom_px - top_px) * (row / 8) ** 1.4) * SUPERSAMPLE)
+        cv2.line(scene, (0, y), (scene.shape[1], y), color, 2)
+    for column in range(-9, 10):
+        ends = [(WIDTH_PX / 2 + column * spread_px, y) for spread_px, y in ((22, top_px), (42, bottom_px))]
+        start, end = [(round(x * SUPERSAMPLE), y * SUPERSAMPLE) for x, y in ends]
+        cv2.line(scene, start, end, color, 2)
+
+
+def _grain(rng: np.random.Generator, shape: tuple[int, int], cell: int, levels: float) -> np.ndarray:
+    """Return random brightness, float32 (h, w, 1), in spots of about `cell` pixels."""
+    coarse = rng.normal(0, levels, (shape[0] // cell + 2, shape[1] // cell + 2)).astype(np.float32)
+    return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)[..., None]
+
+
+def _write_dataset(folder: Path, settings: Settings) -> None:
+    """Write every clip and, last, `walkway.json`."""
+    for split, n_clips in (("train", settings.n_train_clips), ("test", settings.n_test_clips)):
+        for clip in range(n_clips):
+            frames, masks = render_clip(settings, split, clip)
+            name = f"{clip + 1:02d}"
+            _write_images(folder / f"{split}ing" / "frames" / name, frames[..., ::-1], ".jpg")
+            if split == "test":
+                _write_images(folder / "testing" / "masks" / name, masks * np.uint8(255), ".png")
+                labels = folder / "testing" / "test_frame_mask" / f"{name}.npy"
+                labels.parent.mkdir(exist_ok=True)
+                np.save(labels, masks.any(axis=(1, 2)).astype(np.uint8))
+    with open(folder / "walkway.json", "w") as file:
+        file.write(_to_json(settings))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_images(folder: Path, images: np.ndarray, suffix: str) -> None:
+    """Write images (n, H, W[, 3 BGR]) as 000, 001, ..."""
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images):
+        _, content = cv2.imencode(suffix, image, _ENCODING[suffix])
+        (folder / f"{number:03d}{suffix}").write_bytes(content.tobytes())
+
+
+def _to_json(settings: Settings) -> str:
+    """Return the settings as the text of `walkway.json`."""
+    return json.dumps(asdict(settings), indent=2) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Generate the dataset under --out; return the exit code, 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.walkway", description="Render the default dataset."
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder that gets walkway/")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train-clips", type=int, default=8)
+    parser.add_argument("--test-clips", type=int, default=6)
+    parser.add_argument("--clip-frames", type=int, default=120)
+    flags = parser.parse_args(arguments)
+    try:
+        print(generate(flags.out, flags.seed, flags.train_clips, flags.test_clips, flags.clip_frames))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
