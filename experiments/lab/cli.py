@@ -35,9 +35,6 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 def context(arguments: argparse.Namespace):
     """Return the `Context` of parsed flags. InputError for a bad value."""
-    # Imported here: --help and bad flags answer without loading TensorFlow.
-    from experiments.lab.context import Context
-
     overrides = {}
     for item in arguments.set:
         name, separator, value = item.partition("=")
@@ -49,9 +46,13 @@ def context(arguments: argparse.Namespace):
         raise InputError(f"--seeds: expected at least 1, got {n_seeds}")
     if arguments.data is not None and not arguments.data.is_dir():
         raise InputError(f"--data {arguments.data}: no such folder")
+    settings = PROFILES[arguments.profile].override(**overrides)
+    # Imported here: --help and bad flags answer without loading TensorFlow.
+    from experiments.lab.context import Context
+
     return Context(
         profile=arguments.profile,
-        settings=PROFILES[arguments.profile].override(**overrides),
+        settings=settings,
         out=arguments.out,
         data_dir=arguments.data,
         weights=arguments.weights,

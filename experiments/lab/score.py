@@ -1,6 +1,8 @@
 """From a trained model to region errors, and from region errors to a frame's regularity score (Sec. 3.7)."""
 
 import io
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +87,7 @@ def load_scores(path: Path) -> list[ClipScores]:
         ends = np.cumsum(arrays["n_frames"])[:-1]
         parts = {key: np.split(arrays[key], ends) for key in ("labels", *PER_FRAME)}
         names = arrays["clips"].tolist()
-    except (OSError, ValueError, KeyError, EOFError) as fault:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
         raise InputError(f"{path}: expected the scores of a run, got {fault}") from None
     return [ClipScores(name, *(parts[key][i] for key in parts)) for i, name in enumerate(names)]
 

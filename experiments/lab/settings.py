@@ -10,6 +10,27 @@ from dataclasses import dataclass, field, fields, replace
 
 from data_prep.errors import InputError
 
+# What a setting may be, beyond its type: the allowed words, or the least number.
+CHOICES = {
+    "pooling": ("max", "mean"),
+    "similarity": ("learned", "gaussian"),
+    "first_layer": ("algorithm1", "eq7"),
+    "threshold": ("nonnegative", "two_sided"),
+    "alignment": ("causal", "centered"),
+    "frame_error": ("max", "scale_mean", "frame"),
+    "normalization": ("per_clip", "global", "train"),
+    "checkpoint": ("last", "best_on_test"),
+}
+AT_LEAST = {
+    "weight_decay": 0.0,
+    "lambda1": 0.0,
+    "lambda2": 0.0,
+    "learning_rate": 0.0,
+    "slot_start": 0.0,
+    "temporal_weight": 0.0,
+    "walkway_seed": 0,
+}
+
 
 @dataclass(frozen=True)
 class FeatureSettings:
@@ -120,6 +141,11 @@ def _typed(name, value, kind):
         value = float(value)
     if type(value) is not kind:
         raise InputError(f"setting {name}: expected {kind.__name__}, got {value!r}")
+    if name in CHOICES and value not in CHOICES[name]:
+        raise InputError(f"setting {name}: expected one of {', '.join(CHOICES[name])}, got {value!r}")
+    least = AT_LEAST.get(name, 1 if kind is int else 0.0)
+    if kind in (int, float) and not value >= least:
+        raise InputError(f"setting {name}: expected at least {least}, got {value}")
     return value
 
 

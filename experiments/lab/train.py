@@ -293,7 +293,9 @@ class Recorder(keras.callbacks.Callback):
         }
         scores = load_scores(scores_path(self.folder, last["step"]))
         if has_both_classes(scores):
-            result["auc_per_clip"] = micro_auc({self.stream: scores}, frame_error=self.settings.score.frame_error)
+            result["auc_per_clip"] = micro_auc(
+                {self.stream: scores}, frame_error=self.settings.score.frame_error
+            )
         names = ("dataset", "stream", "seed", "backbone")
         settings = {**{name: config[name] for name in names}, **config["model"], **config["train"]}
         self.log.hparams(settings, {f"final/{key}": value for key, value in result.items()}, last["step"])

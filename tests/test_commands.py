@@ -1,0 +1,178 @@
+"""The commands themselves, as processes: every exhibit in smoke, bad input, and kill -9."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.lab.results import COLUMNS
+from experiments.lab.settings import PROFILES
+from experiments.run import exhibits
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(*arguments, cwd=ROOT, **options):
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """One run of everything in the smoke profile, as run_all.sh starts it."""
+    out = tmp_path_factory.mktemp("out")
+    done = command("experiments.run", "--profile", "smoke", "--out", out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out, done
+
+
+def rows_of(out):
+    with (out / "results" / "smoke" / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_smoke_writes_results_report_figures_and_logs(smoke):
+    out, done = smoke
+    results = out / "results" / "smoke"
+    rows = rows_of(out)
+    assert tuple(rows[0]) == COLUMNS
+    assert {row["exhibit"] for row in rows} == set(exhibits())
+    for name in exhibits():
+        assert list(results.glob(f"{name}*.png")) or (results / f"{name}.md").exists(), name
+    for path in results.glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG"), path
+    report = (results / "report.html").read_text()
+    assert "smoke" in report
+    assert "data:image/png;base64," in report
+    assert list((out / "logs").rglob("events.out.tfevents.*"))
+    assert "profile smoke" in done.stdout
+    assert "done in" in done.stdout
+
+
+def test_fallback_backbone_is_loud_and_named_in_every_number(smoke):
+    out, done = smoke
+    measured = [row for row in rows_of(out) if row["ours"] not in ("not run", "no data")]
+    backbones = {row["backbone"] for row in measured}
+    if "resnet50" not in backbones:
+        assert backbones == {"thin_resnet50"}
+        assert "thin_resnet50" in done.stderr
+    else:
+        assert backbones == {"resnet50"}
+
+
+@pytest.mark.parametrize("name", exhibits())
+def test_each_exhibit_alone_gives_the_same_numbers(smoke, name, tmp_path):
+    """Every row's own command, run again in an empty output folder."""
+    out, _ = smoke
+    expected = [row for row in rows_of(out) if row["exhibit"] == name]
+    commands = {row["command"] for row in expected}
+    assert len(commands) == 1
+    python, minus_m, *arguments = commands.pop().split()
+    assert (python, minus_m) == ("python", "-m")
+    done = command(*arguments, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [{**row, "commit": ""} for row in rows_of(tmp_path)] == [{**row, "commit": ""} for row in expected]
+
+
+def test_same_command_again_trains_nothing(smoke):
+    out, _ = smoke
+    files = {path: path.stat().st_mtime_ns for path in (out / "checkpoints").rglob("*")}
+    features = {path: path.stat().st_mtime_ns for path in (out / "generated").rglob("*.h5")}
+    done = command("experiments.run", "--profile", "smoke", "--out", out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert {path: path.stat().st_mtime_ns for path in (out / "checkpoints").rglob("*")} == files
+    assert {path: path.stat().st_mtime_ns for path in (out / "generated").rglob("*.h5")} == features
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--profile", "huge"], "invalid choice: 'huge'"),
+        (["--prof", "smoke"], "unrecognized arguments"),
+        (["--data", "nowhere"], "--data nowhere: no such folder"),
+        (["--seeds", "0"], "--seeds: expected at least 1, got 0"),
+        (["--set", "depht=3"], "'depht': unknown, expected one of"),
+        (["--set", "depth"], "--set depth: expected NAME=VALUE"),
+        (["--only", "table_3"], "--only table_3: unknown, expected one of table_03"),
+        (["--weights", "nowhere.h5", "--profile", "smoke"], "nowhere.h5"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):
+    done = command("experiments.run", *arguments, "--out", tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_empty_data_folder_runs_the_embedded_data_and_says_what_is_missing(tmp_path):
+    (tmp_path / "data").mkdir()
+    tiny = [f"--set={name}={value}" for name, value in TINY.items()]
+    arguments = ["--data", tmp_path / "data", "--out", tmp_path, "--only", "figure_09", *tiny]
+    done = command("experiments.run", *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "dataset walkway" in done.stdout
+    assert "missing ped2: " in done.stdout
+
+
+TINY = {
+    "input_size_px": 64,
+    "n_atoms": 16,
+    "similarity_units": 8,
+    "iterations": 10,
+    "checkpoint_every": 5,
+    "log_every": 5,
+    "n_train_clips": 1,
+    "n_test_clips": 1,
+    "clip_frames": 20,
+}
+
+
+def test_killed_run_resumes_to_the_same_weights(smoke, tmp_path):
+    """kill -9 once a checkpoint is there and the run is not finished; the same command ends as unbroken."""
+    long = ["--profile", "smoke", "--set", "iterations=60", "--set", "checkpoint_every=20"]
+    unbroken = command("experiments.figure_09_training_loss", *long, "--out", tmp_path / "unbroken")
+    assert unbroken.returncode == 0, unbroken.stderr[-3000:]
+    arguments = [
+        sys.executable,
+        "-m",
+        "experiments.figure_09_training_loss",
+        *long,
+        "--out",
+        tmp_path / "killed",
+    ]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not list((tmp_path / "killed").rglob("last.keras")):
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert len(list((tmp_path / "killed").rglob("metrics.json"))) < 2
+    resumed = command("experiments.figure_09_training_loss", *long, "--out", tmp_path / "killed")
+    assert resumed.returncode == 0, resumed.stderr[-3000:]
+    histories = [
+        [json.loads(path.read_text()) for path in sorted((tmp_path / name).rglob("history.json"))]
+        for name in ("unbroken", "killed")
+    ]
+    losses = [[[row["loss"] for row in history] for history in group] for group in histories]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 2
+    final = [
+        [np.load(path)["error"] for path in sorted((tmp_path / name).rglob("step_000060.npz"))]
+        for name in ("unbroken", "killed")
+    ]
+    for one, other in zip(*final, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_profiles_are_the_three_documented_ones():
+    assert set(PROFILES) == {"smoke", "quick", "paper"}

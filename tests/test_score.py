@@ -1,0 +1,100 @@
+"""Scores: padding, blocks and grouping must not show; files must come back as they were written."""
+
+import keras
+import numpy as np
+import pytest
+from synthetic import CHANNELS, REGIONS, write_clip
+
+from data_prep.errors import InputError
+from experiments.lab import metrics, score
+from experiments.lab.score import load_scores, micro_auc, regularity, save_scores, score_clips
+from models.srnn_ae import SRNNAE
+
+
+@pytest.fixture
+def model():
+    model = SRNNAE(CHANNELS, n_atoms=9, similarity_units=4, gamma=2.0, lambda2=0.5, seed=3)
+    model.srnn.initial_codes.assign(np.linspace(0, 0.5, 9))
+    return model
+
+
+@pytest.fixture
+def shards(tmp_path):
+    rng = np.random.default_rng(0)
+    return [
+        write_clip(tmp_path, "test", f"{i:02d}", rng.uniform(0, 2, (n, REGIONS, CHANNELS)), np.arange(n) % 2)
+        for i, n in enumerate((25, 7, 13))
+    ]
+
+
+def test_scores_equal_one_forward_pass_over_the_whole_clip(model, shards):
+    scored = score_clips(model, shards, "spatial")
+    for path, clip in zip(shards, scored, strict=True):
+        with score.Shard(path) as shard:
+            x = shard.features().transpose(1, 0, 2)
+            np.testing.assert_array_equal(clip.labels, shard.labels)
+        outputs = {key: keras.ops.convert_to_numpy(value) for key, value in model(x).items()}
+        codes = np.concatenate([np.tile(np.linspace(0, 0.5, 9), (REGIONS, 1, 1)), outputs["codes"]], 1)
+        np.testing.assert_allclose(
+            clip.error, np.sum((x - outputs["reconstruction"]) ** 2, -1).T, rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_allclose(clip.similarity, outputs["similarity"][..., 0].T, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            clip.code_distance, np.linalg.norm(np.diff(codes, axis=1), axis=-1).T, rtol=1e-3, atol=1e-5
+        )
+        np.testing.assert_allclose(clip.sparsity, (outputs["codes"] == 0).mean(-1).T, rtol=1e-6)
+
+
+def test_permuting_the_clips_changes_nothing(model, shards):
+    forward = score_clips(model, shards, "temporal")
+    backward = score_clips(model, shards[::-1], "temporal")[::-1]
+    for one, other in zip(forward, backward, strict=True):
+        np.testing.assert_allclose(one.error, other.error, rtol=1e-5)
+    auc = micro_auc({"temporal": forward})
+    assert micro_auc({"temporal": forward[::-1]}) == pytest.approx(auc, abs=1e-12)
+
+
+def test_groups_of_clips_equal_one_at_a_time(model, shards, monkeypatch):
+    together = score_clips(model, shards, "spatial")
+    monkeypatch.setattr(score, "CLIPS_AT_ONCE", 1)
+    for one, other in zip(together, score_clips(model, shards, "spatial"), strict=True):
+        np.testing.assert_allclose(one.error, other.error, rtol=1e-5)
+
+
+def test_saved_scores_come_back(model, shards, tmp_path):
+    scored = score_clips(model, shards, "spatial")
+    save_scores(tmp_path / "scores.npz", scored)
+    for one, other in zip(scored, load_scores(tmp_path / "scores.npz"), strict=True):
+        assert one.clip == other.clip
+        for name in ("labels", *score.PER_FRAME):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_damaged_scores_are_refused(tmp_path):
+    path = tmp_path / "scores.npz"
+    path.write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(InputError, match=r"scores\.npz"):
+        load_scores(path)
+
+
+def test_a_model_that_gives_nan_is_refused(model, shards):
+    model.decoder.assign(np.full(model.decoder.shape, np.nan))
+    with pytest.raises(InputError, match=r"00\.h5: expected finite"):
+        score_clips(model, shards, "spatial")
+
+
+def test_regularity_by_hand(shards):
+    def clip(errors):
+        errors = np.array(errors, np.float32)[:, None] * np.ones(REGIONS, np.float32)
+        return score.ClipScores("c", np.array([0, 1, 0], np.uint8), errors, errors, errors, errors)
+
+    spatial, temporal = [clip([1, 3, 2])], [clip([4, 4, 0])]
+    np.testing.assert_allclose(regularity({"spatial": spatial})[0], [1, 0, 0.5])
+    fused = regularity({"spatial": spatial, "temporal": temporal}, temporal_weight=0.5)[0]
+    np.testing.assert_allclose(fused, [1, 0, 1.0])
+    train = {"spatial": np.array([0.0, 4.0])}
+    by_train = regularity({"spatial": spatial}, normalization="train", train_errors=train)[0]
+    high = np.percentile(train["spatial"], metrics.TRAIN_PERCENTILE)
+    np.testing.assert_allclose(by_train, 1 - np.array([1, 3, 2]) / high)
+    with pytest.raises(InputError, match="normalization"):
+        regularity({"spatial": spatial}, normalization="none")

@@ -1,0 +1,43 @@
+"""Settings: the paper's values, and what a wrong name or value is told."""
+
+import pytest
+
+from data_prep.errors import InputError
+from experiments.lab.settings import PAPER, PROFILES, config_hash
+
+
+def test_defaults_are_the_papers():
+    assert (PAPER.model.n_atoms, PAPER.model.depth, PAPER.model.weight_decay) == (2048, 3, 0.005)
+    assert (PAPER.train.iterations, PAPER.train.batch_clips, PAPER.train.window_frames) == (20_000, 4, 10)
+    assert (PAPER.train.learning_rate, PAPER.score.temporal_weight) == (1e-5, 0.5)
+    assert PROFILES["paper"] == PAPER
+
+
+def test_override_parses_text_and_leaves_the_rest():
+    changed = PAPER.override(depth="5", learning_rate="1e-4", trainable_lambda2="false", iterations="1_000")
+    assert (changed.model.depth, changed.train.learning_rate) == (5, 1e-4)
+    assert (changed.model.trainable_lambda2, changed.train.iterations) == (False, 1000)
+    assert changed.override(depth=3, learning_rate=1e-5, trainable_lambda2=True, iterations=20_000) == PAPER
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"dept": 5}, "'dept': unknown, expected one of .*depth"),
+        ({"depth": "three"}, "depth: expected int, got 'three'"),
+        ({"depth": 2.5}, "depth: expected int, got 2.5"),
+        ({"depth": "0"}, "depth: expected at least 1, got 0"),
+        ({"trainable_lambda2": "maybe"}, "trainable_lambda2: expected bool"),
+        ({"similarity": "cosine"}, "similarity: expected one of learned, gaussian, got 'cosine'"),
+        ({"frame_error": "median"}, "frame_error: expected one of max"),
+        ({"learning_rate": "-1"}, "learning_rate: expected .* got -1"),
+    ],
+)
+def test_bad_settings_are_named(values, message):
+    with pytest.raises(InputError, match=message):
+        PAPER.override(**values)
+
+
+def test_config_hash_depends_on_values_not_on_order():
+    assert config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
+    assert config_hash({"a": 1}) != config_hash({"a": 2})
