@@ -1,0 +1,269 @@
+"""Extract the features of every clip of the datasets on disk, one HDF5 shard per clip.
+
+    python -m data_prep.extract_features --data DIR --out DIR [--dataset NAME ...] [--shard 1/4]
+
+A shard that is there, whole and made as asked for, is kept, so that the same command resumes what was
+interrupted; `--shard i/n` extracts every n-th clip, so that n machines share the work. Frames are decoded
+and resized ahead of the network, in a thread. Paper: Sec. 3.6.
+"""
+
+import argparse
+import hashlib
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import fields
+from itertools import takewhile
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tqdm import tqdm
+
+from data_prep.backbones import ARCHITECTURES, LAYERS, Backbone, load_backbone
+from data_prep.datasets import Clip, Dataset, find_datasets
+from data_prep.errors import InputError
+from data_prep.frames import image_paths, iter_frames
+from data_prep.pooling import POOLING_MODES, region_pyramid
+from data_prep.shards import DTYPES, Shard, ShardInfo, validate_shard, write_shard
+
+BATCH_FRAMES = 16
+READ_AHEAD_BATCHES = 4
+RESIZING = "OpenCV INTER_AREA where both sides shrink, else INTER_LINEAR"
+_DIGEST_BYTES = 2**20
+
+
+def extract_dataset(
+    dataset: Dataset,
+    backbone: Backbone,
+    features_dir: Path,
+    pooling: str = "max",
+    shard: tuple[int, int] = (1, 1),
+    dtype: str = "float16",
+    batch_frames: int = BATCH_FRAMES,
+    progress: bool = True,
+) -> Path:
+    """Write the shards of a dataset that are missing, damaged or made otherwise.
+
+    Args:
+        dataset: what to extract.
+        backbone: the network.
+        features_dir: parent of all features.
+        pooling: "max" or "mean", over each region.
+        shard: (i, n): only the clips i, i + n, i + 2 n, ..., counted from 1.
+        dtype: of the features as stored, "float16" or "float32".
+        batch_frames: frames per call of the network.
+        progress: show a progress bar with frames per second and the time left.
+
+    Returns: the folder `<features_dir>/<dataset>/<feature key>`, which holds `<split>/<clip>.h5`.
+
+    Raises InputError: a frame that cannot be read, a shard that cannot be written.
+    """
+    folder = Path(features_dir) / dataset.name / feature_key(backbone, pooling)
+    index, n_machines = shard
+    labels = {clip: dataset.frame_labels(clip) for clip in dataset.clips[index - 1 :: n_machines]}
+    infos = {clip: _describe(clip, len(labels[clip]), backbone, pooling, dtype) for clip in labels}
+    todo = [clip for clip in labels if not _is_done(shard_path(folder, clip), infos[clip], labels[clip])]
+    if not todo:
+        return folder
+    extract = feature_function(backbone, pooling)
+    batches = read_ahead(_clip_batches(todo, backbone.input_size_px, batch_frames), READ_AHEAD_BATCHES)
+    n_frames = sum(infos[clip].n_frames for clip in todo)
+    with closing(batches), tqdm(total=n_frames, desc=dataset.name, unit="frame", disable=not progress) as bar:
+        for clip in todo:
+            features = _features(extract, takewhile(lambda item: item is not None, batches), bar)
+            write_shard(shard_path(folder, clip), features, infos[clip], labels[clip])
+    return folder
+
+
+def feature_key(backbone: Backbone, pooling: str) -> str:
+    """Return the name of the folder for features made this way, such as `thin_resnet50-last-224-max`."""
+    return f"{backbone.name}-{backbone.layer}-{backbone.input_size_px}-{pooling}"
+
+
+def shard_path(folder: Path, clip: Clip) -> Path:
+    """Return where the shard of a clip is, under the folder that `extract_dataset` returns."""
+    return folder / clip.split / f"{clip.name}.h5"
+
+
+def feature_function(backbone: Backbone, pooling: str = "max") -> Callable[[np.ndarray], np.ndarray]:
+    """Return the backbone with pooling inside: uint8 RGB (n, s, s, 3), any n -> float32 (n, 21, C)."""
+    network = keras.Model(backbone.model.input, region_pyramid(backbone.model.output, pooling))
+    if keras.backend.backend() != "tensorflow":
+        return network.predict_on_batch
+    # One graph for every n, its weights constants: they are laid out for the processor once, not per call.
+    frames = tf.TensorSpec((None, *backbone.model.input.shape[1:]), tf.uint8)
+    graph = tf.function(network, input_signature=[frames]).get_concrete_function()
+    frozen = convert_variables_to_constants_v2(graph)
+    return lambda frames: frozen(tf.constant(frames))[0].numpy()
+
+
+def frame_batches(source: Path, input_size_px: int, batch_frames: int) -> Iterator[np.ndarray]:
+    """Yield the frames of a clip, resized: uint8 RGB (n, s, s, 3), n = batch_frames but for the last batch.
+
+    Raises InputError as `frames.iter_frames` does.
+    """
+    batch = []
+    for frame in iter_frames(source):
+        batch.append(resize(frame, input_size_px))
+        if len(batch) == batch_frames:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)
+
+
+def resize(frame: np.ndarray, size_px: int) -> np.ndarray:
+    """Return a frame (H, W, 3) as a square (s, s, 3), without keeping its aspect ratio; see `RESIZING`."""
+    shrinks = max(size_px / side for side in frame.shape[:2]) <= 1
+    return cv2.resize(
+        frame, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+
+
+def read_ahead(items: Iterable, n_items: int) -> Iterator:
+    """Yield the items in order while a thread computes the next `n_items`; its exceptions come out here."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        pending = deque(thread.submit(next, iterator, end) for _ in range(n_items))
+        while (item := pending.popleft().result()) is not end:
+            pending.append(thread.submit(next, iterator, end))
+            yield item
+
+
+def source_digest(source: Path) -> str:
+    """Return a SHA-256 that changes with a clip's files: their names and sizes, the first megabyte."""
+    paths = image_paths(source) if source.is_dir() else [source]
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+    with open(paths[0], "rb") as first:
+        digest.update(first.read(_DIGEST_BYTES))
+    return digest.hexdigest()
+
+
+def _clip_batches(clips: Sequence[Clip], input_size_px: int, batch_frames: int) -> Iterator:
+    """Yield the batches of clip after clip, None behind each, so that a clip ends before the next is read."""
+    for clip in clips:
+        yield from frame_batches(clip.source, input_size_px, batch_frames)
+        yield None
+
+
+def _features(
+    extract: Callable[[np.ndarray], np.ndarray], batches: Iterable[np.ndarray], bar: tqdm
+) -> Iterator[np.ndarray]:
+    """Yield the features of each batch, float32 (n, 21, C), and move the progress bar on."""
+    for frames in batches:
+        yield extract(frames)
+        bar.update(len(frames))
+
+
+def _describe(clip: Clip, n_frames: int, backbone: Backbone, pooling: str, dtype: str) -> ShardInfo:
+    """Return the attributes that the shard of a clip is to have."""
+    return ShardInfo(
+        dataset=clip.dataset,
+        split=clip.split,
+        clip=clip.name,
+        n_frames=n_frames,
+        source_sha256=source_digest(clip.source),
+        backbone=backbone.name,
+        weights_sha256=backbone.weights_sha256,
+        layer=backbone.layer,
+        input_size_px=backbone.input_size_px,
+        resizing=RESIZING,
+        pooling=pooling,
+        dtype=dtype,
+        requested_backbone=backbone.requested,
+        fallback_reason=backbone.fallback_reason,
+    )
+
+
+def _is_done(path: Path, wanted: ShardInfo, labels: np.ndarray) -> bool:
+    """Tell whether a shard is there, whole and as wanted; where it is there but not so, say why."""
+    if not path.exists():
+        return False
+    try:
+        found = validate_shard(path)
+        with Shard(path) as shard:
+            same_labels = np.array_equal(shard.labels, labels)
+    except InputError as error:
+        return _redo(str(error))
+    if found != wanted:
+        changed = [
+            f.name
+            for f in fields(ShardInfo)
+            if f.compare and getattr(found, f.name) != getattr(wanted, f.name)
+        ]
+        return _redo(f"{path}: made with another {', '.join(changed)}")
+    return same_labels or _redo(f"{path}: made with other labels")
+
+
+def _redo(reason: str) -> bool:
+    """Say why a shard is extracted again; return False."""
+    print(f"{reason}; extracting it again", file=sys.stderr)
+    return False
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Extract what the command line asks for; return the exit code, 2 for bad input."""
+    options = _parse(arguments)
+    try:
+        datasets = _choose(options.data, options.dataset)
+        backbone = load_backbone(options.backbone, options.weights, options.input_size, options.layer)
+        for dataset in datasets:
+            print(
+                extract_dataset(dataset, backbone, options.out, options.pooling, options.shard, options.dtype)
+            )
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _choose(data_dir: Path, names: Sequence[str] | None) -> list[Dataset]:
+    """Return the datasets of these names, all that are on disk for None; InputError for one that is not."""
+    found = find_datasets(data_dir)
+    if not found:
+        raise InputError(f"{data_dir}: no dataset in the folder, see python -m data_prep.datasets")
+    missing = [name for name in names or () if name not in found]
+    if missing:
+        raise InputError(f"{data_dir}: no {missing[0]} in the folder, expected one of {', '.join(found)}")
+    return [found[name] for name in names or found]
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.extract_features", description="Extract features into HDF5 shards."
+    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of datasets, official or re-packed")
+    add("--out", type=Path, required=True, metavar="DIR", help="parent folder of the shards")
+    add("--dataset", nargs="+", metavar="NAME", help="these datasets alone (default: all that are on disk)")
+    add("--backbone", default="resnet50", choices=ARCHITECTURES)
+    add("--weights", type=Path, metavar="FILE", help="local weights file (default: download)")
+    add("--input-size", type=int, default=224, metavar="PX", help="side of the network's input (%(default)s)")
+    add("--layer", default="last", choices=LAYERS, help="which map (default: %(default)s)")
+    add("--pooling", default="max", choices=POOLING_MODES)
+    add("--dtype", default="float16", choices=DTYPES, help="of the stored features (default: %(default)s)")
+    add("--shard", type=_parse_shard, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
+    return parser.parse_args(arguments)
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    """Return (i, n) of "i/n" with 1 <= i <= n."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, count = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= index <= count:
+        raise argparse.ArgumentTypeError(f"expected i/n with 1 <= i <= n, got {text!r}")
+    return index, count
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,318 @@
+"""Shards: the features of one clip in one HDF5 file, written whole or not at all.
+
+Layout, contiguous, so that a range of frames is one read:
+    features  float16 or float32 (n_frames, 21, C), maps pooled over 21 regions
+    labels    uint8 (n_frames,), 1 = abnormal
+    attributes, one per field of `ShardInfo`
+The checksum covers features and labels; HDF5's own checksums cover the attributes (`libver="latest"`).
+"""
+
+import fcntl
+import functools
+import hashlib
+import io
+import os
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.pooling import N_REGIONS
+
+SCHEMA_VERSION = 1
+DTYPES = ("float16", "float32")
+_BLOCK_FRAMES = 256  # frames that are checked at a time
+_LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "opencv-python-headless")
+
+
+@functools.cache
+def code_commit() -> str:
+    """Return the commit of this code, "unknown" outside git."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+@functools.cache
+def library_versions() -> str:
+    """Return the versions of the libraries that the features pass through."""
+    return ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """What a shard holds and how it was made. Two are equal when they promise the same features.
+
+    Attributes:
+        dataset, split, clip: which frames.
+        n_frames: how many.
+        source_sha256: of the clip's file names and sizes, see `extract_features.source_digest`.
+        backbone, weights_sha256, layer, input_size_px: the network, see `backbones.Backbone`.
+        resizing: how frames became squares of `input_size_px`.
+        pooling: "max" or "mean".
+        dtype: of the features as stored.
+        requested_backbone, fallback_reason: see `backbones.Backbone`.
+        commit, versions: of this code and its libraries.
+        checksum: SHA-256 of features and labels as stored; filled in by `write_shard`.
+    """
+
+    dataset: str
+    split: str
+    clip: str
+    n_frames: int
+    source_sha256: str
+    backbone: str
+    weights_sha256: str
+    layer: str
+    input_size_px: int
+    resizing: str
+    pooling: str
+    dtype: str = "float16"
+    schema_version: int = SCHEMA_VERSION
+    requested_backbone: str = field(default="", compare=False)
+    fallback_reason: str = field(default="", compare=False)
+    commit: str = field(default_factory=code_commit, compare=False)
+    versions: str = field(default_factory=library_versions, compare=False)
+    checksum: str = field(default="", compare=False)
+
+
+def write_shard(path: Path, batches: Iterable[np.ndarray], info: ShardInfo, labels: np.ndarray) -> None:
+    """Write a shard, replacing one of that name; on any fault, Ctrl-C included, nothing of it stays.
+
+    Args:
+        path: the file; its folder is made.
+        batches: float (n, 21, C), the clip's frames in order.
+        info: its attributes; `checksum` is computed here.
+        labels: uint8 (n_frames,).
+
+    Raises InputError: a feature that is not finite or too large for `info.dtype`, more or fewer frames
+    than labels, a file that cannot be written (full disk).
+    """
+    labels = np.asarray(labels, np.uint8)
+    if labels.shape != (info.n_frames,) or info.n_frames == 0:
+        raise InputError(f"{path}: expected one label for each of {info.n_frames} frames, got {labels.shape}")
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        disk = _Disk(temporary)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written, {_one_line(error)}") from error
+    with disk:
+        try:
+            with h5py.File(disk, "w", libver="latest") as file:
+                _write_contents(file, batches, info, labels)
+            disk.finish()
+            os.replace(temporary, path)
+        except BaseException as error:
+            temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise InputError(f"{path}: cannot be written, {_one_line(error)}") from error
+            raise
+
+
+def validate_shard(path: Path) -> ShardInfo:
+    """Return the attributes of a shard after checking every byte of it.
+
+    Raises InputError: missing, truncated or changed since it was written, features that are not finite.
+    """
+    with Shard(path) as shard, _readable(path):
+        checksum = hashlib.sha256()
+        for start in range(0, shard.n_frames, _BLOCK_FRAMES):
+            block = shard.stored_features(start, start + _BLOCK_FRAMES)
+            checksum.update(block)
+            if not np.isfinite(block).all():
+                raise InputError(f"{path}: expected finite features, got one that is not")
+        checksum.update(shard.labels)
+        if checksum.hexdigest() != shard.info.checksum:
+            raise InputError(f"{path}: damaged shard, its features and labels do not match their checksum")
+        return shard.info
+
+
+def read_info(path: Path) -> ShardInfo:
+    """Return the attributes of a shard; InputError when it is missing or not readable."""
+    with Shard(path) as shard:
+        return shard.info
+
+
+class Shard:
+    """A shard opened for reading; a context manager.
+
+    Attributes:
+        path: the file.
+        n_frames: frames of the clip.
+
+    Raises InputError: missing, damaged or not a shard of this schema. The bulk of the features is checked by
+    `validate_shard` alone.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise InputError(f"{path}: no such shard")
+        with _readable(path):
+            self._file = h5py.File(path, "r")
+        try:
+            self._check()
+        except InputError:
+            self.close()
+            raise
+
+    def _check(self) -> None:
+        """Raise InputError where the file is no shard of this schema."""
+        with _readable(self.path):
+            schema_version = self._file.attrs["schema_version"]
+            self._features = self._file["features"]
+            shape, n_labels = self._features.shape, len(self._file["labels"])
+        if schema_version != SCHEMA_VERSION or len(shape) != 3 or shape[:2] != (n_labels, N_REGIONS):
+            raise InputError(
+                f"{self.path}: expected a shard of schema {SCHEMA_VERSION} with features ({n_labels}, "
+                f"{N_REGIONS}, C), got schema {schema_version} with features {shape}"
+            )
+        self.n_frames = n_labels
+
+    @functools.cached_property
+    def info(self) -> ShardInfo:
+        """Its attributes."""
+        with _readable(self.path):
+            values = {f.name: self._file.attrs[f.name] for f in fields(ShardInfo)}
+            return ShardInfo(**{n: v.decode() if isinstance(v, bytes) else int(v) for n, v in values.items()})
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """Frame labels, uint8 (n_frames,), 1 = abnormal."""
+        with _readable(self.path):
+            return self._file["labels"][:]
+
+    def features(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return the features of frames start..stop-1, float32 (n, 21, C)."""
+        return self.stored_features(start, stop).astype(np.float32)
+
+    def stored_features(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return the features of frames start..stop-1 in the dtype of the file, (n, 21, C)."""
+        with _readable(self.path):
+            return self._features[start:stop]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> "Shard":
+        """Return the shard itself."""
+        return self
+
+    def __exit__(self, *_) -> None:
+        """Close the file."""
+        self.close()
+
+
+def list_shards(folder: Path, split: str) -> list[Path]:
+    """Return the shards of a split in name order; InputError when there is none."""
+    paths = sorted((Path(folder) / split).glob("[!.]*.h5"))
+    if not paths:
+        raise InputError(f"{Path(folder) / split}: no shards, expected some from data_prep.extract_features")
+    return paths
+
+
+class _Disk(io.FileIO):
+    """A new file that only this process writes and that keeps its first fault to itself until `finish`.
+
+    HDF5 may crash the process, then or later, when it cannot write all it wants to (full disk).
+
+    Raises OSError: a file that cannot be made, or that another process is writing.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT), "r+")
+        self.fault: OSError | None = None
+        try:
+            fcntl.flock(self, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise
+        super().truncate(0)
+
+    def write(self, data) -> int:
+        """Write all of the data; return how much that was."""
+        view = memoryview(data).cast("B")
+        try:
+            while self.fault is None and view:
+                view = view[super().write(view) :]
+        except OSError as error:
+            self.fault = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size of the file; return it."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.fault = self.fault or error
+            return size
+
+    def finish(self) -> None:
+        """Bring the file to the disk. Raises OSError: the first fault."""
+        if self.fault is not None:
+            raise self.fault
+        os.fsync(self)
+
+
+def _write_contents(file: h5py.File, batches: Iterable[np.ndarray], info: ShardInfo, labels: np.ndarray):
+    """Write the features batch by batch, the labels, then the attributes with the checksum of both."""
+    checksum = hashlib.sha256()
+    start = 0
+    for batch in batches:
+        stop = start + len(batch)
+        _check_features(batch, start, info)
+        if start == 0:
+            dataset = file.create_dataset("features", (info.n_frames, *batch.shape[1:]), info.dtype)
+        if stop <= info.n_frames:
+            block = np.ascontiguousarray(batch, info.dtype)
+            dataset[start:stop] = block
+            checksum.update(block)
+        start = stop
+    if start != info.n_frames:
+        raise InputError(f"{info.dataset} clip {info.clip}: expected {info.n_frames} frames, got {start}")
+    file["labels"] = labels
+    checksum.update(labels)
+    for name, value in asdict(replace(info, checksum=checksum.hexdigest())).items():
+        if isinstance(value, str):
+            # A string of fixed length lies beside its checksum; HDF5 keeps others in a heap that has none.
+            text = value.encode()
+            file.attrs.create(name, text, dtype=h5py.string_dtype("utf-8", max(1, len(text))))
+        else:
+            file.attrs[name] = value
+
+
+def _check_features(batch: np.ndarray, start: int, info: ShardInfo) -> None:
+    """Raise InputError for the first frame with a feature that the shard cannot hold."""
+    largest = np.abs(batch).max(axis=(1, 2))
+    bad = ~(largest <= np.finfo(info.dtype).max)  # NaN compares false
+    if bad.any():
+        frame = int(np.argmax(bad))
+        raise InputError(
+            f"{info.dataset} clip {info.clip}, frame {start + frame}: expected finite features that fit "
+            f"{info.dtype}, got {largest[frame]}"
+        )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what h5py raises on a damaged file into InputError."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: damaged shard, {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    """Return an error's message on one line."""
+    return " ".join(str(error).split())

@@ -1,0 +1,202 @@
+"""The rebuilt networks against onnxruntime and keras.applications; the fallback; files that do not match."""
+
+import socket
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from data_prep import backbones
+from data_prep.backbones import ARCHITECTURES, LAYERS, load_backbone
+from data_prep.errors import InputError
+from data_prep.extract_features import resize
+from data_prep.frames import read_frames
+
+ONNX_OUTPUTS = {"conv2": "Relu_9:0", "conv3": "Relu_21:0", "conv4": "Relu_39:0", "last": "Relu_48:0"}
+
+
+def run_onnx(frames, output="Relu_48:0"):
+    """Run the packaged ONNX graph up to a tensor: uint8 RGB (n, s, s, 3) -> float32 (n, h, w, C)."""
+    model = onnx.load(backbones._packaged_onnx_file())
+    graph = model.graph
+    last = next(i for i, node in enumerate(graph.node) if output in node.output)
+    del graph.node[last + 1 :], graph.output[:]
+    graph.output.append(onnx.helper.make_empty_tensor_value_info(output))
+    for dimension, size in zip(graph.input[0].type.tensor_type.shape.dim, frames.shape, strict=True):
+        dimension.dim_value = size
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    bgr = frames[..., ::-1].astype(np.float32) - np.array([104, 117, 123], np.float32)
+    return session.run([output], {graph.input[0].name: bgr})[0].transpose(0, 2, 3, 1)
+
+
+def random_frames(n, size_px):
+    return np.random.default_rng(0).integers(0, 256, (n, size_px, size_px, 3), np.uint8)
+
+
+def assert_same_map(map_, expected):
+    assert map_.shape == expected.shape
+    assert map_.dtype == np.float32
+    assert np.abs(map_ - expected).max() <= 1e-3 * np.ptp(expected)
+
+
+@pytest.fixture(scope="module")
+def thin():
+    return load_backbone("thin_resnet50")
+
+
+@pytest.fixture(scope="module")
+def resnet50_file(tmp_path_factory):
+    """Weights of a ResNet-50 whose batch normalizations all do something, and the network itself."""
+    network = keras.applications.ResNet50(include_top=False, weights=None)
+    rng = np.random.default_rng(1)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = (rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights())
+            layer.set_weights([gamma, beta - 1, mean - 1, variance])
+    path = tmp_path_factory.mktemp("weights") / "resnet50.weights.h5"
+    network.save_weights(path)
+    return network, path
+
+
+def test_thin_network_equals_onnxruntime_on_real_frames(thin, real_data):
+    frames = read_frames(real_data / "ped2" / "testing" / "frames" / "01", [0, 90, 179])
+    squares = np.stack([resize(frame, 224) for frame in frames])
+    expected = run_onnx(squares)
+    assert expected.shape == (3, 7, 7, 1024)
+    assert_same_map(thin.model.predict_on_batch(squares), expected)
+
+
+def test_thin_network_equals_onnxruntime_on_random_frames(thin):
+    frames = random_frames(2, 224)
+    assert_same_map(thin.model.predict_on_batch(frames), run_onnx(frames))
+    assert (thin.channels, thin.input_size_px, thin.layer) == (1024, 224, "last")
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_at_another_size(layer):
+    backbone = load_backbone("thin_resnet50", input_size_px=96, layer=layer)
+    frames = random_frames(2, 96)
+    expected = run_onnx(frames, ONNX_OUTPUTS[layer])
+    assert_same_map(backbone.model.predict_on_batch(frames), expected)
+    assert backbone.channels == expected.shape[-1]
+
+
+def test_sizes_that_do_not_divide_give_a_map_too():
+    assert load_backbone("thin_resnet50", input_size_px=100).model.output.shape == (None, 4, 4, 1024)
+    assert load_backbone("thin_resnet50", input_size_px=32).model.output.shape == (None, 1, 1, 1024)
+
+
+def test_bytes_and_floats_give_the_same(thin):
+    frames = random_frames(1, 224)
+    from_bytes = thin.model.predict_on_batch(frames)
+    np.testing.assert_array_equal(from_bytes, thin.model.predict_on_batch(frames.astype(np.float32)))
+
+
+def test_thin_network_asked_for_by_name_is_no_fallback(thin):
+    assert (thin.name, thin.requested, thin.fallback_reason) == ("thin_resnet50", "thin_resnet50", "")
+    beside = backbones._packaged_onnx_file().with_name("open-nsfw.onnx.sha256")
+    assert thin.weights_sha256 in beside.read_text()  # the package states it too
+
+
+@pytest.mark.parametrize(("layer", "output"), [("last", "conv5_block3_out"), ("conv3", "conv3_block4_out")])
+def test_resnet50_equals_keras_applications(resnet50_file, layer, output):
+    network, path = resnet50_file
+    backbone = load_backbone("resnet50", path, input_size_px=65, layer=layer)
+    frames = random_frames(2, 65)
+    prepared = keras.applications.resnet.preprocess_input(frames.astype(np.float32))
+    reference = keras.Model(network.input, network.get_layer(output).output)
+    assert_same_map(backbone.model.predict_on_batch(frames), reference.predict_on_batch(prepared))
+    assert (backbone.name, backbone.requested, backbone.fallback_reason) == ("resnet50", "resnet50", "")
+
+
+def test_resnet152_has_the_convolutions_of_keras_applications(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_: None)
+    convolutions = backbones._read_keras("resnet152", tmp_path / "file")
+    assert len(convolutions) == ARCHITECTURES["resnet152"].n_convolutions == 151 + 4
+    assert convolutions[-1][0].shape == (1, 1, 512, 2048)
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """A download that fails; lists the time limits that it ran under."""
+    timeouts = []
+
+    def get_file(**_):
+        timeouts.append(socket.getdefaulttimeout())
+        raise Exception("URL fetch failure on https://host/file: None --\n[Errno -2] Name not known")
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    backbones._download.cache_clear()
+    yield timeouts
+    backbones._download.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet152"])
+def test_failed_download_falls_back_loudly_and_is_remembered(no_network, capfd, name):
+    backbone = load_backbone(name, input_size_px=64)
+    assert (backbone.name, backbone.requested) == ("thin_resnet50", name)
+    assert backbone.fallback_reason.startswith("no ImageNet weights (URL fetch failure on https://host/file")
+    assert "\n" not in backbone.fallback_reason
+    warning = capfd.readouterr().err.strip().splitlines()[-1]
+    assert warning.startswith(f"WARNING: {name}: no ImageNet weights")
+    assert warning.endswith("using thin_resnet50 in its place")
+    load_backbone(name, input_size_px=64)
+    assert no_network == [backbones.DOWNLOAD_TIMEOUT_SECONDS]
+    assert socket.getdefaulttimeout() is None
+
+
+def test_downloaded_file_is_used(resnet50_file, tmp_path, monkeypatch):
+    network = resnet50_file[0]
+    path = tmp_path / "legacy.h5"  # the format of the files that Keras serves
+    network.save(path)
+    monkeypatch.setattr(keras.utils, "get_file", lambda **_: str(path))
+    backbones._download.cache_clear()
+    backbone = load_backbone("resnet50", input_size_px=32, layer="conv2")
+    backbones._download.cache_clear()
+    assert (backbone.name, backbone.fallback_reason, backbone.channels) == ("resnet50", "", 256)
+    frames = random_frames(1, 32)
+    prepared = keras.applications.resnet.preprocess_input(frames.astype(np.float32))
+    reference = keras.Model(network.input, network.get_layer("conv2_block3_out").output)
+    assert_same_map(backbone.model.predict_on_batch(frames), reference.predict_on_batch(prepared))
+
+
+@pytest.mark.parametrize("name", ["resnet50", "thin_resnet50"])
+def test_weights_file_that_does_not_match_is_refused(name, tmp_path, no_network):
+    missing = tmp_path / "missing.weights.h5"
+    with pytest.raises(InputError, match=f"^{missing}: "):
+        load_backbone(name, missing)
+    for suffix in (".weights.h5", ".h5", ".txt"):
+        garbage = tmp_path / f"garbage{suffix}"
+        garbage.write_bytes(b"not weights" * 100)
+        with pytest.raises(InputError, match=f"^{garbage}: not ") as caught:
+            load_backbone(name, garbage)
+        assert "\n" not in str(caught.value)
+    assert no_network == []
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+def test_weights_of_another_network_are_refused(tmp_path, suffix):
+    other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.Conv2D(4, 3)])
+    path = tmp_path / f"other{suffix}"
+    other.save(path) if suffix == ".h5" else other.save_weights(path)
+    with pytest.raises(InputError, match=f"^{path}: not weights of resnet50"):
+        load_backbone("resnet50", path)
+
+
+def test_another_onnx_graph_is_refused(tmp_path):
+    path = tmp_path / "other.onnx"
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], [])), path)
+    with pytest.raises(InputError, match=f"^{path}: not thin_resnet50, expected 53 convolutions"):
+        load_backbone("thin_resnet50", path)
+
+
+def test_unknown_requests_are_refused():
+    with pytest.raises(InputError, match=r"backbone: expected one of .*, got 'resnet18'"):
+        load_backbone("resnet18")
+    with pytest.raises(InputError, match=r"layer: expected one of .*, got 'conv9'"):
+        load_backbone("thin_resnet50", layer="conv9")
+    with pytest.raises(InputError, match="input size: expected at least 32 px, got 16"):
+        load_backbone("thin_resnet50", input_size_px=16)
