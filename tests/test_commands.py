@@ -102,6 +102,10 @@ def test_same_command_again_trains_nothing(smoke):
         (["--set", "depht=3"], "'depht': unknown, expected one of"),
         (["--set", "depth"], "--set depth: expected NAME=VALUE"),
         (["--only", "table_3"], "--only table_3: unknown, expected one of table_03"),
+        (
+            ["--datasets", "walkway,ped3", "--profile", "smoke"],
+            "--datasets ped3: not at hand, expected some of",
+        ),
         (["--weights", "nowhere.h5", "--profile", "smoke"], "nowhere.h5"),
     ],
 )

@@ -4,7 +4,7 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.errors import InputError
@@ -20,6 +20,7 @@ def parser(description: str) -> argparse.ArgumentParser:
         "--profile", choices=PROFILES, default="quick", help="size of the run (default: quick)"
     )
     flags.add_argument("--data", type=Path, help="folder of datasets (default: none, the embedded ones run)")
+    flags.add_argument("--datasets", help="names to use of those at hand, e.g. ped2,walkway (default: all)")
     flags.add_argument("--out", type=Path, default=Path("."), help="root of all outputs (default: .)")
     flags.add_argument("--seeds", type=int, help="number of seeds (default: the profile's)")
     flags.add_argument("--weights", type=Path, help="weights file of the backbone (default: download)")
@@ -55,6 +56,7 @@ def context(arguments: argparse.Namespace):
         settings=settings,
         out=arguments.out,
         data_dir=arguments.data,
+        only_datasets=tuple(arguments.datasets.split(",")) if arguments.datasets else (),
         weights=arguments.weights,
         n_seeds=n_seeds,
         flags=_flags_text(arguments),
@@ -66,6 +68,8 @@ def _flags_text(arguments: argparse.Namespace) -> str:
     flags = [f"--profile {arguments.profile}"]
     if arguments.data is not None:
         flags.append(f"--data {arguments.data}")
+    if arguments.datasets is not None:
+        flags.append(f"--datasets {arguments.datasets}")
     if arguments.seeds is not None:
         flags.append(f"--seeds {arguments.seeds}")
     if arguments.weights is not None:
@@ -97,9 +101,3 @@ def refuse(message: str, code: int = 2) -> int:
     """Print one error line and return the exit code."""
     print(f"error: {message}", file=sys.stderr)
     return code
-
-
-def unknown(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
-    """Raise InputError for names that are not among the known ones."""
-    if strangers := [name for name in names if name not in known]:
-        raise InputError(f"{kind} {', '.join(strangers)}: unknown, expected one of {', '.join(known)}")

@@ -9,6 +9,7 @@ import numpy as np
 from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import Dataset, find_datasets
+from data_prep.errors import InputError
 from data_prep.extract_features import extract_dataset
 from data_prep.frames import read_frames
 from experiments.lab.results import git_commit
@@ -37,6 +38,7 @@ class Context:
         settings: that profile's settings with the command line's overrides.
         out: root of everything written.
         data_dir: folder of datasets; None where there is none.
+        only_datasets: names of the datasets to use; empty for all at hand.
         weights: the backbone's weights file; None for the usual download.
         n_seeds: seeds 0 .. n_seeds - 1 are run.
         flags: the command line as given, for the `command` column.
@@ -46,6 +48,7 @@ class Context:
     settings: Settings
     out: Path
     data_dir: Path | None = None
+    only_datasets: tuple[str, ...] = ()
     weights: Path | None = None
     n_seeds: int = 1
     flags: str = ""
@@ -79,7 +82,12 @@ class Context:
             n_test_clips=sizes.n_test_clips,
             clip_frames=sizes.clip_frames,
         )
-        return {**found, "walkway": find_datasets(self.generated_dir)["walkway"]}
+        found["walkway"] = find_datasets(self.generated_dir)["walkway"]
+        if absent := [name for name in self.only_datasets if name not in found]:
+            raise InputError(
+                f"--datasets {', '.join(absent)}: not at hand, expected some of {', '.join(found)}"
+            )
+        return {name: found[name] for name in found if name in (self.only_datasets or found)}
 
     @functools.cached_property
     def backbone(self) -> Backbone:

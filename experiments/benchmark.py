@@ -1,0 +1,236 @@
+"""The speed ratios of this code, both sides of each measured in turns in one run.
+
+    python -m experiments.benchmark [--data DIR] [--profile quick]
+
+Writes results/<profile>/benchmark.csv (`name,ours,reference,ratio,unit`); a ratio above 1 means ours is
+the faster, and for memory the smaller:
+
+    train_step           seconds a training step | its matrix products at the machine's float32 rate
+    feature_extraction   frames/s, decoding included | onnxruntime on the same thin ResNet-50, same decoding
+    streaming_inference  frames/s, one frame of 21 regions at a time | its matrix products at that rate
+    memory_tenfold       peak MB of training on the dataset ten times over | on the dataset once
+
+The first three run at the paper's size: C = N = 2048, K = 3, T = 10, 84 rows (smoke: at its own).
+"""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from experiments.lab import cli
+
+ROUNDS = 7
+MATRIX_SIZE = 2048
+MEMORY_STEPS = 40
+MEMORY_COPIES = 10
+REGIONS = 21
+
+
+def main() -> None:
+    """Parse the flags, measure, write and print the ratios."""
+    arguments = cli.parser(__doc__).parse_args()
+    cli.exit_with(lambda: run(cli.context(arguments)))
+
+
+def run(context) -> None:
+    """Measure every ratio and write benchmark.csv."""
+    from experiments.lab.results import write_atomic
+
+    lines = [train_step(context), streaming_inference(context), feature_extraction(context)]
+    lines.append(memory_tenfold(context))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("name", "ours", "reference", "ratio", "unit"))
+    for name, ours, reference, ratio, unit in lines:
+        writer.writerow((name, f"{ours:.4g}", f"{reference:.4g}", f"{ratio:.3f}", unit))
+        print(f"{name:20} ours {ours:9.4g}   reference {reference:9.4g} {unit:9}   ratio {ratio:.3f}")
+    write_atomic(context.results_dir / "benchmark.csv", text.getvalue().encode())
+
+
+def median_seconds(*works: Callable[[], object], rounds: int = ROUNDS) -> list[float]:
+    """Return the median time of each piece of work; they take turns, so that noise falls on all alike."""
+    times = [[] for _ in works]
+    for work in works:
+        work()
+    for _ in range(rounds):
+        for work, taken in zip(works, times, strict=True):
+            start = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - start)
+    return [float(np.median(taken)) for taken in times]
+
+
+def square_product() -> tuple[Callable[[], object], float]:
+    """Return a compiled product of two square float32 matrices, and its floating point operations."""
+    import tensorflow as tf
+
+    a = tf.random.normal((MATRIX_SIZE, MATRIX_SIZE), seed=0)
+    product = tf.function(lambda: tf.matmul(a, a))
+    return product, 2.0 * MATRIX_SIZE**3
+
+
+def training_operations(n_features, n_atoms, units, depth, rows, frames) -> float:
+    """Return the floating point operations of the matrix products of one training step.
+
+    Forward: A^T A, x A, K products a frame, the decoder, phi. Backward: A (G + G^T); the gradients of the
+    codes and of A^T A at each step; x^T d; two for the decoder; one for phi.
+    """
+    n = rows * frames
+    gram = 2 * n_features * n_atoms**2
+    steps = 2 * n * depth * n_atoms**2
+    features = 2 * n * n_features * n_atoms
+    phi = 2 * n * n_features * units
+    return 2 * gram + 3 * steps + 2 * features + 3 * features + 2 * phi
+
+
+def inference_operations(n_features, n_atoms, units, depth, rows) -> float:
+    """Return the operations of one streamed frame: x A, K products, the decoder, phi; A^T A is kept."""
+    return 2 * rows * (2 * n_features * n_atoms + depth * n_atoms**2 + n_features * units)
+
+
+def paper_model(context):
+    """Return (model, batch) at the paper's size, C = N."""
+    from experiments.lab.train import build_model
+
+    settings = context.settings if context.profile == "smoke" else context.settings.override(n_atoms=2048)
+    n_features = settings.model.n_atoms
+    rows, frames = settings.train.batch_clips * REGIONS, settings.train.window_frames
+    batch = np.random.default_rng(0).exponential(0.5, (rows, frames, n_features)).astype(np.float32)
+    return build_model(n_features, settings, seed=0), batch, settings.model
+
+
+def train_step(context) -> tuple:
+    """Return the row of the training step."""
+    model, batch, options = paper_model(context)
+    product, product_operations = square_product()
+    step, one_product = median_seconds(lambda: model.train_on_batch(batch), product)
+    n_features, (rows, frames) = batch.shape[-1], batch.shape[:2]
+    operations = training_operations(
+        n_features, options.n_atoms, options.similarity_units, options.depth, rows, frames
+    )
+    limit = operations / (product_operations / one_product)
+    return "train_step", step, limit, limit / step, "s"
+
+
+def streaming_inference(context, frames_a_round=50) -> tuple:
+    """Return the row of scoring one frame at a time."""
+    from models.srnn_ae import Streaming
+
+    model, batch, options = paper_model(context)
+    streaming = Streaming(model)
+    frames = batch[:REGIONS]
+
+    def stream():
+        state = streaming.initial_state(REGIONS)
+        for index in range(frames_a_round):
+            t = index % frames.shape[1]
+            _, state = streaming.step(frames[:, t : t + 1], state)
+
+    product, product_operations = square_product()
+    seconds, one_product = median_seconds(stream, product)
+    operations = inference_operations(
+        batch.shape[-1], options.n_atoms, options.similarity_units, options.depth, REGIONS
+    )
+    limit = product_operations / one_product / operations
+    rate = frames_a_round / seconds
+    return "streaming_inference", rate, limit, rate / limit, "frames/s"
+
+
+def feature_extraction(context) -> tuple:
+    """Return the row of the CNN with decoding, against onnxruntime on the same network and decoding."""
+    import onnxruntime
+
+    from data_prep.backbones import THIN, load_backbone, packaged_onnx_file
+    from data_prep.extract_features import (
+        BATCH_FRAMES,
+        READ_AHEAD_BATCHES,
+        feature_function,
+        frame_batches,
+        read_ahead,
+    )
+
+    backbone = load_backbone(THIN)
+    ours = feature_function(backbone)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count()
+    session = onnxruntime.InferenceSession(str(packaged_onnx_file()), options)
+    input_name = session.get_inputs()[0].name
+    mean_bgr = np.array([104, 117, 123], np.float32)
+    source = next(iter(context.datasets.values())).split("train")[0].source
+
+    def batches():
+        return frame_batches(source, backbone.input_size_px, BATCH_FRAMES)
+
+    def extract():
+        for frames in read_ahead(batches(), READ_AHEAD_BATCHES):
+            ours(frames)
+
+    def extract_by_onnxruntime():
+        prepared = (frames[..., ::-1] - mean_bgr for frames in batches())
+        for frames in read_ahead(prepared, READ_AHEAD_BATCHES):
+            session.run(None, {input_name: frames})
+
+    n_frames = sum(len(frames) for frames in batches())
+    rates = [n_frames / seconds for seconds in median_seconds(extract, extract_by_onnxruntime)]
+    return "feature_extraction", *rates, rates[0] / rates[1], "frames/s"
+
+
+def memory_tenfold(context) -> tuple:
+    """Return the row of peak memory: training on the dataset once, and on ten copies of its clips."""
+    from data_prep.shards import list_shards
+
+    shards = context.shards(next(iter(context.datasets)))
+    n_atoms = context.settings.model.n_atoms
+    with tempfile.TemporaryDirectory(dir=shards) as folder:
+        tenfold = Path(folder) / "train"
+        tenfold.mkdir()
+        for path in list_shards(shards, "train"):
+            for copy in range(MEMORY_COPIES):
+                os.link(path, tenfold / f"{path.stem}-{copy}.h5")
+        once, many = (peak_training_megabytes(root, n_atoms) for root in (shards, Path(folder)))
+    return "memory_tenfold", many, once, once / many, "MB"
+
+
+def peak_training_megabytes(shards: Path, n_atoms: int) -> float:
+    """Return the peak resident memory of a process that trains a few steps on these shards."""
+    # VmHWM, not getrusage: the latter starts from the memory of the process that forked.
+    script = (
+        "import re, sys; from pathlib import Path; from experiments.benchmark import train_a_little;"
+        "train_a_little(Path(sys.argv[1]), int(sys.argv[2]));"
+        "print(int(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1]) / 1024)"
+    )
+    command = [sys.executable, "-c", script, str(shards), str(n_atoms)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    return float(done.stdout.splitlines()[-1])
+
+
+def train_a_little(shards: Path, n_atoms: int) -> None:
+    """Train for `MEMORY_STEPS` steps as `train_run` does, without its files."""
+    from data_prep.shards import list_shards
+    from data_prep.windows import WindowSampler
+    from experiments.lab.settings import PAPER
+    from experiments.lab.train import build_model
+
+    settings = PAPER.override(n_atoms=n_atoms)
+    sampler = WindowSampler(list_shards(shards, "train"), **asdict_sampling(settings.train))
+    model = build_model(sampler.batch(0).shape[-1], settings, seed=0)
+    model.fit(sampler.batches(), steps_per_epoch=MEMORY_STEPS, epochs=1, shuffle=False, verbose=0)
+
+
+def asdict_sampling(train) -> dict:
+    """Return the sampler's arguments among the training settings."""
+    names = ("window_frames", "batch_clips", "temporal_window_frames", "alignment")
+    return {name: value for name, value in asdict(train).items() if name in names}
+
+
+if __name__ == "__main__":
+    main()
