@@ -12,6 +12,7 @@ from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocols import measured_row, runs_hash
+from experiments.lab.report import write_note
 from experiments.lab.results import replace_exhibit
 from experiments.lab.score import regularity
 
@@ -29,6 +30,7 @@ def run(context: Context) -> None:
         draw_clip(context, dataset, runs, context.results_dir / f"{EXHIBIT}{suffix}.png")
         rows += mean_rows(context, dataset, runs)
     replace_exhibit(context.results_dir, EXHIBIT, rows)
+    write_note(context.results_dir, EXHIBIT, context.differences())
 
 
 def draw_clip(context: Context, dataset: str, runs, path) -> None:

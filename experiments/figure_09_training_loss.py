@@ -9,6 +9,7 @@ from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocols import measured_row, runs_hash
+from experiments.lab.report import write_note
 from experiments.lab.results import replace_exhibit
 
 EXHIBIT = "figure_09"
@@ -40,6 +41,7 @@ def run(context: Context) -> None:
     title = f"Training loss of sRNN-AE ({context.backbone.name}, profile {context.profile})"
     plots.training_loss(context.results_dir / f"{EXHIBIT}.png", curves, title)
     replace_exhibit(context.results_dir, EXHIBIT, rows)
+    write_note(context.results_dir, EXHIBIT, context.differences())
 
 
 if __name__ == "__main__":

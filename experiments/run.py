@@ -65,7 +65,7 @@ def print_plan(context, chosen) -> None:
     for name, dataset in context.datasets.items():
         counts = [len(dataset.split(split)) for split in ("train", "test")]
         print(f"  dataset {name}: {counts[0]} training and {counts[1]} test clips in {dataset.root}")
-    if context.profile != "smoke":
+    if context.profile != "smoke" and not context.only_datasets:
         for name in RECORDS:
             if name not in context.datasets:
                 print(f"  missing {name}: {' '.join(where_to_get(name).split())}")

@@ -8,6 +8,7 @@ Paper: Table 3, Sec. 4.3. Systems without a measured row read "not run"; absent 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
 from experiments.lab.protocols import auc_rows, late_fusion_runs
+from experiments.lab.report import write_note
 from experiments.lab.results import complete, replace_exhibit, write_markdown_table
 
 EXHIBIT = "table_03"
@@ -22,6 +23,7 @@ def run(context: Context) -> None:
         rows += auc_rows(context, EXHIBIT, "sRNN-AE", dataset, seeded, command)
     rows = complete(EXHIBIT, rows, context.titles(), command)
     replace_exhibit(context.results_dir, EXHIBIT, rows)
+    write_note(context.results_dir, EXHIBIT, context.differences())
     score = context.settings.score
     write_markdown_table(
         context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint

@@ -13,7 +13,7 @@ from data_prep.errors import InputError
 from data_prep.extract_features import extract_dataset
 from data_prep.frames import read_frames
 from experiments.lab.results import git_commit
-from experiments.lab.settings import Settings
+from experiments.lab.settings import PAPER, Settings
 from experiments.lab.train import Run, train_run
 
 # Datasets as the paper's tables head their columns.
@@ -119,6 +119,29 @@ class Context:
     def titles(self) -> set[str]:
         """Return the titles, as the paper's tables print them, of the datasets at hand."""
         return {COLUMNS[name] for name in self.datasets}
+
+    def differences(self) -> str:
+        """Return a sentence on what differs from the paper: the backbone, and every setting that does."""
+        backbone = self.backbone
+        sentence = (
+            f"Backbone: {backbone.name}, {backbone.channels} channels (paper: a ResNet trained on UCF101)"
+        )
+        if backbone.fallback_reason:
+            sentence += f", in place of {backbone.requested}: {backbone.fallback_reason}"
+        paper, ours = (
+            {
+                name: value
+                for group in ("features", "model", "train", "score")
+                for name, value in d[group].items()
+            }
+            for d in (PAPER.as_dict(), self.settings.as_dict())
+        )
+        changed = [
+            f"{name} {ours[name]} (paper: {paper[name]})"
+            for name in paper
+            if ours[name] != paper[name] and name not in ("checkpoint_every", "log_every")
+        ]
+        return sentence + (f". Settings: {'; '.join(changed)}." if changed else ". Settings: the paper's.")
 
     @property
     def commit(self) -> str:
