@@ -22,7 +22,7 @@ SMALLEST_INPUT_PX = FIRST_KERNEL_PX + 3 * STRIDE_PX
 
 @keras.saving.register_keras_serializable("srnn_ae")
 class ConvAE(keras.Model):
-    """Reconstructs a window of frames through a bottleneck of (filters[2], input/17, input/17) values.
+    """Reconstructs a window of frames from a code of 13 x 13 x filters[2] values (at 227 pixels).
 
     Args:
         window_frames: T, frames a window.
@@ -113,7 +113,7 @@ class ConvAE(keras.Model):
 
 
 def convolution(layer, filters, seed, kernel_size, weight_decay, activation="tanh", padding="same", **kwargs):
-    """Return a convolution `layer` with Xavier's initial kernel and weight_decay/2 ||kernel||^2 in the loss."""
+    """Return a convolution `layer`: Xavier's initial kernel, weight_decay/2 ||kernel||^2 in the loss."""
     return layer(
         filters,
         kernel_size,
@@ -131,8 +131,8 @@ def unpool(x, like):
 
 
 def euclidean_loss(x, reconstruction):
-    """Return 1/2 mean_n ||x_n - x^_n||^2, scalar, of two (n, ...): the Euclidean loss of both papers' Caffe."""
-    return 0.5 * ops.mean(ops.sum(ops.square(x - reconstruction), tuple(range(1, x.ndim))))
+    """Return 1/2 mean_n ||x_n - x^_n||^2, scalar, of two (n, ...): Caffe's Euclidean loss."""
+    return 0.5 * ops.mean(ops.sum(ops.square(x - reconstruction), tuple(range(1, len(x.shape)))))
 
 
 def frame_errors(x, reconstruction):

@@ -1,14 +1,15 @@
 """ConvLSTM-AE: a convolutional encoder a frame, a convolutional LSTM over frames, two decoders.
 
 Luo, Liu, Gao, "Remembering history with convolutional LSTM for anomaly detection", ICME 2017: reference [2]
-of the paper (Sec. 2, Tables 3 to 5). Its released Caffe configuration gives: T = 10 gray frames of 225x225,
-minus the mean image, over 255; convolutions of 128 filters 7x7 with stride 4, 256 of 5x5 with stride 2 and
-512 of 3x3 with stride 2 (maps of 57, 29 and 15), ReLU; one ConvLSTM of 512 filters 3x3 without peepholes; and
-from its state h_t two decoders that mirror the encoder, ReLU and at the end tanh: one draws the current frame
-x_t, the other the past frame x_{t-1}. No frame after t is predicted. Xavier's initial weights, biases zero,
-weight decay 0.0005 on the kernels, AdaGrad at 0.001 with 8 clips a batch for 50,000 iterations.
+of the paper (Sec. 2, Tables 3 to 5). Known, from its authors' Caffe configuration and test script
+(github.com/zachluo/convlstm_anomaly_detection): T = 10 gray frames of 225x225, minus the mean image, divided
+by 255; convolutions of 128 filters 7x7 with stride 4, 256 of 5x5 with stride 2 and 512 of 3x3 with stride 2
+(maps of 57, 29 and 15), ReLU; one ConvLSTM of 512 filters 3x3 without peepholes; and from its state h_t two
+decoders that mirror the encoder, ReLU and at the end tanh: one draws the current frame x_t, the other the
+past frame x_{t-1}. No frame after t is predicted. Xavier's initial weights, biases zero, weight decay 0.0005
+on the kernels, AdaGrad at 0.001 with 8 clips a batch for 50,000 iterations.
 
-Our choice: three ConvLSTM layers, 64, 64 and 128 wide, cost a fifth of the weights;
+Our choice: three ConvLSTM layers, 64, 64 and 128 wide, a seventh of the weights of the one;
 `memory_filters=(512,)` is the released network.
 """
 
@@ -84,7 +85,7 @@ class ConvLSTMAE(keras.Model):
         return network
 
     def _memory(self):
-        """Return the network from maps (n, T, h, w, filters[2]) to memories (n, T, h, w, memory_filters[-1])."""
+        """Return the network from maps (n, T, h, w, filters[2]) to (n, T, h, w, memory_filters[-1])."""
         shape = (None, *self.encoder.output_shape[1:])
         network = keras.Sequential([keras.Input(shape, dtype=self.compute_dtype)], name="memory")
         decay = keras.regularizers.L2(self.options["weight_decay"] / 2)

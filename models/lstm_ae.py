@@ -2,8 +2,8 @@
 
 Paper: Sec. 4.5, Table 5, "the LSTM based Auto-Encoder, where the same features are used". Nothing else of it
 is published. Ours is the plain counterpart of sRNN-AE: x^_t is drawn from the state after frame t, so it runs
-live, and its width is that of the dictionary, 2048. The LSTM is that of Hochreiter and Schmidhuber (1997) with
-forget gates (Gers et al. 2000), as Keras has it.
+live; its width is that of the dictionary, 2048; no weight decay. The LSTM is that of Hochreiter and
+Schmidhuber (1997) with forget gates (Gers et al. 2000), as Keras has it.
 """
 
 import keras
@@ -77,7 +77,7 @@ class LSTMAE(keras.Model):
         self.built = True
 
     def initial_state(self, n_rows):
-        """Return the state before a clip's first frame: hidden_i and cell_i of layer i, zeros (rows, units)."""
+        """Return the state before a clip's first frame: zeros (rows, units), hidden_i and cell_i a layer."""
         return {
             f"{kind}_{i}": ops.zeros((n_rows, layer.units), self.compute_dtype)
             for i, layer in enumerate(self.lstm)

@@ -3,7 +3,8 @@
 Paper: Sec. 4.3, baseline i), Table 3: k-means to a dictionary of 1000 x 2048, then `min_a ||y - A a||_2`.
 Published: the size, the distance, and the closed form a = (A^T A)^-1 A^T y. Ours: mini-batch k-means
 (Sculley, WWW 2010), so that memory does not grow with the data, and an orthonormal basis of the span in place
-of the inverse, which fails or is inexact where centers are nearly dependent, as those of video are.
+of the inverse, which fails or is inexact where centers are nearly dependent, as those of video are. Centers
+are taken in float64: the tolerance on the rank in float32 would cut directions in which real frames differ.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
-# Initial centers are drawn (k-means++) from this many rows a center, scikit-learn's own default.
+# Initial centers are drawn (k-means++) from this many rows a center, as scikit-learn does.
 ROWS_PER_CENTER = 3
 
 
@@ -20,8 +21,8 @@ class NearestSubspace:
 
     `atoms` is the dictionary (n_atoms, C), one atom a row (A^T of the paper's formula); `basis` float64
     (rank, C) has orthonormal rows that span it. Directions whose singular value is below the rank tolerance
-    `s_max * max(n_atoms, C) * eps` (that of NumPy's `matrix_rank`, eps of the atoms' dtype) are noise and left
-    out.
+    `s_max * max(n_atoms, C) * eps` (that of NumPy's `matrix_rank`, eps of the atoms' dtype) are noise and
+    left out.
 
     Args:
         atoms: float (n_atoms, C).
@@ -61,7 +62,7 @@ class NearestSubspace:
         for n_chunks, chunk in enumerate(chunks_of(batches, ROWS_PER_CENTER * n_atoms)):
             if not n_chunks and len(chunk) < n_atoms:
                 raise ValueError(f"batches: expected at least {n_atoms} rows (n_atoms), got {len(chunk)}")
-            k_means.partial_fit(chunk)
+            k_means.partial_fit(chunk.astype(np.float64))
         return cls(k_means.cluster_centers_)
 
     def errors(self, y: np.ndarray) -> np.ndarray:
@@ -76,15 +77,17 @@ def chunks_of(batches: Iterable[np.ndarray], n_rows: int) -> Iterator[np.ndarray
     Raises:
         ValueError: no rows at all.
     """
-    waiting, n_waiting, n_chunks = [], 0, 0
+    waiting, n_waiting, n_seen = [], 0, 0
     for batch in batches:
-        waiting.append(batch)
-        n_waiting += len(batch)
-        while n_waiting >= n_rows:
-            rows = np.concatenate(waiting)
-            yield rows[:n_rows]
-            waiting, n_waiting, n_chunks = [rows[n_rows:]], n_waiting - n_rows, n_chunks + 1
-    if n_waiting:
+        n_seen += len(batch)
+        while len(batch):
+            taken, batch = np.split(batch, [n_rows - n_waiting])
+            waiting.append(taken)
+            n_waiting += len(taken)
+            if n_waiting == n_rows:
+                yield np.concatenate(waiting)
+                waiting, n_waiting = [], 0
+    if waiting:
         yield np.concatenate(waiting)
-    elif not n_chunks:
+    if not n_seen:
         raise ValueError("batches: expected rows of features, got none")

@@ -87,9 +87,13 @@ class Streaming(keras.Model):
         self.gram = self.add_weight(
             name="gram", shape=(model.srnn.n_atoms,) * 2, dtype=model.srnn.compute_dtype, trainable=False
         )
-        self.gram.assign(gram(ops.copy(model.srnn.dictionary)))
         self.compile(jit_compile=jit_compile())
         self.built = True
+        self.refresh()
+
+    def refresh(self):
+        """Take A^T A again, after the model has been trained further."""
+        self.gram.assign(gram(ops.copy(self.model.srnn.dictionary)))
 
     def call(self, inputs):
         """Return what the frames of one block score, and the state for the next block.

@@ -8,7 +8,7 @@ from synthetic import CHANNELS, REGIONS, write_clip
 from data_prep.errors import InputError
 from experiments.lab import metrics, score
 from experiments.lab.score import load_scores, micro_auc, regularity, save_scores, score_clips
-from models.srnn_ae import SRNNAE
+from models.srnn_ae import SRNNAE, Streaming
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def shards(tmp_path):
 
 
 def test_scores_equal_one_forward_pass_over_the_whole_clip(model, shards):
-    scored = score_clips(model, shards, "spatial")
+    scored = score_clips(Streaming(model), shards, "spatial")
     for path, clip in zip(shards, scored, strict=True):
         with score.Shard(path) as shard:
             x = shard.features().transpose(1, 0, 2)
@@ -46,8 +46,8 @@ def test_scores_equal_one_forward_pass_over_the_whole_clip(model, shards):
 
 
 def test_permuting_the_clips_changes_nothing(model, shards):
-    forward = score_clips(model, shards, "temporal")
-    backward = score_clips(model, shards[::-1], "temporal")[::-1]
+    forward = score_clips(Streaming(model), shards, "temporal")
+    backward = score_clips(Streaming(model), shards[::-1], "temporal")[::-1]
     for one, other in zip(forward, backward, strict=True):
         np.testing.assert_allclose(one.error, other.error, rtol=1e-5)
     auc = micro_auc({"temporal": forward})
@@ -55,14 +55,14 @@ def test_permuting_the_clips_changes_nothing(model, shards):
 
 
 def test_groups_of_clips_equal_one_at_a_time(model, shards, monkeypatch):
-    together = score_clips(model, shards, "spatial")
+    together = score_clips(Streaming(model), shards, "spatial")
     monkeypatch.setattr(score, "CLIPS_AT_ONCE", 1)
-    for one, other in zip(together, score_clips(model, shards, "spatial"), strict=True):
+    for one, other in zip(together, score_clips(Streaming(model), shards, "spatial"), strict=True):
         np.testing.assert_allclose(one.error, other.error, rtol=1e-5)
 
 
 def test_saved_scores_come_back(model, shards, tmp_path):
-    scored = score_clips(model, shards, "spatial")
+    scored = score_clips(Streaming(model), shards, "spatial")
     save_scores(tmp_path / "scores.npz", scored)
     for one, other in zip(scored, load_scores(tmp_path / "scores.npz"), strict=True):
         assert one.clip == other.clip
@@ -80,7 +80,7 @@ def test_damaged_scores_are_refused(tmp_path):
 def test_a_model_that_gives_nan_is_refused(model, shards):
     model.decoder.assign(np.full(model.decoder.shape, np.nan))
     with pytest.raises(InputError, match=r"00\.h5: expected finite"):
-        score_clips(model, shards, "spatial")
+        score_clips(Streaming(model), shards, "spatial")
 
 
 def test_regularity_by_hand(shards):

@@ -38,13 +38,15 @@ class ClipScores:
     sparsity: np.ndarray
 
 
-def score_clips(model, shards: Sequence[Path], stream: str, temporal_window_frames=4, alignment="causal"):
-    """Return the `ClipScores` of each shard, in order; every clip starts from alpha_0.
+def score_clips(
+    streaming: Streaming, shards: Sequence[Path], stream: str, temporal_window_frames=4, alignment="causal"
+) -> list[ClipScores]:
+    """Return the scores of each shard, in order, under the model as it is now; clips start from alpha_0.
 
     Raises:
         InputError: a score that is not finite, naming the shard.
     """
-    streaming = Streaming(model)
+    streaming.refresh()
     scored = []
     for first in range(0, len(shards), CLIPS_AT_ONCE):
         group = shards[first : first + CLIPS_AT_ONCE]

@@ -27,7 +27,7 @@ from experiments.lab.results import git_commit, write_atomic
 from experiments.lab.score import ClipScores, load_scores, micro_auc, regularity, save_scores, score_clips
 from experiments.lab.settings import Settings, config_hash
 from experiments.lab.tensorboard import TensorBoardLog
-from models.srnn_ae import SRNNAE, jit_compile
+from models.srnn_ae import SRNNAE, Streaming, jit_compile
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "h5py")
 MODEL_FILE = "last.keras"
@@ -157,7 +157,7 @@ def train_run(
     model = resume_or_build(folder, sampler, settings, seed)
     step = int(model.optimizer.iterations.numpy()) if model.optimizer.built else 0
     recorder = Recorder(folder, out / "logs" / config["dataset"] / name, shards_folder, stream, settings)
-    recorder.start(step, sampler.batch(0), sample_frames)
+    recorder.start(model, step, sampler.batch(0), sample_frames)
     if step < train.iterations:
         model.fit(
             sampler.batches(step),
@@ -168,7 +168,7 @@ def train_run(
             shuffle=False,  # the sampler draws
             verbose=0,
         )
-    recorder.finish(model, config)
+    recorder.finish(config)
     return run
 
 
@@ -207,8 +207,9 @@ class Recorder(keras.callbacks.Callback):
         self.log = TensorBoardLog(logs)
         self.history: list[dict] = []
 
-    def start(self, step: int, sample: np.ndarray, sample_frames) -> None:
+    def start(self, model: SRNNAE, step: int, sample: np.ndarray, sample_frames) -> None:
         """Set up at `step`: history up to it is kept, a batch is held for graph and histograms."""
+        self.streaming = Streaming(model)
         self.sample, self.sample_frames = sample, sample_frames
         if step:
             stored = json.loads((self.folder / "history.json").read_text())
@@ -268,7 +269,7 @@ class Recorder(keras.callbacks.Callback):
     def score(self, shards) -> list[ClipScores]:
         """Return the scores of the clips under the model as it is now."""
         train = self.settings.train
-        return score_clips(self.model, shards, self.stream, train.temporal_window_frames, train.alignment)
+        return score_clips(self.streaming, shards, self.stream, train.temporal_window_frames, train.alignment)
 
     def score_strip(self, clip: ClipScores) -> np.ndarray:
         """Return a picture of eight frames of a clip with their scores, uint8 (H, W, 3)."""
@@ -277,9 +278,8 @@ class Recorder(keras.callbacks.Callback):
         frames = self.sample_frames(clip.clip, indices)
         return plots.figure_strip_image(frames, score[indices], clip.labels[indices])
 
-    def finish(self, model: SRNNAE, config: dict) -> None:
+    def finish(self, config: dict) -> None:
         """Score the training clips for `normalization="train"` and write the final metrics."""
-        self.set_model(model)
         self.bar.close()
         last = self.history[-1]
         save_scores(self.folder / "train_errors.npz", self.score(self.train_shards))

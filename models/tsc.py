@@ -1,0 +1,336 @@
+"""TSC: a dictionary learned by alternation, which then runs as a stacked RNN (Sec. 3.2 and 3.3).
+
+The objective, summed over rows and frames (Eq. 2 in the form with halves that Algorithm 1 descends on), is
+
+    1/2 ||x_t - A a_t||^2 + lambda1 ||a_t||_1 + (lambda2 / 2) S_t ||a_t - a_{t-1}||^2,   ||A(:, j)|| <= 1.
+
+One alternation codes all frames with A fixed (Eq. 4, Algorithm 1), then updates A with the codes fixed
+(Eq. 3, projected gradient). The update needs no more than B = sum a a^T (N, N) and D = sum x a^T (C, N),
+gathered while coding: memory does not grow with the number of frames.
+
+What is guaranteed: the update of A never raises the objective, for either `atom_norm`, as its step is
+1 / ||B||_2. Coding minimizes frame by frame, given the frame before, and starts every sequence anew; so it
+is sure to lower the sum (to within the solver's tolerance) only when lambda2 = 0 and `coding="exact"`:
+K = 30 steps stop short of a frame's minimum, and with lambda2 > 0 a frame's codes also weigh on the next
+frame. The objective is therefore measured in every alternation.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+from scipy.sparse.linalg import eigsh
+
+from models.sista import StackedRNN
+from models.sparse_solver import solve_codes
+from models.srnn_ae import squared_error
+
+ATOM_NORMS = ("at_most_one", "unit")
+CODINGS = ("sista", "exact")
+# gamma and the update's step are taken this share on the safe side of what descent needs: float32 rounds.
+MARGIN = 1e-4
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive frames of several sequences side by side.
+
+    Attributes:
+        x: features float32 (rows, T, C).
+        n_valid: how many of the T frames each row really has, int (rows,); None for all.
+        starts: whether sequences begin here; else the rows continue those of the block before.
+    """
+
+    x: np.ndarray
+    n_valid: np.ndarray | None = None
+    starts: bool = True
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Which frames are real, bool (rows, T)."""
+        rows, n_frames, _ = self.x.shape
+        n_valid = np.full(rows, n_frames) if self.n_valid is None else self.n_valid
+        return np.arange(n_frames) < n_valid[:, None]
+
+
+@dataclass(frozen=True)
+class Alternation:
+    """One alternation: the mean objective of a row's frame, term by term, and what the update made of it.
+
+    `reconstruction` (1/2 ||x - A a||^2), `sparsity` (lambda1 ||a||_1) and `coherence` are taken after coding;
+    `updated_reconstruction` after the update of A, same codes. `n_used_atoms`: atoms that any frame used;
+    `zeros`: share of zero codes; `gamma`: of the coding.
+    """
+
+    reconstruction: float
+    sparsity: float
+    coherence: float
+    updated_reconstruction: float
+    n_used_atoms: int
+    zeros: float
+    gamma: float
+
+    @property
+    def objective(self) -> float:
+        """The mean objective after coding."""
+        return self.reconstruction + self.sparsity + self.coherence
+
+    @property
+    def updated_objective(self) -> float:
+        """The mean objective after the update of A."""
+        return self.updated_reconstruction + self.sparsity + self.coherence
+
+
+@keras.saving.register_keras_serializable("srnn_ae")
+class TSC(keras.Model):
+    """TSC as a stacked RNN: x_t -> codes a_t by Algorithm 1 -> x^_t = A a_t; nothing is trained by gradients.
+
+    Paper: Sec. 3.2 and 3.3, Eqs. (5) to (8); K = 30, lambda2 = 2, delta^2 = 100.
+
+    Args:
+        n_features: C.
+        n_atoms: N.
+        depth: K.
+        lambda1, lambda2: weights of sparsity and coherence; lambda2 = 0 is plain sparse coding.
+        delta_squared: delta^2 of the Gaussian similarity.
+        threshold: "nonnegative" or "two_sided", see `proximal.soft_threshold`.
+    """
+
+    def __init__(
+        self,
+        n_features,
+        n_atoms=2048,
+        depth=30,
+        lambda1=0.1,
+        lambda2=2.0,
+        delta_squared=100.0,
+        threshold="nonnegative",
+        name="tsc",
+        dtype=None,
+    ):
+        super().__init__(name=name, dtype=dtype)
+        self.options = {
+            "n_features": n_features,
+            "n_atoms": n_atoms,
+            "depth": depth,
+            "lambda1": lambda1,
+            "lambda2": lambda2,
+            "delta_squared": delta_squared,
+            "threshold": threshold,
+        }
+        self.srnn = StackedRNN(
+            n_atoms,
+            depth,
+            "gaussian",
+            delta_squared,
+            threshold=threshold,
+            weight_decay=0.0,
+            lambda1=lambda1,
+            lambda2=lambda2,
+            dtype=self.dtype_policy,
+            name="srnn",
+        )
+        self.srnn.build((None, None, n_features))
+        self.srnn.trainable = False
+        self.built = True
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype, **self.options}
+
+    @property
+    def dictionary(self) -> np.ndarray:
+        """A, float32 (C, N)."""
+        return ops.convert_to_numpy(self.srnn.dictionary)
+
+    def set_dictionary(self, dictionary) -> None:
+        """Set A (C, N), and gamma to ||A||_2^2 + lambda2, from which on Algorithm 1 descends (S <= 1)."""
+        A = np.asarray(dictionary, np.float64)
+        self.srnn.dictionary.assign(A)
+        self.srnn.gamma.assign((largest_eigenvalue(A.T @ A) + self.options["lambda2"]) * (1 + MARGIN))
+
+    def decode(self, codes):
+        """Return x^ = A a, (rows, T, C), of codes (rows, T, N)."""
+        return ops.matmul(codes, ops.transpose(self.srnn.dictionary))
+
+    def call(self, x):
+        """Return the reconstruction (rows, T, C), codes (rows, T, N) and similarity (rows, T, 1) of x."""
+        codes, similarity, _ = self.srnn(x)
+        return {"reconstruction": self.decode(codes), "codes": codes, "similarity": similarity}
+
+
+def alternate(
+    model: TSC,
+    blocks: Callable[[], Iterable[Block]],
+    n_alternations: int = 10,
+    update_steps: int = 50,
+    atom_norm: str = "at_most_one",
+    coding: str = "sista",
+) -> Iterator[Alternation]:
+    """Yield the record of each alternation, having set the dictionary of `model` to the updated one.
+
+    Paper: Sec. 3.2, Eqs. (2) to (4), and Sec. 4.1. All that one alternation hands to the next is the
+    dictionary: a saved model resumes where it stopped.
+
+    Args:
+        model: starts from its dictionary, see `initial_dictionary`.
+        blocks: gives the training blocks anew at each call.
+        n_alternations: how many.
+        update_steps: projected gradient steps on A in each.
+        atom_norm: columns of A have norm "at_most_one" (Eq. 3) or "unit" (Sec. 4.1).
+        coding: "sista", K steps of Algorithm 1, or "exact", each frame to its minimum (`sparse_solver`).
+
+    Raises ValueError: an unknown setting, or blocks without a frame.
+    """
+    if coding not in CODINGS:
+        raise ValueError(f"coding: expected one of {CODINGS}, got {coding!r}")
+    model.set_dictionary(normalize_atoms(model.dictionary, atom_norm))
+    for _ in range(n_alternations):
+        statistics = Statistics(model)
+        for block, codes, previous, similarity in code_blocks(model, blocks(), coding):
+            statistics.add(block, codes, previous, similarity)
+        if not statistics.n_frames:
+            raise ValueError("blocks: expected at least one frame, got none")
+        gamma = float(model.srnn.gamma)
+        A = updated_dictionary(model.dictionary, statistics.B, statistics.D, update_steps, atom_norm)
+        model.set_dictionary(A)
+        yield statistics.summary(A, gamma)
+
+
+def code_blocks(model: TSC, blocks: Iterable[Block], coding: str = "sista"):
+    """Yield (block, codes a_t, a_{t-1}, S_{t-1,t}), NumPy (rows, T, N), (rows, T, N) and (rows, T, 1).
+
+    Paper: Algorithm 1. Each frame starts at the codes of the one before, across blocks too.
+    """
+    G = model.dictionary.astype(np.float64)
+    G = G.T @ G
+    gram = ops.convert_to_tensor(G, model.compute_dtype)
+    state = None
+    for block in blocks:
+        if block.starts or state is None:
+            state = model.srnn.initial_state(len(block.x))
+        first = ops.convert_to_numpy(state["codes"])
+        if coding == "sista":
+            codes, similarity, state = model.srnn(ops.convert_to_tensor(block.x), state, gram)
+            codes, similarity = ops.convert_to_numpy(codes), ops.convert_to_numpy(similarity)
+        else:
+            codes, similarity, state = _exact_codes(model, block.x, state, G)
+        yield block, codes, np.concatenate([first[:, None], codes[:, :-1]], 1), similarity
+
+
+def _exact_codes(model, x, state, G):
+    """Return what `model.srnn(x, state)` returns, each frame's codes at their minimum; NumPy."""
+    before = np.concatenate([ops.convert_to_numpy(state["embedding"])[:, None], x[:, :-1]], 1)
+    S = ops.convert_to_numpy(model.srnn.similarity.compare(x, before)).copy()
+    S[:, 0] *= ops.convert_to_numpy(state["seen"])
+    options = {key: model.options[key] for key in ("lambda1", "threshold")}
+    a, codes = ops.convert_to_numpy(state["codes"]), []
+    for t in range(x.shape[1]):
+        coherence = model.options["lambda2"] * S[:, t, 0]
+        a = solve_codes(
+            x[:, t], model.dictionary, coherence=coherence, previous_codes=a, dictionary_gram=G, **options
+        ).codes.astype(np.float32)
+        codes.append(a)
+    after = {"codes": a, "embedding": x[:, -1], "seen": np.ones_like(ops.convert_to_numpy(state["seen"]))}
+    return np.stack(codes, 1), S, after
+
+
+class Statistics:
+    """What the coded frames leave behind: B = sum a a^T, D = sum x a^T and the objective's terms, in float64.
+
+    Args:
+        model: whose codes are added.
+    """
+
+    def __init__(self, model: TSC):
+        self.model = model
+        n_features, n_atoms = model.dictionary.shape
+        self.B = np.zeros((n_atoms, n_atoms))
+        self.D = np.zeros((n_features, n_atoms))
+        self.n_frames = self.n_zeros = 0
+        self.energy = 0.0  # sum ||x||^2
+        self.terms = np.zeros(3)  # reconstruction, sparsity, coherence
+
+    def add(self, block: Block, codes, previous_codes, similarity) -> None:
+        """Add the real frames of a block; arguments as `code_blocks` yields them."""
+        mask, options = block.mask, self.model.options
+        x, a = block.x[mask], codes[mask]
+        error = ops.convert_to_numpy(squared_error(x, self.model.decode(a)))
+        moved = similarity[mask][:, 0] * np.square(a - previous_codes[mask]).sum(-1)
+        self.B += a.T @ a
+        self.D += x.T @ a
+        self.n_frames += len(x)
+        self.n_zeros += int((a == 0).sum())
+        self.energy += np.square(x).sum(dtype=np.float64)
+        self.terms += (
+            0.5 * error.sum(dtype=np.float64),
+            options["lambda1"] * np.abs(a).sum(dtype=np.float64),
+            0.5 * options["lambda2"] * moved.sum(dtype=np.float64),
+        )
+
+    def reconstruction(self, A) -> float:
+        """Return the sum of 1/2 ||x - A a||^2 over all frames, for any A (C, N)."""
+        return 0.5 * float(self.energy - 2 * np.vdot(A, self.D) + np.vdot(A, A @ self.B))
+
+    def summary(self, A, gamma) -> Alternation:
+        """Return the record of an alternation that coded with `gamma` and updated the dictionary to A."""
+        means = self.terms / self.n_frames
+        return Alternation(
+            *means.tolist(),
+            updated_reconstruction=self.reconstruction(A) / self.n_frames,
+            n_used_atoms=int((np.diag(self.B) > 0).sum()),
+            zeros=self.n_zeros / (self.n_frames * len(self.B)),
+            gamma=gamma,
+        )
+
+
+def updated_dictionary(dictionary, B, D, n_steps, atom_norm="at_most_one") -> np.ndarray:
+    """Return A, float64 (C, N), after projected gradient steps on sum 1/2 ||x - A a||^2 = f(A).
+
+    Paper: Eq. (3), Sec. 3.2. The gradient is A B - D; with the step 1 / ||B||_2, f never rises.
+    """
+    A = normalize_atoms(dictionary, atom_norm)
+    step = 1 / max(largest_eigenvalue(B) * (1 + MARGIN), np.finfo(float).tiny)
+    for _ in range(n_steps):
+        A = normalize_atoms(A - step * (A @ B - D), atom_norm)
+    return A
+
+
+def normalize_atoms(dictionary, atom_norm="at_most_one") -> np.ndarray:
+    """Return A, float64 (C, N), its columns scaled to norm <= 1, or to norm 1 ("unit"; zeros stay zero)."""
+    if atom_norm not in ATOM_NORMS:
+        raise ValueError(f"atom_norm: expected one of {ATOM_NORMS}, got {atom_norm!r}")
+    A = np.asarray(dictionary, np.float64)
+    smallest = 1.0 if atom_norm == "at_most_one" else np.finfo(float).tiny
+    return A / np.maximum(np.linalg.norm(A, axis=0), smallest)
+
+
+def largest_eigenvalue(matrix) -> float:
+    """Return ||matrix||_2 of a symmetric positive semidefinite matrix (n, n), by Lanczos iteration."""
+    if len(matrix) == 1 or not matrix.any():
+        return float(matrix[0, 0])
+    start = np.random.default_rng(0).standard_normal(len(matrix))
+    return float(eigsh(matrix, 1, v0=start, return_eigenvectors=False)[0])
+
+
+def initial_dictionary(blocks: Iterable[Block], n_atoms: int, seed: int = 0) -> np.ndarray:
+    """Return A, float32 (C, N): random frames' rows without repetition, scaled to norm <= 1, in random order.
+
+    Every real row that is not zero is equally likely; memory holds `n_atoms` rows and a block.
+
+    Raises ValueError: fewer such rows than atoms.
+    """
+    rng = np.random.default_rng(seed)
+    keys, rows = np.zeros(0), None
+    for block in blocks:
+        x = block.x[block.mask]
+        x = x[x.any(-1)]
+        keys = np.concatenate([keys, rng.random(len(x))])
+        rows = x if rows is None else np.concatenate([rows, x])
+        chosen = np.argsort(keys)[:n_atoms]  # those with the smallest keys are a fair draw
+        keys, rows = keys[chosen], rows[chosen]
+    if len(keys) < n_atoms:
+        raise ValueError(f"blocks: expected at least {n_atoms} rows that are not zero, got {len(keys)}")
+    return normalize_atoms(rows.T).astype(np.float32)

