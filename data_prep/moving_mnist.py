@@ -37,7 +37,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import InputError
-from data_prep.shards import _Disk, _one_line
+from data_prep.shards import Disk, one_line
 
 VERSION = 1  # raise it when the same settings come to give other pictures
 KINDS, SPLITS = ("spatial", "temporal"), ("train", "test")
@@ -273,7 +273,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: damaged Moving-MNIST file, {_one_line(error)}") from error
+        raise InputError(f"{path}: damaged Moving-MNIST file, {one_line(error)}") from error
 
 
 @contextmanager
@@ -282,9 +282,9 @@ def _written_whole(path: Path) -> Iterator[h5py.File]:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        disk = _Disk(temporary)
+        disk = Disk(temporary)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written, {_one_line(error)}") from error
+        raise InputError(f"{path}: cannot be written, {one_line(error)}") from error
     with disk:
         try:
             with h5py.File(disk, "w", libver="latest") as file:
@@ -294,7 +294,7 @@ def _written_whole(path: Path) -> Iterator[h5py.File]:
         except BaseException as error:
             temporary.unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise InputError(f"{path}: cannot be written, {_one_line(error)}") from error
+                raise InputError(f"{path}: cannot be written, {one_line(error)}") from error
             raise
 
 
@@ -335,7 +335,7 @@ def _read_npz(path: Path, split: str) -> np.ndarray:
         with np.load(path, allow_pickle=False) as stored:
             images = stored[name]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: expected an .npz file with {name}, got {_one_line(error)}") from error
+        raise InputError(f"{path}: expected an .npz file with {name}, got {one_line(error)}") from error
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28) or len(images) < 2:
         raise InputError(f"{path}: {name}: expected uint8 (n, 28, 28), got {images.dtype} {images.shape}")
     return images
@@ -349,7 +349,7 @@ def _download(split: str) -> tuple[np.ndarray | None, str]:
         with redirect_stdout(sys.stderr):  # the progress of a download is no result
             (train, _), (test, _) = keras.datasets.mnist.load_data()
     except Exception as error:  # get_file raises plain Exception; the caller prints the reason
-        return None, _one_line(error)
+        return None, one_line(error)
     finally:
         socket.setdefaulttimeout(previous)
     return (train if split == "train" else test), ""

@@ -103,9 +103,9 @@ def write_shard(path: Path, batches: Iterable[np.ndarray], info: ShardInfo, labe
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        disk = _Disk(temporary)
+        disk = Disk(temporary)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written, {_one_line(error)}") from error
+        raise InputError(f"{path}: cannot be written, {one_line(error)}") from error
     with disk:
         try:
             with h5py.File(disk, "w", libver="latest") as file:
@@ -115,7 +115,7 @@ def write_shard(path: Path, batches: Iterable[np.ndarray], info: ShardInfo, labe
         except BaseException as error:
             temporary.unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise InputError(f"{path}: cannot be written, {_one_line(error)}") from error
+                raise InputError(f"{path}: cannot be written, {one_line(error)}") from error
             raise
 
 
@@ -222,7 +222,7 @@ def list_shards(folder: Path, split: str) -> list[Path]:
     return paths
 
 
-class _Disk(io.FileIO):
+class Disk(io.FileIO):
     """A new file that only this process writes and that keeps its first fault to itself until `finish`.
 
     HDF5 may crash the process, then or later, when it cannot write all it wants to (full disk).
@@ -310,9 +310,9 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: damaged shard, {_one_line(error)}") from error
+        raise InputError(f"{path}: damaged shard, {one_line(error)}") from error
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return an error's message on one line."""
     return " ".join(str(error).split())
