@@ -201,6 +201,11 @@ class Shard:
         with _readable(self.path):
             return self._features[start:stop]
 
+    def whole_frames(self) -> np.ndarray:
+        """Return the features of the 1x1 region of every frame, float32 (n_frames, C)."""
+        with _readable(self.path):
+            return self._features[:, 0].astype(np.float32)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

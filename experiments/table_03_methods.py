@@ -5,9 +5,10 @@
 Paper: Table 3, Sec. 4.3. Systems without a measured row read "not run"; absent datasets read "no data".
 """
 
+from experiments.lab.baselines import BASELINES
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows, late_fusion_runs
+from experiments.lab.protocols import auc_rows, baseline_rows, late_fusion_runs
 from experiments.lab.report import write_note
 from experiments.lab.results import complete, replace_exhibit, write_markdown_table
 
@@ -15,11 +16,13 @@ EXHIBIT = "table_03"
 
 
 def run(context: Context) -> None:
-    """Train and score sRNN-AE on every dataset at hand and write the table."""
+    """Train and score the methods on every dataset at hand and write the table."""
     command = context.command("experiments.table_03_methods")
     rows = []
     for dataset in context.datasets:
         seeded = late_fusion_runs(context, dataset)
+        for name in BASELINES:
+            rows += baseline_rows(context, EXHIBIT, name, dataset, command)
         rows += auc_rows(context, EXHIBIT, "sRNN-AE", dataset, seeded, command)
     rows = complete(EXHIBIT, rows, context.titles(), command)
     replace_exhibit(context.results_dir, EXHIBIT, rows)

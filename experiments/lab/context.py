@@ -12,6 +12,7 @@ from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.extract_features import extract_dataset
 from data_prep.frames import read_frames
+from experiments.lab.baselines import Baseline, run_baseline
 from experiments.lab.results import git_commit
 from experiments.lab.settings import PAPER, Settings
 from experiments.lab.train import Run, train_run
@@ -107,6 +108,10 @@ class Context:
         settings = self.settings.override(**overrides)
         return train_run(self.shards(dataset), stream, settings, seed, self.out, self.sample_frames(dataset))
 
+    def baseline(self, name: str, dataset: str, seed: int = 0) -> Baseline:
+        """Return Nearest Subspace or OC-SVM on a dataset, fitted first where it is not there."""
+        return run_baseline(name, self.shards(dataset), self.settings.baselines, seed, self.out)
+
     def sample_frames(self, dataset: str):
         """Return the function (clip, frame indices) -> uint8 (n, H, W, 3) on a dataset's test clips."""
         clips = {clip.name: clip for clip in self.datasets[dataset].split("test")}
@@ -131,7 +136,7 @@ class Context:
         paper, ours = (
             {
                 name: value
-                for group in ("features", "model", "train", "score")
+                for group in ("features", "model", "train", "score", "baselines")
                 for name, value in d[group].items()
             }
             for d in (PAPER.as_dict(), self.settings.as_dict())

@@ -89,6 +89,27 @@ def auc_rows(
     ]
 
 
+def baseline_rows(context: Context, exhibit: str, name: str, dataset: str, command: str) -> list[Row]:
+    """Return the rows of Nearest Subspace or OC-SVM on one dataset, per-clip normalization first."""
+    seeded = [context.baseline(name, dataset, seed) for seed in range(context.n_seeds)]
+    kind = "".join(f", {seeded[0].details[key]}" for key in ("kind",) if key in seeded[0].details)
+    return [
+        measured_row(
+            context,
+            [baseline.auc(normalization) for baseline in seeded],
+            exhibit=exhibit,
+            row=name,
+            column=COLUMNS[dataset],
+            metric="auc",
+            protocol=f"whole-frame region, {normalization} normalization{kind}",
+            dataset=COLUMNS[dataset],
+            command=command,
+            config_hash=config_hash({"settings": context.settings.as_dict()["baselines"], "name": name}),
+        )
+        for normalization in ("per_clip", "global")
+    ]
+
+
 def measured_row(context: Context, values: Sequence[float], **fields) -> Row:
     """Return a row with mean, sample standard deviation (None for one seed) and number of seeds."""
     return Row(

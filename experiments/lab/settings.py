@@ -89,6 +89,16 @@ class ScoreSettings:
 
 
 @dataclass(frozen=True)
+class BaselineSettings:
+    """Nearest Subspace and OC-SVM on whole-frame features."""
+
+    n_subspace_atoms: int = 1000  # Sec. 4.3
+    svm_nu: float = 0.5  # choice: scikit-learn's default
+    svm_exact_rows: int = 5000  # choice: beyond, Nystroem features
+    svm_components: int = 300  # choice: Nystroem features
+
+
+@dataclass(frozen=True)
 class WalkwaySettings:
     """Size of the embedded dataset."""
 
@@ -106,6 +116,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)
+    baselines: BaselineSettings = field(default_factory=BaselineSettings)
     walkway: WalkwaySettings = field(default_factory=WalkwaySettings)
 
     def override(self, **values):
@@ -158,7 +169,13 @@ PAPER = Settings()
 PROFILES = {
     "paper": PAPER,
     # Half the atoms and 1/40 of the iterations of the paper: minutes instead of hours on two cores.
-    "quick": PAPER.override(n_atoms=1024, iterations=500, checkpoint_every=100, log_every=10),
+    "quick": PAPER.override(
+        n_atoms=1024,
+        iterations=500,
+        checkpoint_every=100,
+        log_every=10,
+        n_subspace_atoms=500,  # as many for 1024 channels as the paper has for 2048
+    ),
     "smoke": PAPER.override(
         input_size_px=96,
         n_atoms=64,
@@ -169,6 +186,7 @@ PROFILES = {
         n_train_clips=2,
         n_test_clips=3,
         clip_frames=40,
+        n_subspace_atoms=16,
     ),
 }
 DEFAULT_SEEDS = {"smoke": 1, "quick": 1, "paper": 3}

@@ -29,7 +29,7 @@ from experiments.lab.settings import Settings, config_hash
 from experiments.lab.tensorboard import TensorBoardLog
 from models.srnn_ae import SRNNAE, Streaming, jit_compile
 
-LIBRARIES = ("tensorflow", "keras", "numpy", "h5py")
+LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn", "h5py")
 MODEL_FILE = "last.keras"
 
 
@@ -82,21 +82,16 @@ def scores_path(folder: Path, step: int) -> Path:
     return folder / "scores" / f"step_{step:06d}.npz"
 
 
-def run_config(shards_folder: Path, stream: str, settings: Settings, seed: int) -> dict:
-    """Return everything that the weights of a run depend on, as plain values."""
-    shards = list_shards(shards_folder, "train")
-    infos = [read_info(path) for path in shards]
+def shards_identity(shards_folder: Path) -> dict:
+    """Return what tells one set of training features from another: dataset, backbone, checksums."""
+    infos = [read_info(path) for path in list_shards(shards_folder, "train")]
     fingerprint = hashlib.sha256()
     for info in infos:
         fingerprint.update(f"{info.clip} {info.n_frames} {info.checksum}\n".encode())
     first = infos[0]
     return {
-        "system": "sRNN-AE",
         "dataset": first.dataset,
-        "stream": stream,
-        "seed": seed,
         "backbone": first.backbone,
-        "backend": keras.backend.backend(),
         "features": {
             "layer": first.layer,
             "input_size_px": first.input_size_px,
@@ -104,6 +99,22 @@ def run_config(shards_folder: Path, stream: str, settings: Settings, seed: int) 
             "weights_sha256": first.weights_sha256,
             "training_shards": fingerprint.hexdigest()[:16],
         },
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that the numbers pass through."""
+    return {library: version(library) for library in LIBRARIES}
+
+
+def run_config(shards_folder: Path, stream: str, settings: Settings, seed: int) -> dict:
+    """Return everything that the weights of a run depend on, as plain values."""
+    return {
+        "system": "sRNN-AE",
+        "stream": stream,
+        "seed": seed,
+        "backend": keras.backend.backend(),
+        **shards_identity(shards_folder),
         "model": asdict(settings.model),
         "train": asdict(settings.train),
     }
@@ -142,7 +153,7 @@ def train_run(
             f"settings: expected iterations ({train.iterations}) a multiple of checkpoint_every "
             f"({train.checkpoint_every}), and that a multiple of log_every ({train.log_every})"
         )
-    provenance = {"commit": git_commit(), "versions": {library: version(library) for library in LIBRARIES}}
+    provenance = {"commit": git_commit(), "versions": library_versions()}
     write_json(folder / "config.json", {**config, **provenance})
     keras.utils.set_random_seed(seed)
     sampler = WindowSampler(
