@@ -123,17 +123,19 @@ def train_step(context) -> tuple:
 
 def streaming_inference(context, frames_a_round=50) -> tuple:
     """Return the row of scoring one frame at a time."""
+    from experiments.lab.score import step_function
     from models.srnn_ae import Streaming
 
     model, batch, options = paper_model(context)
     streaming = Streaming(model)
+    step = step_function(streaming)
     frames = batch[:REGIONS]
 
     def stream():
         state = streaming.initial_state(REGIONS)
         for index in range(frames_a_round):
             t = index % frames.shape[1]
-            _, state = streaming.step(frames[:, t : t + 1], state)
+            _, state = step(frames[:, t : t + 1], state)
 
     product, product_operations = square_product()
     seconds, one_product = median_seconds(stream, product)

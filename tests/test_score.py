@@ -61,6 +61,17 @@ def test_groups_of_clips_equal_one_at_a_time(model, shards, monkeypatch):
         np.testing.assert_allclose(one.error, other.error, rtol=1e-5)
 
 
+def test_step_function_equals_the_step_of_the_model(model):
+    streaming = Streaming(model)
+    x = np.random.default_rng(0).uniform(0, 2, (REGIONS, 6, CHANNELS)).astype(np.float32)
+    compiled, state, other = score.step_function(streaming), *[streaming.initial_state(REGIONS)] * 2
+    for block in (x[:, :1], x[:, 1:3], x[:, 3:]):  # blocks of any length
+        scores, state = compiled(block, state)
+        expected, other = Streaming(model).step(block, other)
+        for name in score.PER_FRAME:
+            np.testing.assert_allclose(scores[name], expected[name], rtol=1e-5, atol=1e-6)
+
+
 def test_saved_scores_come_back(model, shards, tmp_path):
     scored = score_clips(Streaming(model), shards, "spatial")
     save_scores(tmp_path / "scores.npz", scored)
