@@ -54,6 +54,7 @@ def sista(
     first_layer="algorithm1",
     threshold="nonnegative",
     dictionary_gram=None,
+    expected_rows=84,
 ):
     """Return the codes a_t of every frame, float (rows, T, N).
 
@@ -72,8 +73,9 @@ def sista(
         first_layer: one of `FIRST_LAYERS`.
         threshold: "nonnegative" or "two_sided" (see `soft_threshold`).
         dictionary_gram: A^T A (N, N) where the caller has it; else it is taken if that is cheaper.
+        expected_rows: rows to count with where their number is not known while tracing, as inside `fit`.
     """
-    _, n_frames, n_features = x.shape
+    n_rows, n_frames, n_features = x.shape
     n_atoms = dictionary.shape[1]
     # Copies, because a custom gradient may capture no variable.
     dictionary, gamma, lambda1, lambda2 = map(ops.copy, (dictionary, gamma, lambda1, lambda2))
@@ -82,7 +84,7 @@ def sista(
     S = ops.transpose(similarity, (1, 0, 2))
     xA = ops.reshape(ops.matmul(ops.reshape(x, (-1, n_features)), dictionary), (n_frames, -1, n_atoms))
     if dictionary_gram is None and gram_is_cheaper(
-        n_features, n_atoms, initial_codes.shape[0] or 1, n_frames * depth
+        n_features, n_atoms, n_rows or expected_rows, n_frames * depth
     ):
         dictionary_gram = gram(dictionary)
     has_gram = dictionary_gram is not None
@@ -181,6 +183,7 @@ class StackedRNN(keras.layers.Layer):
         weight_decay: weight of the L2 term on every parameter (Eq. 9).
         trainable_lambda2, trainable_initial_codes: whether lambda2 and alpha_0 are learned.
         gamma, lambda1, lambda2: initial values; all three are kept positive.
+        expected_rows: rows of a batch, for counting products (see `sista`); changes no result.
         seed: seed of the initial A and phi.
     """
 
@@ -199,6 +202,7 @@ class StackedRNN(keras.layers.Layer):
         gamma=1.0,
         lambda1=0.1,
         lambda2=0.01,
+        expected_rows=84,
         seed=0,
         **kwargs,
     ):
@@ -221,6 +225,7 @@ class StackedRNN(keras.layers.Layer):
             "gamma": gamma,
             "lambda1": lambda1,
             "lambda2": lambda2,
+            "expected_rows": expected_rows,
             "seed": seed,
         }
         self.n_atoms = n_atoms
@@ -305,6 +310,7 @@ class StackedRNN(keras.layers.Layer):
             self.options["first_layer"],
             self.options["threshold"],
             dictionary_gram,
+            self.options["expected_rows"],
         )
         after = {
             "codes": codes[:, -1],

@@ -159,6 +159,22 @@ def test_gram_is_chosen_by_counting_products():
     assert gram_is_cheaper(50_625, 2048, 84, 300)
 
 
+def test_gram_is_taken_inside_fit_where_the_number_of_rows_is_unknown(monkeypatch):
+    """`fit` on a generator traces with an open number of rows; the choice must be that of the batch."""
+    from models import sista as module
+    from models.srnn_ae import SRNNAE
+
+    seen = []
+    real = module.gram_is_cheaper
+    monkeypatch.setattr(module, "gram_is_cheaper", lambda *a: seen.append(a) or real(*a))
+    model = SRNNAE(C, n_atoms=N, similarity_units=4, expected_rows=ROWS)
+    model.compile("rmsprop", jit_compile=False)
+    batches = ((np.ones((ROWS, T, C), np.float32),) for _ in range(3))
+    model.fit(batches, steps_per_epoch=3, epochs=1, shuffle=False, verbose=0)
+    assert seen
+    assert set(seen) == {(C, N, ROWS, T * 3)}
+
+
 @pytest.mark.parametrize("similarity", ["learned", "gaussian"])
 @pytest.mark.parametrize("depth", [1, 2, 3, 30])
 def test_layer_equals_algorithm_1_with_its_own_similarity(problem, similarity, depth):

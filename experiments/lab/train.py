@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import InputError
+from data_prep.pooling import N_REGIONS
 from data_prep.shards import list_shards, read_info
 from data_prep.windows import WindowSampler
 from experiments.lab import metrics, plots
@@ -186,7 +187,8 @@ def train_run(
 def build_model(n_features: int, settings: Settings, seed: int) -> SRNNAE:
     """Return a fresh, compiled sRNN-AE with RMSProp. Paper: Sec. 3.4 and 4.1."""
     train = settings.train
-    model = SRNNAE(n_features, **asdict(settings.model), seed=seed)
+    rows = train.batch_clips * N_REGIONS
+    model = SRNNAE(n_features, **asdict(settings.model), expected_rows=rows, seed=seed)
     optimizer = keras.optimizers.RMSprop(train.learning_rate, train.rho, epsilon=train.epsilon)
     model.compile(optimizer, jit_compile=jit_compile())
     optimizer.build(model.trainable_variables)
