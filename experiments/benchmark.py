@@ -30,7 +30,7 @@ from experiments.lab import cli
 
 ROUNDS = 7
 MATRIX_SIZE = 2048
-STEPS_A_ROUND = 5
+STEPS_A_ROUND = 10
 MEMORY_STEPS = 40
 MEMORY_COPIES = 10
 REGIONS = 21
