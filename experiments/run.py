@@ -6,6 +6,7 @@
 """
 
 import importlib
+import os
 import platform
 import time
 import traceback
@@ -90,8 +91,6 @@ def summarize(context, failures: dict[str, str], seconds: float, code: int) -> i
 
 def cpu_name() -> str:
     """Return the processor's name and the number of its cores."""
-    import os
-
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
