@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-N_REGIONS = 21
+from data_prep.pooling import N_REGIONS
+
 # Regions of a frame: the 1x1 one, the four of 2x2, the sixteen of 4x4, both row-major.
 SCALES = (slice(0, 1), slice(1, 5), slice(5, 21))
 TRAIN_PERCENTILE = 99.9
