@@ -4,12 +4,14 @@ A map's spatial pyramid has 1x1 + 2x2 + 4x4 = 21 regions. Along an axis of h pix
 pixels floor(i h / g) .. ceil((i + 1) h / g) - 1, so that a 7x7 map has overlapping cells and none is empty.
 """
 
+import math
+
 import numpy as np
 from keras import ops
 
 PYRAMID_LEVELS = (1, 2, 4)  # cells per axis
 N_REGIONS = sum(level**2 for level in PYRAMID_LEVELS)
-POOLING_MODES = ("max", "mean")
+POOLING_MODES = ("max", "mean", "none")
 
 
 def region_pyramid(feature_map, mode: str = "max"):
@@ -17,15 +19,18 @@ def region_pyramid(feature_map, mode: str = "max"):
 
     Args:
         feature_map: float (n, h, w, C), array or tensor; h, w and C static.
-        mode: "max" (paper, Sec. 3.6) or "mean" (the released code).
+        mode: "max" (paper, Sec. 3.6), "mean" (the released code), or "none": the map itself is one region.
 
     Returns:
-        Tensor of the Keras backend, (n, 21, C): 1x1, then 2x2 row by row, then 4x4 row by row.
+        Tensor of the Keras backend, (n, 21, C): 1x1, then 2x2 row by row, then 4x4 row by row; with "none"
+        (n, 1, h * w * C).
 
     Raises ValueError: another mode.
     """
     if mode not in POOLING_MODES:
         raise ValueError(f"mode: expected one of {POOLING_MODES}, got {mode!r}")
+    if mode == "none":
+        return ops.reshape(feature_map, (-1, 1, math.prod(feature_map.shape[1:])))
     pool = ops.max if mode == "max" else ops.mean
     height, width = feature_map.shape[1:3]
     regions = [

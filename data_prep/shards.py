@@ -1,7 +1,7 @@
 """Shards: the features of one clip in one HDF5 file, written whole or not at all.
 
 Layout, contiguous, so that a range of frames is one read:
-    features  float16 or float32 (n_frames, 21, C), maps pooled over 21 regions
+    features  float16 or float32 (n_frames, R, C), maps pooled over R = 21 regions; gray frames have R = 1
     labels    uint8 (n_frames,), 1 = abnormal
     attributes, one per field of `ShardInfo`
 The checksum covers features and labels; HDF5's own checksums cover the attributes (`libver="latest"`).
@@ -23,12 +23,11 @@ import h5py
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.pooling import N_REGIONS
 
 SCHEMA_VERSION = 1
 DTYPES = ("float16", "float32")
 _BLOCK_FRAMES = 256  # frames that are checked at a time
-_LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "opencv-python-headless")
+_LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "opencv-contrib-python-headless")
 
 
 @functools.cache
@@ -55,10 +54,10 @@ class ShardInfo:
     Attributes:
         dataset, split, clip: which frames.
         n_frames: how many.
-        source_sha256: of the clip's file names and sizes, see `extract_features.source_digest`.
+        source_sha256: of the clip's file names and sizes, see `frames.source_digest`.
         backbone, weights_sha256, layer, input_size_px: the network, see `backbones.Backbone`.
-        resizing: how frames became squares of `input_size_px`.
-        pooling: "max" or "mean".
+        resizing: how frames, or the flow between them, became squares of `input_size_px`.
+        pooling: "max", "mean" or "none", see `pooling.region_pyramid`.
         dtype: of the features as stored.
         requested_backbone, fallback_reason: see `backbones.Backbone`.
         commit, versions: of this code and its libraries.
@@ -90,7 +89,7 @@ def write_shard(path: Path, batches: Iterable[np.ndarray], info: ShardInfo, labe
 
     Args:
         path: the file; its folder is made.
-        batches: float (n, 21, C), the clip's frames in order.
+        batches: float (n, R, C), the clip's frames in order.
         info: its attributes; `checksum` is computed here.
         labels: uint8 (n_frames,).
 
@@ -172,10 +171,10 @@ class Shard:
             schema_version = self._file.attrs["schema_version"]
             self._features = self._file["features"]
             shape, n_labels = self._features.shape, len(self._file["labels"])
-        if schema_version != SCHEMA_VERSION or len(shape) != 3 or shape[:2] != (n_labels, N_REGIONS):
+        if schema_version != SCHEMA_VERSION or len(shape) != 3 or shape[0] != n_labels or shape[1] < 1:
             raise InputError(
                 f"{self.path}: expected a shard of schema {SCHEMA_VERSION} with features ({n_labels}, "
-                f"{N_REGIONS}, C), got schema {schema_version} with features {shape}"
+                f"R, C), got schema {schema_version} with features {shape}"
             )
         self.n_frames = n_labels
 
@@ -193,11 +192,11 @@ class Shard:
             return self._file["labels"][:]
 
     def features(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return the features of frames start..stop-1, float32 (n, 21, C)."""
+        """Return the features of frames start..stop-1, float32 (n, R, C)."""
         return self.stored_features(start, stop).astype(np.float32)
 
     def stored_features(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return the features of frames start..stop-1 in the dtype of the file, (n, 21, C)."""
+        """Return the features of frames start..stop-1 in the dtype of the file, (n, R, C)."""
         with _readable(self.path):
             return self._features[start:stop]
 

@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter as now
 
@@ -105,13 +104,13 @@ def inference_operations(n_features, n_atoms, units, depth, rows) -> float:
 
 def paper_model(context):
     """Return (model, batch) at the paper's size, C = N."""
-    from experiments.lab.train import build_model
+    from experiments.lab.systems import build_srnn_ae
 
     settings = context.settings if context.profile == "smoke" else context.settings.override(n_atoms=2048)
     n_features = settings.model.n_atoms
     rows, frames = settings.train.batch_clips * REGIONS, settings.train.window_frames
     batch = np.random.default_rng(0).exponential(0.5, (rows, frames, n_features)).astype(np.float32)
-    return build_model(n_features, settings, seed=0), batch, settings.model
+    return build_srnn_ae(n_features, rows, settings, seed=0), batch, settings.model
 
 
 def train_step(context) -> tuple:
@@ -237,22 +236,15 @@ def peak_training_megabytes(shards: Path, n_atoms: int) -> float:
 
 
 def train_a_little(shards: Path, n_atoms: int) -> None:
-    """Train for `MEMORY_STEPS` steps as `train_run` does, without its files."""
-    from data_prep.shards import list_shards
-    from data_prep.windows import WindowSampler
+    """Train for `MEMORY_STEPS` steps as `train_task` does, without its files."""
     from experiments.lab.settings import PAPER
-    from experiments.lab.train import build_model
+    from experiments.lab.systems import build_srnn_ae, sampler
 
     settings = PAPER.override(n_atoms=n_atoms)
-    sampler = WindowSampler(list_shards(shards, "train"), **asdict_sampling(settings.train))
-    model = build_model(sampler.batch(0).shape[-1], settings, seed=0)
-    model.fit(sampler.batches(), steps_per_epoch=MEMORY_STEPS, epochs=1, shuffle=False, verbose=0)
-
-
-def asdict_sampling(train) -> dict:
-    """Return the sampler's arguments among the training settings."""
-    names = ("window_frames", "batch_clips", "temporal_window_frames", "alignment")
-    return {name: value for name, value in asdict(train).items() if name in names}
+    windows = sampler(shards, "spatial", settings.train, settings, seed=0)
+    sample = windows.batch(0)
+    model = build_srnn_ae(sample.shape[-1], len(sample), settings, seed=0)
+    model.fit(windows.batches(), steps_per_epoch=MEMORY_STEPS, epochs=1, shuffle=False, verbose=0)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ Schmidhuber (1997) with forget gates (Gers et al. 2000), as Keras has it.
 import keras
 from keras import layers, ops
 
-from models.srnn_ae import squared_error
+from models.srnn_ae import jit_compile, squared_error
 
 
 @keras.saving.register_keras_serializable("srnn_ae")
@@ -116,8 +116,11 @@ class LSTMStreaming(keras.Model):
     def __init__(self, model):
         super().__init__(name="lstm_streaming")
         self.model = model
-        self.compile()
+        self.compile(jit_compile=jit_compile())
         self.built = True
+
+    def refresh(self):
+        """Do nothing: unlike `srnn_ae.Streaming`, nothing is kept that follows from the weights."""
 
     def call(self, inputs):
         """Return {"error": ||x - x^||^2 (rows, T), and the state} of {"x": (rows, T, C), and the state}."""

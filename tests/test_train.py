@@ -13,7 +13,12 @@ from data_prep.errors import InputError
 from experiments.lab import train
 from experiments.lab.score import micro_auc
 from experiments.lab.settings import PAPER
-from experiments.lab.train import train_run
+from experiments.lab.systems import build_srnn_ae, run_system
+
+
+def run_srnn_ae(shards, stream, settings, seed, out, sample_frames=None):
+    return run_system("sRNN-AE", shards, stream, settings, seed, out, sample_frames)
+
 
 SMALL = PAPER.override(
     n_atoms=8, similarity_units=4, iterations=12, checkpoint_every=4, log_every=2, learning_rate=1e-3
@@ -29,7 +34,7 @@ def shards(tmp_path_factory):
 def finished(shards, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     frames = lambda clip, indices: np.zeros((len(indices), 12, 16, 3), np.uint8)  # noqa: E731
-    return out, train_run(shards, "spatial", SMALL, seed=1, out=out, sample_frames=frames)
+    return out, run_srnn_ae(shards, "spatial", SMALL, seed=1, out=out, sample_frames=frames)
 
 
 def test_run_leaves_config_history_scores_and_metrics(finished):
@@ -59,8 +64,8 @@ def test_tensorboard_holds_scalars_histograms_images_graph_and_hparams(finished)
 
 def test_finished_run_is_returned_not_trained_again(shards, finished, monkeypatch):
     out, run = finished
-    monkeypatch.setattr(train, "build_model", lambda *_: pytest.fail("trained again"))
-    assert train_run(shards, "spatial", SMALL, seed=1, out=out).folder == run.folder
+    monkeypatch.setattr(train, "Recorder", lambda *_: pytest.fail("trained again"))
+    assert run_srnn_ae(shards, "spatial", SMALL, seed=1, out=out).folder == run.folder
 
 
 def test_resumed_run_ends_with_the_same_weights(shards, finished, tmp_path, monkeypatch):
@@ -74,9 +79,9 @@ def test_resumed_run_ends_with_the_same_weights(shards, finished, tmp_path, monk
 
     monkeypatch.setattr(train.Recorder, "on_epoch_end", break_off)
     with pytest.raises(KeyboardInterrupt):
-        train_run(shards, "spatial", SMALL, seed=1, out=tmp_path)
+        run_srnn_ae(shards, "spatial", SMALL, seed=1, out=tmp_path)
     monkeypatch.setattr(train.Recorder, "on_epoch_end", real)
-    resumed = train_run(shards, "spatial", SMALL, seed=1, out=tmp_path)
+    resumed = run_srnn_ae(shards, "spatial", SMALL, seed=1, out=tmp_path)
     unbroken = finished[1]
     for one, other in zip(resumed.model().weights, unbroken.model().weights, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other))
@@ -86,21 +91,21 @@ def test_resumed_run_ends_with_the_same_weights(shards, finished, tmp_path, monk
 
 def test_seed_and_settings_name_the_run(shards, finished, tmp_path):
     out, run = finished
-    assert train_run(shards, "spatial", SMALL, seed=2, out=out).folder != run.folder
+    assert run_srnn_ae(shards, "spatial", SMALL, seed=2, out=out).folder != run.folder
     other = SMALL.override(lambda1=0.2)
-    assert train_run(shards, "spatial", other, seed=1, out=out).folder != run.folder
+    assert run_srnn_ae(shards, "spatial", other, seed=1, out=out).folder != run.folder
     scored_otherwise = SMALL.override(temporal_weight=0.9)
-    assert train_run(shards, "spatial", scored_otherwise, seed=1, out=out).folder == run.folder
+    assert run_srnn_ae(shards, "spatial", scored_otherwise, seed=1, out=out).folder == run.folder
 
 
 def test_other_training_data_name_another_run(finished, tmp_path):
     out, run = finished
     changed = write_dataset(tmp_path / "shards", seed=9)
-    assert train_run(changed, "spatial", SMALL, seed=1, out=out).folder != run.folder
+    assert run_srnn_ae(changed, "spatial", SMALL, seed=1, out=out).folder != run.folder
 
 
 def test_slot_start_acts(shards, tmp_path):
-    model = train.build_model(6, SMALL.override(slot_start=1.0), 0)
+    model = build_srnn_ae(6, 84, SMALL.override(slot_start=1.0), 0)
     slots = [v for v in model.optimizer.variables if "velocity" in v.path]
     assert len(slots) == len(model.trainable_variables)
     assert all((keras.ops.convert_to_numpy(slot) == 1).all() for slot in slots)
@@ -108,7 +113,7 @@ def test_slot_start_acts(shards, tmp_path):
 
 def test_iterations_must_fit_the_checkpoints(shards, tmp_path):
     with pytest.raises(InputError, match=r"iterations \(13\) a multiple of checkpoint_every \(4\)"):
-        train_run(shards, "spatial", SMALL.override(iterations=13), seed=0, out=tmp_path)
+        run_srnn_ae(shards, "spatial", SMALL.override(iterations=13), seed=0, out=tmp_path)
 
 
 def test_damaged_checkpoint_is_named(shards, finished, tmp_path):
@@ -118,7 +123,7 @@ def test_damaged_checkpoint_is_named(shards, finished, tmp_path):
     (folder / "metrics.json").unlink()
     (folder / "last.keras").write_bytes((folder / "last.keras").read_bytes()[:1000])
     with pytest.raises(InputError, match=r"last\.keras: expected a checkpoint of this run"):
-        train_run(shards, "spatial", SMALL, seed=1, out=tmp_path)
+        run_srnn_ae(shards, "spatial", SMALL, seed=1, out=tmp_path)
 
 
 def test_test_clips_of_one_class_have_no_auc(tmp_path):
@@ -126,6 +131,6 @@ def test_test_clips_of_one_class_have_no_auc(tmp_path):
     for path in (folder / "test").glob("*.h5"):
         path.unlink()
     write_clip(folder, "test", "01", np.ones((12, 21, 6), np.float32))
-    run = train_run(folder, "spatial", SMALL, seed=0, out=tmp_path)
+    run = run_srnn_ae(folder, "spatial", SMALL, seed=0, out=tmp_path)
     assert "auc_per_clip" not in run.metrics
     assert json.loads((run.folder / "metrics.json").read_text())["steps"] == 12

@@ -12,10 +12,12 @@ from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.extract_features import extract_dataset
 from data_prep.frames import read_frames
+from data_prep.gray_frames import gray_frames
 from experiments.lab.baselines import Baseline, run_baseline
 from experiments.lab.results import git_commit
 from experiments.lab.settings import PAPER, Settings
-from experiments.lab.train import Run, train_run
+from experiments.lab.systems import run_system
+from experiments.lab.train import Run
 
 # Datasets as the paper's tables head their columns.
 COLUMNS = {
@@ -103,10 +105,31 @@ class Context:
         pooling = self.settings.features.pooling
         return extract_dataset(self.datasets[dataset], self.backbone, root / "features", pooling=pooling)
 
-    def run(self, dataset: str, stream: str, seed: int = 0, **overrides) -> Run:
-        """Return the trained sRNN-AE of one stream, trained first where it is not there."""
+    def gray_shards(self, dataset: str, size_px: int) -> Path:
+        """Return the folder of a dataset's gray frames, made first where they are not there."""
+        root = self.generated_dir if dataset == "walkway" else self.out
+        return extract_dataset(
+            self.datasets[dataset], gray_frames(size_px), root / "features", pooling="none"
+        )
+
+    def run(self, dataset: str, stream: str, seed: int = 0, system: str = "sRNN-AE", **overrides) -> Run:
+        """Return the trained run of a system on one stream, trained first where it is not there.
+
+        Args:
+            dataset: name of a dataset at hand.
+            stream: "spatial", "temporal", "early"; "frames" for Conv-AE and ConvLSTM-AE.
+            seed: seed of the run.
+            system: as the paper names it, see `experiments.lab.systems`.
+            overrides: settings by name.
+        """
         settings = self.settings.override(**overrides)
-        return train_run(self.shards(dataset), stream, settings, seed, self.out, self.sample_frames(dataset))
+        if system == "Conv-AE":
+            shards = self.gray_shards(dataset, settings.frames.conv_ae_size_px)
+        elif system == "ConvLSTM-AE":
+            shards = self.gray_shards(dataset, settings.frames.conv_lstm_size_px)
+        else:
+            shards = self.shards(dataset)
+        return run_system(system, shards, stream, settings, seed, self.out, self.sample_frames(dataset))
 
     def baseline(self, name: str, dataset: str, seed: int = 0) -> Baseline:
         """Return Nearest Subspace or OC-SVM on a dataset, fitted first where it is not there."""

@@ -5,7 +5,7 @@ Two directions occur. An *error* or *anomaly score* is high for abnormal frames;
 not finite is refused with a ValueError, never skipped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
@@ -18,15 +18,17 @@ TRAIN_PERCENTILE = 99.9
 
 
 def frame_error(region_errors: np.ndarray, kind: str = "max") -> np.ndarray:
-    """Return the error of each frame, (n,), from those of its regions, (n, 21).
+    """Return the error of each frame, (n,), from those of its regions, (n, R): 21, or 1 for whole frames.
 
     max        : l(t) = max_i l(t, i)                                        Paper: Sec. 3.7
     scale_mean : mean of (l of 1x1, max over 2x2, max over 4x4)
     frame      : l of the 1x1 region alone
     """
     errors = _finite(region_errors, "region_errors")
-    if errors.ndim != 2 or errors.shape[1] != N_REGIONS:
-        raise ValueError(f"region_errors: expected shape (n, {N_REGIONS}), got {errors.shape}")
+    if errors.ndim != 2 or errors.shape[1] not in (1, N_REGIONS):
+        raise ValueError(f"region_errors: expected shape (n, {N_REGIONS}) or (n, 1), got {errors.shape}")
+    if errors.shape[1] == 1:
+        return errors[:, 0]
     if kind == "max":
         return errors.max(axis=1)
     if kind == "scale_mean":
@@ -43,15 +45,12 @@ def normalize_per_clip(errors: np.ndarray) -> np.ndarray:
 
     Paper: Eq. (14), Sec. 3.7
     """
-    errors = _finite_vector(errors, "errors")
-    return _regularity(errors, errors.min(), errors.max())
+    return _regularity([errors], "per_clip")[0]
 
 
 def normalize_global(clip_errors: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return the scores of each clip by Eq. (14) with minimum and maximum over the frames of all clips."""
-    clips = _finite_clips(clip_errors, "clip_errors")
-    pooled = np.concatenate(clips)
-    return [_regularity(errors, pooled.min(), pooled.max()) for errors in clips]
+    return _regularity(clip_errors, "global")
 
 
 def normalize_train(clip_errors: Sequence[np.ndarray], train_errors: np.ndarray) -> list[np.ndarray]:
@@ -60,11 +59,37 @@ def normalize_train(clip_errors: Sequence[np.ndarray], train_errors: np.ndarray)
     The limits are the minimum and the 99.9th percentile. Scores are not clipped to [0, 1], so that frames
     beyond the limits keep their order.
     """
-    train_errors = _finite_vector(train_errors, "train_errors")
-    low, high = train_errors.min(), np.percentile(train_errors, TRAIN_PERCENTILE)
-    if high == low:
-        raise ValueError(f"train_errors: expected errors that differ, got {low} throughout")
-    return [_regularity(errors, low, high) for errors in _finite_clips(clip_errors, "clip_errors")]
+    return _regularity(clip_errors, "train", train_errors)
+
+
+def error_limits(
+    clip_errors: Sequence[np.ndarray], normalization="per_clip", train_errors: np.ndarray | None = None
+) -> list[tuple[float, float]]:
+    """Return what stands for minimum and maximum in Eq. (14), one (low, high) a clip.
+
+    per_clip : of the clip's frame errors
+    global   : of the frame errors of all clips
+    train    : the minimum and the 99.9th percentile of `train_errors`, (n,)
+    """
+    clips = _finite_clips(clip_errors, "clip_errors")
+    if normalization == "per_clip":
+        return [(float(errors.min()), float(errors.max())) for errors in clips]
+    if normalization == "global":
+        limits = min(errors.min() for errors in clips), max(errors.max() for errors in clips)
+    elif normalization == "train":
+        train_errors = _finite_vector(train_errors, "train_errors")
+        limits = train_errors.min(), np.percentile(train_errors, TRAIN_PERCENTILE)
+        if limits[0] == limits[1]:
+            raise ValueError(f"train_errors: expected errors that differ, got {limits[0]} throughout")
+    else:
+        raise ValueError(f"normalization: expected per_clip, global or train, got {normalization!r}")
+    return [(float(limits[0]), float(limits[1]))] * len(clips)
+
+
+def rescale(errors: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return (errors - low) / (high - low) in the shape given: 1 - s of Eq. (14); zeros where low == high."""
+    errors = _finite(errors, "errors")
+    return (errors - low) / (high - low) if high > low else np.zeros_like(errors)
 
 
 def fuse(spatial: np.ndarray, temporal: np.ndarray, temporal_weight: float = 0.5) -> np.ndarray:
@@ -117,6 +142,35 @@ def equal_error_rate(anomaly_scores: Sequence[np.ndarray], labels: Sequence[np.n
     return float(np.interp(0.0, balance, false_positive_rate))
 
 
+def bootstrap_interval(
+    metric: Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], float],
+    anomaly_scores: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    seed: int,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Return the ends of a percentile bootstrap interval of `metric(anomaly_scores, labels)`.
+
+    Frames of a clip are not independent, so whole clips are drawn, with replacement, as many as there are. A
+    draw whose frames are all of one class has no ROC curve and is replaced by another. Raises ValueError for
+    fewer than two clips.
+    """
+    if len(anomaly_scores) < 2:
+        raise ValueError(f"anomaly_scores: expected two clips or more, got {len(anomaly_scores)}")
+    clips = [(scores, truth) for truth, scores in _checked_clips(anomaly_scores, labels)]
+    _pooled(anomaly_scores, labels)  # some draw has both classes
+    classes = np.array([(truth.min(), truth.max()) for _, truth in clips])
+    rng = np.random.default_rng(seed)
+    values: list[float] = []
+    while len(values) < n_resamples:
+        drawn = rng.integers(len(clips), size=len(clips))
+        if classes[drawn, 0].min() < classes[drawn, 1].max():
+            values.append(metric(*zip(*(clips[index] for index in drawn), strict=True)))
+    low, high = np.percentile(values, [50 * (1 - confidence), 50 * (1 + confidence)])
+    return float(low), float(high)
+
+
 def sparsity(codes: np.ndarray) -> float:
     """Return the fraction of codes that are exactly zero; `codes` has any shape.
 
@@ -126,10 +180,9 @@ def sparsity(codes: np.ndarray) -> float:
     return float(np.mean(codes == 0))
 
 
-def _regularity(errors: np.ndarray, low: float, high: float) -> np.ndarray:
-    if high == low:
-        return np.ones_like(errors)
-    return 1 - (errors - low) / (high - low)
+def _regularity(clip_errors: Sequence[np.ndarray], *normalization) -> list[np.ndarray]:
+    limits = error_limits(clip_errors, *normalization)
+    return [1 - rescale(errors, *ends) for errors, ends in zip(clip_errors, limits, strict=True)]
 
 
 def _pooled(

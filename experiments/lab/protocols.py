@@ -1,7 +1,7 @@
 """The evaluation protocols of one system on one dataset, as result rows: the headline first.
 
 Headline: frame-level micro AUC, scores normalized per clip (Eq. 14), last checkpoint, spatial plus
-`temporal_weight` temporal. Beside it stand the two streams alone, the normalizations that look at no other
+`temporal_weight` temporal where there are two streams. Beside it stand the streams alone, the normalizations that look at no other
 test frame of the clip ("global") or at none at all ("train"), and the best of all checkpoints on the test
 set, which is what the released code prints.
 """
@@ -13,15 +13,17 @@ from experiments.lab.context import COLUMNS, Context
 from experiments.lab.results import Row
 from experiments.lab.score import micro_auc
 from experiments.lab.settings import config_hash
+from experiments.lab.systems import FRAME_SYSTEMS
 from experiments.lab.train import Run
 
-SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {"spatial": run, "temporal": run} a seed
+SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
 
 
-def late_fusion_runs(context: Context, dataset: str, **overrides) -> SEEDED_RUNS:
-    """Return the trained spatial and temporal runs of every seed."""
+def late_fusion_runs(context: Context, dataset: str, system: str = "sRNN-AE", **overrides) -> SEEDED_RUNS:
+    """Return the trained runs of every seed: spatial and temporal, or gray frames for those systems."""
+    streams = ("frames",) if system in FRAME_SYSTEMS else ("spatial", "temporal")
     return [
-        {stream: context.run(dataset, stream, seed, **overrides) for stream in ("spatial", "temporal")}
+        {stream: context.run(dataset, stream, seed, system, **overrides) for stream in streams}
         for seed in range(context.n_seeds)
     ]
 
@@ -52,26 +54,28 @@ def auc_rows(
     context: Context, exhibit: str, row: str, dataset: str, seeded: SEEDED_RUNS, command: str
 ) -> list[Row]:
     """Return the rows of one system on one dataset under every protocol, the headline first."""
-    score = context.settings.score
-
-    def stream(name: str) -> Callable[[Mapping[str, Run]], float]:
-        return lambda runs: auc({name: runs[name]}, context)
-
-    fused = f"spatial + {score.temporal_weight:g} temporal"
-    headline = f"{score.normalization} normalization, last checkpoint, {score.frame_error} over regions"
-    other_normalizations = [name for name in ("per_clip", "global", "train") if name != score.normalization]
+    score, streams = context.settings.score, tuple(seeded[0])
+    on_frames = streams == ("frames",)
+    combined = "gray frames" if on_frames else f"{streams[0]} alone"
+    if len(streams) == 2:
+        combined = f"{streams[0]} + {score.temporal_weight:g} {streams[1]}"
+    over = "one error a frame" if on_frames else f"{score.frame_error} over regions"
+    headline = f"{score.normalization} normalization, last checkpoint, {over}"
     protocols: dict[str, Callable[[Mapping[str, Run]], float]] = {
-        f"{fused}, {headline}": lambda runs: auc(runs, context),
-        f"spatial alone, {headline}": stream("spatial"),
-        f"temporal alone, {headline}": stream("temporal"),
+        f"{combined}, {headline}": lambda runs: auc(runs, context)
     }
-    for name in other_normalizations:
-        protocols[f"{fused}, {headline.replace(score.normalization, name)}"] = lambda runs, name=name: auc(
-            runs, context, normalization=name
+    if len(streams) == 2:
+        for name in streams:
+            protocols[f"{name} alone, {headline}"] = lambda runs, name=name: auc({name: runs[name]}, context)
+    for name in ("per_clip", "global", "train"):
+        if name != score.normalization:
+            protocols[f"{combined}, {headline.replace(score.normalization, name)}"] = lambda runs, name=name: (
+                auc(runs, context, normalization=name)
+            )
+    if len(seeded[0][streams[0]].steps) > 1:
+        protocols[f"{combined}, {headline.replace('last', 'best_on_test')}"] = lambda runs: best_on_test(
+            runs, context
         )
-    protocols[f"{fused}, {headline.replace('last', 'best_on_test')}"] = lambda runs: best_on_test(
-        runs, context
-    )
     return [
         measured_row(
             context,
@@ -82,6 +86,7 @@ def auc_rows(
             metric="auc",
             protocol=protocol,
             dataset=COLUMNS[dataset],
+            backbone=seeded[0][streams[0]].config["backbone"],
             command=command,
             config_hash=runs_hash(seeded),
         )
@@ -111,18 +116,21 @@ def baseline_rows(context: Context, exhibit: str, name: str, dataset: str, comma
 
 
 def measured_row(context: Context, values: Sequence[float], **fields) -> Row:
-    """Return a row with mean, sample standard deviation (None for one seed) and number of seeds."""
+    """Return a row with mean, sample standard deviation (None for one seed) and number of seeds.
+
+    The backbone is that of the context where `fields` names no other.
+    """
     return Row(
         ours=statistics.fmean(values),
         std=statistics.stdev(values) if len(values) > 1 else None,
         seeds=len(values),
-        backbone=context.backbone.name,
         commit=context.commit,
-        **fields,
+        **{"backbone": context.backbone.name, **fields},
     )
 
 
 def runs_hash(seeded: SEEDED_RUNS) -> str:
     """Return the hash that stands for the configurations of all runs behind a row."""
-    names = ("dataset", "stream", "seed", "backbone", "features", "model", "train")
-    return config_hash({"runs": [[run.config[n] for n in names] for runs in seeded for run in runs.values()]})
+    names = ("commit", "versions")  # what a configuration records beside what the weights depend on
+    configs = [run.config for runs in seeded for run in runs.values()]
+    return config_hash({"runs": [{k: v for k, v in c.items() if k not in names} for c in configs]})

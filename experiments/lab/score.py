@@ -29,15 +29,16 @@ class ClipScores:
     """What a model says of one clip.
 
     `error` ||x - x^||^2, `similarity` S_{t-1,t}, `code_distance` ||a_t - a_{t-1}|| and `sparsity` (share of
-    zero codes) are float32 (n_frames, R); `labels` is uint8 (n_frames,), 1 = abnormal.
+    zero codes) are float32 (n_frames, R), the last three None for a system without codes; `labels` is uint8
+    (n_frames,), 1 = abnormal.
     """
 
     clip: str
     labels: np.ndarray
     error: np.ndarray
-    similarity: np.ndarray
-    code_distance: np.ndarray
-    sparsity: np.ndarray
+    similarity: np.ndarray | None = None
+    code_distance: np.ndarray | None = None
+    sparsity: np.ndarray | None = None
 
 
 @functools.lru_cache(maxsize=1)
@@ -63,12 +64,11 @@ def step_function(streaming: Streaming) -> Callable:
 def score_clips(
     streaming: Streaming, shards: Sequence[Path], stream: str, temporal_window_frames=4, alignment="causal"
 ) -> list[ClipScores]:
-    """Return the scores of each shard, in order, under the model as it is now; clips start from alpha_0.
+    """Return the scores of each shard, in order; clips start from the initial state.
 
     Raises:
         InputError: a score that is not finite, naming the shard.
     """
-    streaming.refresh()
     step = step_function(streaming)
     scored = []
     for first in range(0, len(shards), CLIPS_AT_ONCE):
@@ -80,11 +80,11 @@ def score_clips(
             scores, state = step(x, state)
             for index, n_frames in enumerate(n_valid):
                 rows = slice(index * len(x) // len(group), (index + 1) * len(x) // len(group))
-                blocks[index].append({key: scores[key][rows, :n_frames].T for key in PER_FRAME})
+                blocks[index].append({key: value[rows, :n_frames].T for key, value in scores.items()})
         for path, parts in zip(group, blocks, strict=True):
             with Shard(path) as shard:
                 clip, labels = shard.info.clip, shard.labels
-            arrays = {key: np.concatenate([part[key] for part in parts]) for key in PER_FRAME}
+            arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
             if not np.isfinite(arrays["error"]).all():
                 raise InputError(f"{path}: expected finite reconstruction errors, got NaN or infinity")
             scored.append(ClipScores(clip, labels, **arrays))
@@ -99,7 +99,8 @@ def save_scores(path: Path, scores: Sequence[ClipScores]) -> None:
         "n_frames": np.array([len(clip.labels) for clip in scores]),
     }
     for key in ("labels", *PER_FRAME):
-        arrays[key] = np.concatenate([getattr(clip, key) for clip in scores])
+        if getattr(scores[0], key) is not None:
+            arrays[key] = np.concatenate([getattr(clip, key) for clip in scores])
     np.savez_compressed(content, **arrays)
     write_atomic(path, content.getvalue())
 
@@ -110,11 +111,11 @@ def load_scores(path: Path) -> list[ClipScores]:
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
         ends = np.cumsum(arrays["n_frames"])[:-1]
-        parts = {key: np.split(arrays[key], ends) for key in ("labels", *PER_FRAME)}
+        parts = {key: np.split(arrays[key], ends) for key in ("labels", *PER_FRAME) if key in arrays}
         names = arrays["clips"].tolist()
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
         raise InputError(f"{path}: expected the scores of a run, got {fault}") from None
-    return [ClipScores(name, *(parts[key][i] for key in parts)) for i, name in enumerate(names)]
+    return [ClipScores(name, **{key: part[i] for key, part in parts.items()}) for i, name in enumerate(names)]
 
 
 def regularity(

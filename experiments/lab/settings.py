@@ -20,6 +20,9 @@ CHOICES = {
     "frame_error": ("max", "scale_mean", "frame"),
     "normalization": ("per_clip", "global", "train"),
     "checkpoint": ("last", "best_on_test"),
+    "atom_norm": ("at_most_one", "unit"),
+    "tsc_coding": ("sista", "exact"),
+    "sweep_streams": ("spatial", "late_fusion"),
 }
 AT_LEAST = {
     "weight_decay": 0.0,
@@ -29,6 +32,9 @@ AT_LEAST = {
     "slot_start": 0.0,
     "temporal_weight": 0.0,
     "walkway_seed": 0,
+    "tsc_windows": 0,
+    "sweep_iterations": 0,
+    "sweep_n_atoms": 0,
 }
 
 
@@ -62,6 +68,22 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class TSCSettings:
+    """TSC; see `models.tsc`. Its threshold is that of `ModelSettings`."""
+
+    tsc_n_atoms: int = 2048  # Sec. 4.4
+    tsc_depth: int = 30  # Sec. 4.4
+    tsc_lambda1: float = 2.0  # choice: not given; keeps 95 % of the energy of the training features
+    tsc_lambda2: float = 2.0  # Sec. 4.1
+    tsc_delta_squared: float = 100.0  # footnote 2
+    tsc_alternations: int = 10  # choice: not given
+    tsc_update_steps: int = 50  # choice: not given
+    atom_norm: str = "at_most_one"  # Eq. (3); "unit" is Sec. 4.1's
+    tsc_coding: str = "sista"  # Algorithm 1; "exact" solves each frame
+    tsc_windows: int = 0  # choice: windows coded in each alternation; 0 for all frames
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """RMSProp on Eq. (9)."""
 
@@ -89,6 +111,28 @@ class ScoreSettings:
 
 
 @dataclass(frozen=True)
+class LSTMSettings:
+    """LSTM-AE; see `models.lstm_ae`. Its windows and iterations are those of sRNN-AE."""
+
+    lstm_units: int = 2048  # choice: as wide as the dictionary
+    lstm_learning_rate: float = 1e-3  # choice: Keras's default for RMSProp
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """Conv-AE and ConvLSTM-AE, on gray frames; see `models.conv_ae`, `models.conv_lstm_ae`."""
+
+    conv_ae_size_px: int = 227  # Hasan et al. 2016
+    conv_ae_filters: int = 512  # Hasan et al. 2016; then a half and a quarter
+    conv_lstm_size_px: int = 225  # Luo et al. 2017, released configuration
+    conv_lstm_filters: int = 128  # likewise; then two and four times as many
+    conv_lstm_memory: int = 512  # likewise
+    frames_iterations: int = 50_000  # likewise; for both
+    frames_batch_clips: int = 8  # likewise; for both
+    frames_learning_rate: float = 1e-3  # likewise; for both
+
+
+@dataclass(frozen=True)
 class BaselineSettings:
     """Nearest Subspace and OC-SVM on whole-frame features."""
 
@@ -96,6 +140,15 @@ class BaselineSettings:
     svm_nu: float = 0.5  # choice: scikit-learn's default
     svm_exact_rows: int = 5000  # choice: beyond, Nystroem features
     svm_components: int = 300  # choice: Nystroem features
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What a point of a sweep (Figs. 7 and 8) has of a full run."""
+
+    sweep_streams: str = "spatial"  # Sec. 4.4; Fig. 8's AUC at K = 3 is that of "late_fusion" (Table 9)
+    sweep_iterations: int = 0  # of sRNN-AE; 0: all
+    sweep_n_atoms: int = 0  # where the dictionary size is not swept; 0: all
 
 
 @dataclass(frozen=True)
@@ -114,9 +167,13 @@ class Settings:
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    tsc: TSCSettings = field(default_factory=TSCSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)
+    lstm_ae: LSTMSettings = field(default_factory=LSTMSettings)
+    frames: FrameSettings = field(default_factory=FrameSettings)
     baselines: BaselineSettings = field(default_factory=BaselineSettings)
+    sweep: SweepSettings = field(default_factory=SweepSettings)
     walkway: WalkwaySettings = field(default_factory=WalkwaySettings)
 
     def override(self, **values):
@@ -168,13 +225,24 @@ def config_hash(config: dict) -> str:
 PAPER = Settings()
 PROFILES = {
     "paper": PAPER,
-    # Half the atoms and 1/40 of the iterations of the paper: minutes instead of hours on two cores.
+    # The paper's sRNN-AE for 1/67 of its iterations; the other systems smaller: minutes instead of hours.
     "quick": PAPER.override(
-        n_atoms=1024,
-        iterations=500,
+        iterations=300,
         checkpoint_every=100,
         log_every=10,
+        tsc_n_atoms=1024,
+        tsc_alternations=6,
+        tsc_windows=40,
+        lstm_units=512,
+        conv_ae_size_px=99,
+        conv_ae_filters=128,
+        conv_lstm_size_px=65,
+        conv_lstm_filters=32,
+        conv_lstm_memory=64,
+        frames_iterations=300,
         n_subspace_atoms=500,  # as many for 1024 channels as the paper has for 2048
+        sweep_iterations=100,
+        sweep_n_atoms=512,
     ),
     "smoke": PAPER.override(
         input_size_px=96,
@@ -183,6 +251,17 @@ PROFILES = {
         iterations=20,
         checkpoint_every=10,
         log_every=2,
+        tsc_n_atoms=64,
+        tsc_alternations=2,
+        tsc_windows=8,
+        tsc_depth=10,
+        lstm_units=32,
+        conv_ae_size_px=39,
+        conv_ae_filters=16,
+        conv_lstm_size_px=33,
+        conv_lstm_filters=4,
+        conv_lstm_memory=8,
+        frames_iterations=20,
         n_train_clips=2,
         n_test_clips=3,
         clip_frames=40,

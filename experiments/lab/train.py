@@ -1,4 +1,4 @@
-"""Train one sRNN-AE on one stream of one dataset's shards; the same call resumes or returns what is there.
+"""Train one system on one stream of one dataset; the same call resumes or returns what is there.
 
 A run's folder holds `config.json`, `last.keras` (weights, optimizer, step), `history.json` (the training
 curves), `scores/step_NNNNNN.npz` (the test clips scored at every checkpoint), and at the end
@@ -6,6 +6,7 @@ curves), `scores/step_NNNNNN.npz` (the test clips scored at every checkpoint), a
 unbroken one.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -20,15 +21,13 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import InputError
-from data_prep.pooling import N_REGIONS
 from data_prep.shards import list_shards, read_info
 from data_prep.windows import WindowSampler
 from experiments.lab import metrics, plots
 from experiments.lab.results import git_commit, write_atomic
-from experiments.lab.score import ClipScores, load_scores, micro_auc, regularity, save_scores, score_clips
-from experiments.lab.settings import Settings, config_hash
+from experiments.lab.score import ClipScores, load_scores, micro_auc, regularity, save_scores
+from experiments.lab.settings import TrainSettings, config_hash
 from experiments.lab.tensorboard import TensorBoardLog
-from models.srnn_ae import SRNNAE, Streaming, jit_compile
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn", "h5py")
 MODEL_FILE = "last.keras"
@@ -62,7 +61,7 @@ class Run:
 
     def scores(self, step: int | None = None) -> list[ClipScores]:
         """Return the test clips' scores at a checkpoint, the last by default."""
-        return load_scores(scores_path(self.folder, self.steps[-1] if step is None else step))
+        return finished_scores(scores_path(self.folder, self.steps[-1] if step is None else step))
 
     def train_errors(self, frame_error="max") -> np.ndarray:
         """Return the frame errors of all training frames, (n,), for `normalization="train"`."""
@@ -73,9 +72,15 @@ class Run:
             ]
         )
 
-    def model(self) -> SRNNAE:
+    def model(self) -> keras.Model:
         """Return the trained model."""
         return keras.saving.load_model(self.folder / MODEL_FILE)
+
+
+@functools.lru_cache(maxsize=8)
+def finished_scores(path: Path) -> list[ClipScores]:
+    """Return the scores in a finished run's file; several protocols read the same."""
+    return load_scores(path)
 
 
 def scores_path(folder: Path, step: int) -> Path:
@@ -108,71 +113,78 @@ def library_versions() -> dict[str, str]:
     return {library: version(library) for library in LIBRARIES}
 
 
-def run_config(shards_folder: Path, stream: str, settings: Settings, seed: int) -> dict:
-    """Return everything that the weights of a run depend on, as plain values."""
-    return {
-        "system": "sRNN-AE",
-        "stream": stream,
-        "seed": seed,
-        "backend": keras.backend.backend(),
-        **shards_identity(shards_folder),
-        "model": asdict(settings.model),
-        "train": asdict(settings.train),
-    }
+@dataclass(frozen=True)
+class Task:
+    """What is trained, and on what.
 
-
-def train_run(
-    shards_folder: Path,
-    stream: str,
-    settings: Settings,
-    seed: int,
-    out: Path,
-    sample_frames: Callable[[str, np.ndarray], np.ndarray] | None = None,
-) -> Run:
-    """Return the finished run of these settings, training it, or the rest of it, where it is not there.
-
-    Args:
-        shards_folder: folder of the dataset's shards (`extract_dataset`).
-        stream: "spatial", "temporal" or "early".
-        settings: all settings; only those of features, model and training matter here.
-        seed: seed of the initial weights and of the batches.
-        out: root of the outputs; the run goes to `out/checkpoints/<dataset>/`, its logs to `out/logs/`.
+    Attributes:
+        system: as the paper names it.
+        dataset, stream, seed: of the run.
+        config: everything else that the weights depend on, plain values; nested once at most.
+        train: iterations, checkpoints, learning rate.
+        sampler: `.batch(step)` and `.batches(step)`, which depend on (seed, step) alone.
+        build: a sample batch -> the compiled model, its loss in `compute_loss`.
+        scorer: the model -> a function (split -> scores of its clips under the model as it then is).
         sample_frames: (clip, frame indices) -> uint8 (n, H, W, 3), for pictures in TensorBoard.
+    """
+
+    system: str
+    dataset: str
+    stream: str
+    seed: int
+    config: dict
+    train: TrainSettings
+    sampler: WindowSampler
+    build: Callable[[np.ndarray], keras.Model]
+    scorer: Callable[[keras.Model], Callable[[str], list[ClipScores]]]
+    sample_frames: Callable[[str, np.ndarray], np.ndarray] | None = None
+
+    @property
+    def full_config(self) -> dict:
+        """Return everything that the weights depend on."""
+        names = ("system", "dataset", "stream", "seed")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "backend": keras.backend.backend(),
+            **self.config,
+            "train": asdict(self.train),
+        }
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run's folder."""
+        system = self.system.lower().replace("-", "_")
+        return f"{system}-{self.stream}-seed{self.seed}-{config_hash(self.full_config)}"
+
+
+def train_task(task: Task, out: Path) -> Run:
+    """Return the finished run of a task, training it, or the rest of it, where it is not there.
+
+    The run goes to `out/checkpoints/<dataset>/`, its logs to `out/logs/<dataset>/`.
 
     Raises:
-        InputError: bad settings, shards, or a checkpoint that cannot be read.
+        InputError: bad settings, training that diverges, or a checkpoint that cannot be read.
     """
-    config = run_config(shards_folder, stream, settings, seed)
-    name = f"srnn_ae-{stream}-seed{seed}-{config_hash(config)}"
-    folder = out / "checkpoints" / config["dataset"] / name
+    folder = out / "checkpoints" / task.dataset / task.name
     run = Run(folder)
     if (folder / "metrics.json").exists():
         return run
-    train = settings.train
+    train = task.train
     if train.iterations % train.checkpoint_every or train.checkpoint_every % train.log_every:
         raise InputError(
             f"settings: expected iterations ({train.iterations}) a multiple of checkpoint_every "
             f"({train.checkpoint_every}), and that a multiple of log_every ({train.log_every})"
         )
-    provenance = {"commit": git_commit(), "versions": library_versions()}
-    write_json(folder / "config.json", {**config, **provenance})
-    keras.utils.set_random_seed(seed)
-    sampler = WindowSampler(
-        list_shards(shards_folder, "train"),
-        stream,
-        train.window_frames,
-        train.batch_clips,
-        seed,
-        train.temporal_window_frames,
-        train.alignment,
-    )
-    model = resume_or_build(folder, sampler, settings, seed)
+    write_config(folder, task.full_config)
+    keras.utils.set_random_seed(task.seed)
+    sample = task.sampler.batch(0)
+    model = load_model(folder) if (folder / MODEL_FILE).exists() else task.build(sample)
     step = int(model.optimizer.iterations.numpy()) if model.optimizer.built else 0
-    recorder = Recorder(folder, out / "logs" / config["dataset"] / name, shards_folder, stream, settings)
-    recorder.start(model, step, sampler.batch(0), sample_frames)
+    recorder = Recorder(folder, out / "logs" / task.dataset / task.name, task)
+    recorder.start(model, step, sample)
     if step < train.iterations:
         model.fit(
-            sampler.batches(step),
+            task.sampler.batches(step),
             steps_per_epoch=train.log_every,
             initial_epoch=step // train.log_every,
             epochs=train.iterations // train.log_every,
@@ -180,57 +192,53 @@ def train_run(
             shuffle=False,  # the sampler draws
             verbose=0,
         )
-    recorder.finish(config)
+    recorder.finish()
     return run
 
 
-def build_model(n_features: int, settings: Settings, seed: int) -> SRNNAE:
-    """Return a fresh, compiled sRNN-AE with RMSProp. Paper: Sec. 3.4 and 4.1."""
-    train = settings.train
-    rows = train.batch_clips * N_REGIONS
-    model = SRNNAE(n_features, **asdict(settings.model), expected_rows=rows, seed=seed)
-    optimizer = keras.optimizers.RMSprop(train.learning_rate, train.rho, epsilon=train.epsilon)
-    model.compile(optimizer, jit_compile=jit_compile())
-    optimizer.build(model.trainable_variables)
-    for variable in optimizer.variables:
-        if "velocity" in variable.path:
-            variable.assign(np.full(variable.shape, train.slot_start, "float32"))
-    return model
-
-
-def resume_or_build(folder: Path, sampler: WindowSampler, settings: Settings, seed: int) -> SRNNAE:
-    """Return the model of the newest checkpoint, else a fresh one."""
+def load_model(folder: Path) -> keras.Model:
+    """Return the model of a run's newest checkpoint. InputError if it is damaged."""
     path = folder / MODEL_FILE
-    if not path.exists():
-        return build_model(sampler.batch(0).shape[-1], settings, seed)
     try:
         return keras.saving.load_model(path)
     except (OSError, ValueError, KeyError) as fault:
         raise InputError(f"{path}: expected a checkpoint of this run, got {fault}; delete it") from None
 
 
+def write_config(folder: Path, config: dict) -> None:
+    """Write a run's configuration with the commit and the libraries that it runs with."""
+    write_json(folder / "config.json", {**config, "commit": git_commit(), "versions": library_versions()})
+
+
+def hyper_parameters(config: dict) -> dict:
+    """Return the plain values of a configuration, those of its groups beside its own, for HParams."""
+    groups = [
+        config,
+        *(value for key, value in config.items() if isinstance(value, dict) and key != "features"),
+    ]
+    return {k: v for group in groups for k, v in group.items() if isinstance(v, (str, int, float, bool))}
+
+
 class Recorder(keras.callbacks.Callback):
     """Progress bar, TensorBoard, history and checkpoints of one run; an epoch is `log_every` steps."""
 
-    def __init__(self, folder: Path, logs: Path, shards_folder: Path, stream: str, settings: Settings):
+    def __init__(self, folder: Path, logs: Path, task: Task):
         super().__init__()
-        self.folder, self.stream, self.settings = folder, stream, settings
-        self.train_shards = list_shards(shards_folder, "train")
-        self.test_shards = list_shards(shards_folder, "test")
+        self.folder, self.task = folder, task
         self.log = TensorBoardLog(logs)
         self.history: list[dict] = []
 
-    def start(self, model: SRNNAE, step: int, sample: np.ndarray, sample_frames) -> None:
+    def start(self, model: keras.Model, step: int, sample: np.ndarray) -> None:
         """Set up at `step`: history up to it is kept, a batch is held for graph and histograms."""
-        self.streaming = Streaming(model)
-        self.sample, self.sample_frames = sample, sample_frames
+        self.score = self.task.scorer(model)
+        self.sample = sample
         if step:
             stored = json.loads((self.folder / "history.json").read_text())
             self.history = [row for row in stored if row["step"] <= step]
         self.bar = tqdm(
-            total=self.settings.train.iterations,
+            total=self.task.train.iterations,
             initial=step,
-            desc=f"{self.folder.parent.name} {self.stream} {self.folder.name.split('-')[2]}",
+            desc=" ".join((self.task.dataset, self.task.system, self.task.stream, f"seed {self.task.seed}")),
             unit="step",
             mininterval=1,
         )
@@ -242,78 +250,82 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Record the means over the last `log_every` steps; at a checkpoint, score and save."""
-        step = (epoch + 1) * self.settings.train.log_every
-        srnn = self.model.srnn
-        norms = np.linalg.norm(keras.ops.convert_to_numpy(srnn.dictionary), axis=0)
+        step = (epoch + 1) * self.task.train.log_every
         values = {key: float(value) for key, value in logs.items()}
-        for name in ("gamma", "lambda1", "lambda2"):
-            values[name] = float(keras.ops.convert_to_numpy(getattr(srnn, name)))
-        values |= {"atom_norm_mean": float(norms.mean()), "atom_norm_max": float(norms.max())}
+        if hasattr(self.model, "srnn"):
+            for name in ("gamma", "lambda1", "lambda2"):
+                values[name] = float(keras.ops.convert_to_numpy(getattr(self.model.srnn, name)))
+            norms = self.atom_norms()
+            values |= {"atom_norm_mean": float(norms.mean()), "atom_norm_max": float(norms.max())}
         values["seconds"] = time.perf_counter() - self.clock
         if not np.isfinite(values["loss"]):
             raise InputError(f"{self.folder}: training diverged, the loss is {values['loss']} at step {step}")
         self.history.append({"step": step, **values})
         self.log.scalars(step, {f"train/{key}": value for key, value in values.items()})
-        self.bar.set_postfix(loss=f"{values['loss']:.4g}", zeros=f"{values['sparsity']:.0%}")
-        if step % self.settings.train.checkpoint_every == 0:
-            self.checkpoint(step, norms)
+        shown = {"loss": f"{values['loss']:.4g}"}
+        if "sparsity" in values:
+            shown["zeros"] = f"{values['sparsity']:.0%}"
+        self.bar.set_postfix(shown)
+        if step % self.task.train.checkpoint_every == 0:
+            self.checkpoint(step)
         self.clock = time.perf_counter()
 
-    def checkpoint(self, step: int, norms: np.ndarray) -> None:
+    def atom_norms(self) -> np.ndarray:
+        """Return the norms of A's columns, (N,)."""
+        return np.linalg.norm(keras.ops.convert_to_numpy(self.model.srnn.dictionary), axis=0)
+
+    def checkpoint(self, step: int) -> None:
         """Score the test clips, log, and save everything that resuming needs; the model goes last."""
-        scores = self.score(self.test_shards)
+        scores = self.score("test")
         save_scores(scores_path(self.folder, step), scores)
-        outputs = self.model.predict_on_batch(self.sample)
-        self.log.histograms(
-            step,
-            {"codes": outputs["codes"], "similarity": outputs["similarity"], "atom_norm": norms},
-        )
-        if step == self.settings.train.checkpoint_every:
+        if hasattr(self.model, "srnn"):
+            outputs = self.model.predict_on_batch(self.sample)
+            values = {name: outputs[name] for name in ("codes", "similarity")}
+            self.log.histograms(step, {**values, "atom_norm": self.atom_norms()})
+        if step == self.task.train.checkpoint_every:
             self.log.graph(self.model, self.sample)
         if has_both_classes(scores):
-            auc = micro_auc({self.stream: scores}, frame_error=self.settings.score.frame_error)
-            self.log.scalars(step, {"test/auc_per_clip": auc})
-        if self.sample_frames:
+            self.log.scalars(step, {"test/auc_per_clip": micro_auc({self.task.stream: scores})})
+        if self.task.sample_frames:
             self.log.image(step, "test/clip", self.score_strip(scores[0]))
         self.log.flush()
         write_json(self.folder / "history.json", self.history)
         save_model(self.model, self.folder / MODEL_FILE)
 
-    def score(self, shards) -> list[ClipScores]:
-        """Return the scores of the clips under the model as it is now."""
-        train = self.settings.train
-        return score_clips(self.streaming, shards, self.stream, train.temporal_window_frames, train.alignment)
-
     def score_strip(self, clip: ClipScores) -> np.ndarray:
         """Return a picture of eight frames of a clip with their scores, uint8 (H, W, 3)."""
         indices = np.linspace(0, len(clip.labels) - 1, 8).astype(int)
-        score = regularity({self.stream: [clip]}, self.settings.score.frame_error)[0]
-        frames = self.sample_frames(clip.clip, indices)
+        score = regularity({self.task.stream: [clip]})[0]
+        frames = self.task.sample_frames(clip.clip, indices)
         return plots.figure_strip_image(frames, score[indices], clip.labels[indices])
 
-    def finish(self, config: dict) -> None:
+    def finish(self) -> None:
         """Score the training clips for `normalization="train"` and write the final metrics."""
         self.bar.close()
         last = self.history[-1]
-        save_scores(self.folder / "train_errors.npz", self.score(self.train_shards))
+        save_scores(self.folder / "train_errors.npz", self.score("train"))
         seconds = sum(row["seconds"] for row in self.history)
         result = {
             "steps": last["step"],
             "loss": last["loss"],
-            "sparsity": last["sparsity"],
             "training_seconds": seconds,
             "steps_per_second": last["step"] / seconds,
         }
-        scores = load_scores(scores_path(self.folder, last["step"]))
-        if has_both_classes(scores):
-            result["auc_per_clip"] = micro_auc(
-                {self.stream: scores}, frame_error=self.settings.score.frame_error
-            )
-        names = ("dataset", "stream", "seed", "backbone")
-        settings = {**{name: config[name] for name in names}, **config["model"], **config["train"]}
-        self.log.hparams(settings, {f"final/{key}": value for key, value in result.items()}, last["step"])
-        self.log.flush()
-        write_json(self.folder / "metrics.json", result)
+        finish_run(self.folder, self.log, self.task.full_config, result, last)
+
+
+def finish_run(folder: Path, log: TensorBoardLog, config: dict, result: dict, last: dict) -> None:
+    """Write `metrics.json` and the HParams entry of a run: `result`, and what its last step tells."""
+    if "sparsity" in last:
+        result["sparsity"] = last["sparsity"]
+    scores = load_scores(scores_path(folder, last["step"]))
+    if has_both_classes(scores):
+        result["auc_per_clip"] = micro_auc({config["stream"]: scores})
+    log.hparams(
+        hyper_parameters(config), {f"final/{key}": value for key, value in result.items()}, last["step"]
+    )
+    log.flush()
+    write_json(folder / "metrics.json", result)
 
 
 def has_both_classes(scores: list[ClipScores]) -> bool:

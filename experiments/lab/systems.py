@@ -1,0 +1,366 @@
+"""The systems of the paper's tables: how each is built, sampled and scored; all train through `train_task`.
+
+sRNN-AE, LSTM-AE and TSC read feature shards of 21 regions; Conv-AE and ConvLSTM-AE read shards of gray frames
+(`data_prep.backbones.gray_frames`), one region. TSC is not trained by gradients, see `experiments.lab.tsc`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from data_prep.shards import Shard, list_shards
+from data_prep.windows import WindowSampler, stream_features
+from experiments.lab.score import ClipScores, score_clips
+from experiments.lab.settings import Settings
+from experiments.lab.train import Run, Task, shards_identity, train_task
+from models import conv_ae, conv_lstm_ae
+from models.conv_ae import ConvAE
+from models.conv_lstm_ae import ConvLSTMAE
+from models.lstm_ae import LSTMAE, LSTMStreaming
+from models.srnn_ae import SRNNAE, Streaming, jit_compile
+from models.tsc import TSC, Block, initial_dictionary
+
+FEATURE_SYSTEMS = ("sRNN-AE", "TSC", "LSTM-AE")
+FRAME_SYSTEMS = ("Conv-AE", "ConvLSTM-AE")
+WINDOWS_AT_ONCE = 16
+
+
+def run_system(
+    system: str, shards: Path, stream: str, settings: Settings, seed: int, out: Path, sample_frames=None
+) -> Run:
+    """Return the finished run of a system on a dataset's shards, trained first where it is not there.
+
+    Args:
+        system: one of `FEATURE_SYSTEMS` or `FRAME_SYSTEMS`.
+        shards: folder of the dataset's shards: features, or gray frames.
+        stream: "spatial", "temporal" or "early"; "flow" on shards of flow features; "frames" on gray frames.
+        settings: all settings; those of the system and of training matter here.
+        seed: seed of initial weights and batches.
+        out: root of the outputs.
+        sample_frames: see `Task`.
+    """
+    if system == "TSC":
+        return tsc_run(shards, stream, settings, seed, out)
+    task = {
+        "sRNN-AE": srnn_ae_task,
+        "LSTM-AE": lstm_ae_task,
+        "Conv-AE": conv_ae_task,
+        "ConvLSTM-AE": conv_lstm_ae_task,
+    }[system]
+    return train_task(task(shards, stream, settings, seed, sample_frames), out)
+
+
+def sampling(stream: str, settings: Settings) -> dict:
+    """Return the keyword arguments that name a stream to the sampler and to the scorer."""
+    train = settings.train
+    return {
+        "stream": stream
+        if stream in ("temporal", "early")
+        else "spatial",  # flow and gray frames: as they are
+        "temporal_window_frames": train.temporal_window_frames,
+        "alignment": train.alignment,
+    }
+
+
+def sampler(shards: Path, stream: str, train, settings: Settings, seed: int) -> WindowSampler:
+    """Return the sampler of training windows."""
+    return WindowSampler(
+        list_shards(shards, "train"),
+        window_frames=train.window_frames,
+        batch_clips=train.batch_clips,
+        seed=seed,
+        **sampling(stream, settings),
+    )
+
+
+def streaming_scorer(shards: Path, stream: str, settings: Settings, streaming: Callable) -> Callable:
+    """Return the `scorer` of a system that scores frames as they come, its state passed along."""
+
+    def scorer(model):
+        live = streaming(model)
+
+        def score(split: str) -> list[ClipScores]:
+            live.refresh()
+            return score_clips(live, list_shards(shards, split), **sampling(stream, settings))
+
+        return score
+
+    return scorer
+
+
+def srnn_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
+    """Return the task of sRNN-AE. Paper: Sec. 3.4 and 4.1."""
+
+    def build(sample: np.ndarray) -> SRNNAE:
+        return build_srnn_ae(sample.shape[-1], len(sample), settings, seed)
+
+    return Task(
+        "sRNN-AE",
+        shards_identity(shards)["dataset"],
+        stream,
+        seed,
+        {**shards_identity(shards), "model": asdict(settings.model)},
+        settings.train,
+        sampler(shards, stream, settings.train, settings, seed),
+        build,
+        streaming_scorer(shards, stream, settings, Streaming),
+        sample_frames,
+    )
+
+
+def build_srnn_ae(n_features: int, n_rows: int, settings: Settings, seed: int) -> SRNNAE:
+    """Return a fresh sRNN-AE, compiled with RMSProp, for batches of `n_rows` rows."""
+    train = settings.train
+    model = SRNNAE(n_features, **asdict(settings.model), expected_rows=n_rows, seed=seed)
+    optimizer = keras.optimizers.RMSprop(train.learning_rate, train.rho, epsilon=train.epsilon)
+    model.compile(optimizer, jit_compile=jit_compile())
+    optimizer.build(model.trainable_variables)
+    for variable in optimizer.variables:
+        if "velocity" in variable.path:
+            variable.assign(np.full(variable.shape, train.slot_start, "float32"))
+    return model
+
+
+def lstm_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
+    """Return the task of LSTM-AE: the features, windows and optimizer of sRNN-AE. Paper: Sec. 4.5."""
+    options = settings.lstm_ae
+    train = replace(settings.train, learning_rate=options.lstm_learning_rate)
+
+    def build(sample: np.ndarray) -> LSTMAE:
+        model = LSTMAE(sample.shape[-1], options.lstm_units, seed=seed)
+        optimizer = keras.optimizers.RMSprop(train.learning_rate, train.rho)
+        model.compile(optimizer, jit_compile=jit_compile())
+        return model
+
+    return Task(
+        "LSTM-AE",
+        shards_identity(shards)["dataset"],
+        stream,
+        seed,
+        {**shards_identity(shards), "model": asdict(options)},
+        train,
+        sampler(shards, stream, train, settings, seed),
+        build,
+        streaming_scorer(shards, stream, settings, LSTMStreaming),
+        sample_frames,
+    )
+
+
+def tsc_run(shards: Path, stream: str, settings: Settings, seed: int, out: Path) -> Run:
+    """Return the finished run of TSC. Paper: Sec. 3.1 to 3.3."""
+    from experiments.lab.tsc import train_tsc
+
+    options, identity = settings.tsc, shards_identity(shards)
+    config = {
+        "system": "TSC",
+        "stream": stream,
+        "seed": seed,
+        **identity,
+        "model": {**asdict(options), "threshold": settings.model.threshold},
+        "sampling": {**sampling(stream, settings), "window_frames": settings.train.window_frames},
+    }
+
+    def blocks() -> Iterator[Block]:
+        return training_blocks(shards, stream, settings, seed)
+
+    def model() -> TSC:
+        fresh = TSC(
+            next(iter(blocks())).x.shape[-1],
+            options.tsc_n_atoms,
+            options.tsc_depth,
+            options.tsc_lambda1,
+            options.tsc_lambda2,
+            options.tsc_delta_squared,
+            settings.model.threshold,
+        )
+        fresh.set_dictionary(initial_dictionary(blocks(), options.tsc_n_atoms, seed))
+        return fresh
+
+    return train_tsc(
+        config,
+        blocks,
+        model,
+        n_alternations=options.tsc_alternations,
+        update_steps=options.tsc_update_steps,
+        atom_norm=options.atom_norm,
+        coding=options.tsc_coding,
+        scorer=streaming_scorer(shards, stream, settings, Streaming),
+        out=out,
+    )
+
+
+def training_blocks(shards: Path, stream: str, settings: Settings, seed: int) -> Iterator[Block]:
+    """Yield the frames that TSC codes in every alternation: all, or the same `tsc_windows` random windows."""
+    train, n_windows = settings.train, settings.tsc.tsc_windows
+    if n_windows:
+        windows = sampler(shards, stream, train, settings, seed)
+        for step in range(-(-n_windows // train.batch_clips)):
+            yield Block(windows.batch(step))
+        return
+    options = sampling(stream, settings)
+    for path in list_shards(shards, "train"):
+        with Shard(path) as shard:
+            for start in range(0, shard.n_frames, train.window_frames):
+                stop = min(start + train.window_frames, shard.n_frames)
+                features = stream_features(shard, start, stop, **options)
+                yield Block(features.transpose(1, 0, 2), starts=start == 0)
+
+
+class FrameWindows:
+    """Windows of gray frames minus the mean frame, in the shape that a network takes.
+
+    Args:
+        windows: sampler of batches (n, T, H * W).
+        mean: mean training frame, float32 (H * W,).
+        shape: (windows (n, T, H * W)) -> the network's input.
+    """
+
+    def __init__(self, windows: WindowSampler, mean: np.ndarray, shape: Callable[[np.ndarray], np.ndarray]):
+        self.windows, self.mean, self.shape = windows, mean, shape
+
+    def batch(self, step: int) -> np.ndarray:
+        """Return batch number `step`."""
+        return self.shape(self.windows.batch(step) - self.mean)
+
+    def batches(self, start_step: int = 0) -> Iterator[tuple[np.ndarray]]:
+        """Yield (batch,) from `start_step` on, without end."""
+        for (windows,) in self.windows.batches(start_step):
+            yield (self.shape(windows - self.mean),)
+
+
+def as_channels(windows: np.ndarray) -> np.ndarray:
+    """Return windows (n, T, H * W) of square frames as (n, H, W, T), the input of Conv-AE."""
+    side = round(windows.shape[-1] ** 0.5)
+    return windows.reshape(*windows.shape[:2], side, side).transpose(0, 2, 3, 1)
+
+
+def as_video(windows: np.ndarray) -> np.ndarray:
+    """Return windows (n, T, H * W) of square frames as (n, T, H, W, 1), the input of ConvLSTM-AE."""
+    side = round(windows.shape[-1] ** 0.5)
+    return windows.reshape(*windows.shape[:2], side, side, 1)
+
+
+def mean_frame(shards: Sequence[Path]) -> np.ndarray:
+    """Return the mean training frame, float32 (H * W,); memory holds one clip."""
+    total, n_frames = 0.0, 0
+    for path in shards:
+        with Shard(path) as shard:
+            total = total + shard.features()[:, 0].sum(0, dtype=np.float64)
+            n_frames += shard.n_frames
+    return (total / n_frames).astype(np.float32)
+
+
+def conv_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
+    """Return the task of Conv-AE: every frame is scored once, in consecutive windows."""
+    options = settings.frames
+    wide = options.conv_ae_filters
+
+    def build(sample: np.ndarray) -> ConvAE:
+        return ConvAE(sample.shape[-1], (wide, wide // 2, wide // 4), sample.shape[1], seed=seed)
+
+    window_frames = settings.train.window_frames
+    return frame_task(
+        "Conv-AE",
+        shards,
+        settings,
+        seed,
+        sample_frames,
+        build,
+        as_channels,
+        conv_ae.frame_errors,
+        window_frames,
+    )
+
+
+def conv_lstm_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
+    """Return the task of ConvLSTM-AE: the second half of each window is scored, as the released code does."""
+    options = settings.frames
+    narrow = options.conv_lstm_filters
+
+    def build(sample: np.ndarray) -> ConvLSTMAE:
+        filters = (narrow, 2 * narrow, 4 * narrow)
+        return ConvLSTMAE(filters, (options.conv_lstm_memory,), sample.shape[2], seed=seed)
+
+    step = -(-settings.train.window_frames // 2)
+    return frame_task(
+        "ConvLSTM-AE", shards, settings, seed, sample_frames, build, as_video, conv_lstm_ae.frame_errors, step
+    )
+
+
+def frame_task(system, shards, settings, seed, sample_frames, build, shape, errors, step_frames) -> Task:
+    """Return the task of a system on gray frames, trained with AdaGrad as both of their papers do.
+
+    Args:
+        system, shards, settings, seed, sample_frames: see `run_system`.
+        build: a sample batch -> the network.
+        shape: `as_channels` or `as_video`.
+        errors: (batch, the network's output) -> errors of the frames, (n, T).
+        step_frames: frames between the windows that are scored.
+    """
+    options = settings.frames
+    train = replace(
+        settings.train,
+        iterations=options.frames_iterations,
+        batch_clips=options.frames_batch_clips,
+        learning_rate=options.frames_learning_rate,
+    )
+    mean = mean_frame(list_shards(shards, "train"))
+
+    def compiled(sample: np.ndarray) -> keras.Model:
+        model = build(sample)
+        model.compile(keras.optimizers.Adagrad(train.learning_rate), jit_compile=jit_compile())
+        return model
+
+    def scorer(model):
+        def errors_of(windows: np.ndarray) -> np.ndarray:
+            x = shape(windows - mean)
+            return keras.ops.convert_to_numpy(errors(x, model.predict_on_batch(x)))
+
+        return lambda split: [
+            score_windows(path, errors_of, train.window_frames, step_frames)
+            for path in list_shards(shards, split)
+        ]
+
+    return Task(
+        system,
+        shards_identity(shards)["dataset"],
+        "frames",
+        seed,
+        {**shards_identity(shards), "model": asdict(options)},
+        train,
+        FrameWindows(sampler(shards, "frames", train, settings, seed), mean, shape),
+        compiled,
+        scorer,
+        sample_frames,
+    )
+
+
+def score_windows(path: Path, errors_of: Callable, window_frames: int, step_frames: int) -> ClipScores:
+    """Return the scores of one clip, R = 1: each window gives the errors of its frames not scored before.
+
+    A clip shorter than a window is filled up with its last frame.
+
+    Args:
+        path: shard of gray frames.
+        errors_of: windows (n, T, H * W) -> errors (n, T).
+        window_frames: T.
+        step_frames: frames between windows; the last one ends with the clip.
+    """
+    with Shard(path) as shard:
+        n_frames, labels, clip = shard.n_frames, shard.labels, shard.info.clip
+        last = max(0, n_frames - window_frames)
+        starts = [*range(0, last, step_frames), last]
+        error = np.empty(n_frames, np.float32)
+        scored = 0
+        for first in range(0, len(starts), WINDOWS_AT_ONCE):
+            group = starts[first : first + WINDOWS_AT_ONCE]
+            windows = [shard.features(start, start + window_frames)[:, 0] for start in group]
+            windows = [np.pad(w, ((0, window_frames - len(w)), (0, 0)), "edge") for w in windows]
+            for start, errors in zip(group, errors_of(np.stack(windows)), strict=True):
+                stop = min(start + window_frames, n_frames)
+                error[scored:stop] = errors[scored - start : stop - start]
+                scored = stop
+    return ClipScores(clip, labels, error[:, None])
