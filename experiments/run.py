@@ -1,10 +1,11 @@
-"""Run every exhibit in order: plan, run, report.
+"""Run every exhibit in order: plan with estimated times, run, summary, report.
 
     python -m experiments.run --data DIR [--profile smoke|quick|paper] [--only table_03,figure_06]
 
 `./run_all.sh` calls this. Exit code: 0 all that could run ran; 2 bad input; 1 an exhibit broke.
 """
 
+import csv
 import importlib
 import os
 import platform
@@ -16,6 +17,8 @@ from data_prep.errors import InputError
 from experiments.lab import cli
 
 HERE = Path(__file__).parent
+# Measured minutes of each exhibit on two cores, in this order and from nothing: exhibit,profile,minutes.
+DURATIONS = HERE / "durations.csv"
 
 
 def exhibits() -> dict[str, str]:
@@ -39,11 +42,14 @@ def run_all(arguments) -> int:
     if strangers := [name for name in chosen if name not in known]:
         raise InputError(f"--only {', '.join(strangers)}: unknown, expected one of {', '.join(known)}")
     context = cli.context(arguments)
-    print_plan(context, chosen)
+    names = [name for name in known if name in chosen]
+    minutes = expected_minutes(context.profile)
+    print_plan(context, names, minutes)
     start = time.perf_counter()
     failures, code = {}, 0
-    for name in (name for name in known if name in chosen):
-        print(f"\n== {name} ==", flush=True)
+    for index, name in enumerate(names):
+        left = sum(minutes.get(later, 0) for later in names[index:])
+        print(f"\n== {name} ({index + 1} of {len(names)}; at most about {left:.0f} min left) ==", flush=True)
         began = time.perf_counter()
         try:
             importlib.import_module(known[name]).run(context)
@@ -58,8 +64,18 @@ def run_all(arguments) -> int:
     return summarize(context, failures, time.perf_counter() - start, code)
 
 
-def print_plan(context, chosen) -> None:
-    """Print the profile, the datasets at hand and missing, and the exhibits in order."""
+def expected_minutes(profile: str) -> dict[str, float]:
+    """Return what each exhibit took when it was measured, in minutes; exhibits without a measurement lack."""
+    with DURATIONS.open(newline="") as file:
+        return {
+            line["exhibit"]: float(line["minutes"])
+            for line in csv.DictReader(file)
+            if line["profile"] == profile
+        }
+
+
+def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
+    """Print the profile, the datasets at hand and missing, and the exhibits in order with their times."""
     from data_prep.datasets import RECORDS, where_to_get
 
     print(f"profile {context.profile}, seeds {context.n_seeds}, outputs in {context.out.resolve()}")
@@ -70,7 +86,10 @@ def print_plan(context, chosen) -> None:
         for name in RECORDS:
             if name not in context.datasets:
                 print(f"  missing {name}: {' '.join(where_to_get(name).split())}")
-    print(f"  exhibits: {', '.join(chosen)}")
+    for name in names:
+        print(f"  {name:10} {f'about {minutes[name]:.1f} min' if name in minutes else 'not measured'}")
+    if known := [minutes[name] for name in names if name in minutes]:
+        print(f"  together about {sum(known):.0f} min on two cores with Ped2; what is there is not run again")
 
 
 def summarize(context, failures: dict[str, str], seconds: float, code: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.errors import InputError
-from experiments.lab.settings import DEFAULT_SEEDS, PROFILES
+from experiments.lab.settings import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -42,9 +42,8 @@ def context(arguments: argparse.Namespace):
         if not separator:
             raise InputError(f"--set {item}: expected NAME=VALUE")
         overrides[name] = value
-    n_seeds = DEFAULT_SEEDS[arguments.profile] if arguments.seeds is None else arguments.seeds
-    if n_seeds < 1:
-        raise InputError(f"--seeds: expected at least 1, got {n_seeds}")
+    if arguments.seeds is not None and arguments.seeds < 1:
+        raise InputError(f"--seeds: expected at least 1, got {arguments.seeds}")
     if arguments.data is not None and not arguments.data.is_dir():
         raise InputError(f"--data {arguments.data}: no such folder")
     settings = PROFILES[arguments.profile].override(**overrides)
@@ -58,7 +57,8 @@ def context(arguments: argparse.Namespace):
         data_dir=arguments.data,
         only_datasets=tuple(arguments.datasets.split(",")) if arguments.datasets else (),
         weights=arguments.weights,
-        n_seeds=n_seeds,
+        n_seeds=arguments.seeds or DEFAULT_SEEDS[arguments.profile],
+        n_ablation_seeds=arguments.seeds or ABLATION_SEEDS[arguments.profile],
         flags=_flags_text(arguments),
     )
 

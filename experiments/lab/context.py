@@ -43,7 +43,8 @@ class Context:
         data_dir: folder of datasets; None where there is none.
         only_datasets: names of the datasets to use; empty for all at hand.
         weights: the backbone's weights file; None for the usual download.
-        n_seeds: seeds 0 .. n_seeds - 1 are run.
+        n_seeds: seeds 0 .. n_seeds - 1 are run where systems are compared.
+        n_ablation_seeds: likewise where sRNN-AE is varied, and in the sweeps.
         flags: the command line as given, for the `command` column.
     """
 
@@ -54,6 +55,7 @@ class Context:
     only_datasets: tuple[str, ...] = ()
     weights: Path | None = None
     n_seeds: int = 1
+    n_ablation_seeds: int = 1
     flags: str = ""
 
     @property

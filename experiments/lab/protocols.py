@@ -19,12 +19,14 @@ from experiments.lab.train import Run
 SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
 
 
-def late_fusion_runs(context: Context, dataset: str, system: str = "sRNN-AE", **overrides) -> SEEDED_RUNS:
+def late_fusion_runs(
+    context: Context, dataset: str, system: str = "sRNN-AE", n_seeds: int | None = None, **overrides
+) -> SEEDED_RUNS:
     """Return the trained runs of every seed: spatial and temporal, or gray frames for those systems."""
     streams = ("frames",) if system in FRAME_SYSTEMS else ("spatial", "temporal")
     return [
         {stream: context.run(dataset, stream, seed, system, **overrides) for stream in streams}
-        for seed in range(context.n_seeds)
+        for seed in range(n_seeds or context.n_seeds)
     ]
 
 
