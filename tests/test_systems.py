@@ -6,7 +6,7 @@ import pytest
 from synthetic import write_clip, write_dataset
 
 from data_prep.shards import Shard
-from experiments.lab import systems
+from experiments.lab import systems, tsc
 from experiments.lab.score import micro_auc
 from experiments.lab.settings import PAPER
 from experiments.lab.systems import as_channels, as_video, mean_frame, run_system, score_windows
@@ -97,6 +97,27 @@ def test_scores_of_tsc_are_those_of_its_dictionary(features, tmp_path):
         errors.append(np.square(x[t] - A @ a).sum())
         before = a
     np.testing.assert_allclose(run.scores()[0].error[:, 0], errors, rtol=1e-3, atol=1e-5)
+
+
+def test_interrupted_tsc_resumes_to_the_same_dictionary(features, tmp_path, monkeypatch):
+    """Broken off once before an alternation is written, and once after."""
+    unbroken = run_system("TSC", features, "spatial", SMALL, 0, tmp_path / "unbroken")
+    for fault in ("write_json", "log_alternation"):
+        real = getattr(tsc, fault)
+
+        def break_off(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(tsc, fault, break_off)
+        with pytest.raises(KeyboardInterrupt):
+            run_system("TSC", features, "spatial", SMALL, 0, tmp_path)
+        monkeypatch.setattr(tsc, fault, real)
+    resumed = run_system("TSC", features, "spatial", SMALL, 0, tmp_path)
+    np.testing.assert_array_equal(resumed.model().dictionary, unbroken.model().dictionary)
+    objectives = [[row["objective"] for row in run.history] for run in (resumed, unbroken)]
+    assert objectives[0] == objectives[1]
+    assert len(objectives[0]) == 3
+    assert not list(resumed.folder.glob("alternation_*"))
 
 
 @pytest.mark.parametrize("system", ["Conv-AE", "ConvLSTM-AE"])

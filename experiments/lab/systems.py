@@ -16,6 +16,7 @@ from data_prep.windows import WindowSampler, stream_features
 from experiments.lab.score import ClipScores, score_clips
 from experiments.lab.settings import Settings
 from experiments.lab.train import Run, Task, shards_identity, train_task
+from experiments.lab.tsc import train_tsc
 from models import conv_ae, conv_lstm_ae
 from models.conv_ae import ConvAE
 from models.conv_lstm_ae import ConvLSTMAE
@@ -151,8 +152,6 @@ def lstm_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sampl
 
 def tsc_run(shards: Path, stream: str, settings: Settings, seed: int, out: Path) -> Run:
     """Return the finished run of TSC. Paper: Sec. 3.1 to 3.3."""
-    from experiments.lab.tsc import train_tsc
-
     options, identity = settings.tsc, shards_identity(shards)
     config = {
         "system": "TSC",
@@ -183,12 +182,12 @@ def tsc_run(shards: Path, stream: str, settings: Settings, seed: int, out: Path)
         config,
         blocks,
         model,
-        n_alternations=options.tsc_alternations,
-        update_steps=options.tsc_update_steps,
-        atom_norm=options.atom_norm,
-        coding=options.tsc_coding,
-        scorer=streaming_scorer(shards, stream, settings, Streaming),
-        out=out,
+        streaming_scorer(shards, stream, settings, Streaming),
+        out,
+        options.tsc_alternations,
+        options.tsc_update_steps,
+        options.atom_norm,
+        options.tsc_coding,
     )
 
 

@@ -196,9 +196,9 @@ def train_task(task: Task, out: Path) -> Run:
     return run
 
 
-def load_model(folder: Path) -> keras.Model:
+def load_model(folder: Path, name: str = MODEL_FILE) -> keras.Model:
     """Return the model of a run's newest checkpoint. InputError if it is damaged."""
-    path = folder / MODEL_FILE
+    path = folder / name
     try:
         return keras.saving.load_model(path)
     except (OSError, ValueError, KeyError) as fault:
