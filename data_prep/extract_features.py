@@ -8,7 +8,6 @@ and resized ahead of the network, in a thread. Paper: Sec. 3.6.
 """
 
 import argparse
-import hashlib
 import re
 import sys
 from collections import deque
@@ -16,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import fields
-from itertools import takewhile
+from functools import partial
+from itertools import islice, takewhile
 from pathlib import Path
 
 import cv2
@@ -29,14 +29,13 @@ from tqdm import tqdm
 from data_prep.backbones import ARCHITECTURES, LAYERS, Backbone, load_backbone
 from data_prep.datasets import Clip, Dataset, find_datasets
 from data_prep.errors import InputError
-from data_prep.frames import image_paths, iter_frames
+from data_prep.frames import Source, iter_frames, source_digest
 from data_prep.pooling import POOLING_MODES, region_pyramid
 from data_prep.shards import DTYPES, Shard, ShardInfo, validate_shard, write_shard
 
 BATCH_FRAMES = 16
 READ_AHEAD_BATCHES = 4
 RESIZING = "OpenCV INTER_AREA where both sides shrink, else INTER_LINEAR"
-_DIGEST_BYTES = 2**20
 
 
 def extract_dataset(
@@ -66,16 +65,39 @@ def extract_dataset(
     Raises InputError: a frame that cannot be read, a shard that cannot be written.
     """
     folder = Path(features_dir) / dataset.name / feature_key(backbone, pooling)
+    read = partial(frame_batches, input_size_px=backbone.input_size_px, batch_frames=batch_frames)
+    return extract_clips(dataset, backbone, folder, read, RESIZING, pooling, shard, dtype, progress)
+
+
+def extract_clips(
+    dataset: Dataset,
+    backbone: Backbone,
+    folder: Path,
+    read: Callable[[Source], Iterable[np.ndarray]],
+    resizing: str,
+    pooling: str,
+    shard: tuple[int, int],
+    dtype: str,
+    progress: bool,
+) -> Path:
+    """Write the shards of a dataset under `folder`, as `extract_dataset` does; return `folder`.
+
+    Args:
+        read: a clip's source -> what the network takes of its frames, batch by batch.
+        resizing: what `read` does, in words; shards made in other words are made again.
+        dataset, backbone, pooling, shard, dtype, progress: see `extract_dataset`.
+    """
     index, n_machines = shard
     labels = {clip: dataset.frame_labels(clip) for clip in dataset.clips[index - 1 :: n_machines]}
-    infos = {clip: _describe(clip, len(labels[clip]), backbone, pooling, dtype) for clip in labels}
+    infos = {clip: _describe(clip, len(labels[clip]), backbone, resizing, pooling, dtype) for clip in labels}
     todo = [clip for clip in labels if not _is_done(shard_path(folder, clip), infos[clip], labels[clip])]
     if not todo:
         return folder
     extract = feature_function(backbone, pooling)
-    batches = read_ahead(_clip_batches(todo, backbone.input_size_px, batch_frames), READ_AHEAD_BATCHES)
+    batches = read_ahead(_clip_batches(todo, read), READ_AHEAD_BATCHES)
     n_frames = sum(infos[clip].n_frames for clip in todo)
-    with closing(batches), tqdm(total=n_frames, desc=dataset.name, unit="frame", disable=not progress) as bar:
+    title = f"{dataset.name} {backbone.name}"
+    with closing(batches), tqdm(total=n_frames, desc=title, unit="frame", disable=not progress) as bar:
         for clip in todo:
             features = _features(extract, takewhile(lambda item: item is not None, batches), bar)
             write_shard(shard_path(folder, clip), features, infos[clip], labels[clip])
@@ -93,34 +115,35 @@ def shard_path(folder: Path, clip: Clip) -> Path:
 
 
 def feature_function(backbone: Backbone, pooling: str = "max") -> Callable[[np.ndarray], np.ndarray]:
-    """Return the backbone with pooling inside: uint8 RGB (n, s, s, 3), any n -> float32 (n, 21, C)."""
+    """Return the backbone with pooling inside: its input (n, s, s, channels), any n -> float32 (n, 21, C)."""
     network = keras.Model(backbone.model.input, region_pyramid(backbone.model.output, pooling))
     if keras.backend.backend() != "tensorflow":
         return network.predict_on_batch
     # One graph for every n, its weights constants: they are laid out for the processor once, not per call.
-    frames = tf.TensorSpec((None, *backbone.model.input.shape[1:]), tf.uint8)
+    frames = tf.TensorSpec((None, *backbone.model.input.shape[1:]), backbone.input_dtype)
     graph = tf.function(network, input_signature=[frames]).get_concrete_function()
     frozen = convert_variables_to_constants_v2(graph)
     return lambda frames: frozen(tf.constant(frames))[0].numpy()
 
 
-def frame_batches(source: Path, input_size_px: int, batch_frames: int) -> Iterator[np.ndarray]:
+def frame_batches(source: Source, input_size_px: int, batch_frames: int) -> Iterator[np.ndarray]:
     """Yield the frames of a clip, resized: uint8 RGB (n, s, s, 3), n = batch_frames but for the last batch.
 
     Raises InputError as `frames.iter_frames` does.
     """
-    batch = []
-    for frame in iter_frames(source):
-        batch.append(resize(frame, input_size_px))
-        if len(batch) == batch_frames:
-            yield np.stack(batch)
-            batch = []
-    if batch:
+    frames = (resize(frame, input_size_px) for frame in iter_frames(source))
+    yield from stack_batches(frames, batch_frames)
+
+
+def stack_batches(items: Iterable[np.ndarray], n_items: int) -> Iterator[np.ndarray]:
+    """Yield arrays of one shape in stacks of `n_items`, the last one of what is left."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, n_items)):
         yield np.stack(batch)
 
 
 def resize(frame: np.ndarray, size_px: int) -> np.ndarray:
-    """Return a frame (H, W, 3) as a square (s, s, 3), without keeping its aspect ratio; see `RESIZING`."""
+    """Return a frame (H, W[, 3]) as a square (s, s[, 3]), its aspect ratio not kept; see `RESIZING`."""
     shrinks = max(size_px / side for side in frame.shape[:2]) <= 1
     return cv2.resize(
         frame, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -137,21 +160,10 @@ def read_ahead(items: Iterable, n_items: int) -> Iterator:
             yield item
 
 
-def source_digest(source: Path) -> str:
-    """Return a SHA-256 that changes with a clip's files: their names and sizes, the first megabyte."""
-    paths = image_paths(source) if source.is_dir() else [source]
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-    with open(paths[0], "rb") as first:
-        digest.update(first.read(_DIGEST_BYTES))
-    return digest.hexdigest()
-
-
-def _clip_batches(clips: Sequence[Clip], input_size_px: int, batch_frames: int) -> Iterator:
+def _clip_batches(clips: Sequence[Clip], read: Callable[[Source], Iterable[np.ndarray]]) -> Iterator:
     """Yield the batches of clip after clip, None behind each, so that a clip ends before the next is read."""
     for clip in clips:
-        yield from frame_batches(clip.source, input_size_px, batch_frames)
+        yield from read(clip.source)
         yield None
 
 
@@ -164,7 +176,9 @@ def _features(
         bar.update(len(frames))
 
 
-def _describe(clip: Clip, n_frames: int, backbone: Backbone, pooling: str, dtype: str) -> ShardInfo:
+def _describe(
+    clip: Clip, n_frames: int, backbone: Backbone, resizing: str, pooling: str, dtype: str
+) -> ShardInfo:
     """Return the attributes that the shard of a clip is to have."""
     return ShardInfo(
         dataset=clip.dataset,
@@ -176,7 +190,7 @@ def _describe(clip: Clip, n_frames: int, backbone: Backbone, pooling: str, dtype
         weights_sha256=backbone.weights_sha256,
         layer=backbone.layer,
         input_size_px=backbone.input_size_px,
-        resizing=RESIZING,
+        resizing=resizing,
         pooling=pooling,
         dtype=dtype,
         requested_backbone=backbone.requested,
@@ -212,13 +226,28 @@ def _redo(reason: str) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Extract what the command line asks for; return the exit code, 2 for bad input."""
-    options = _parse(arguments)
+    options = command_line("data_prep.extract_features", "Extract features into HDF5 shards.").parse_args(
+        arguments
+    )
+    return run_command(options, extract_dataset, flow=False)
+
+
+def run_command(options: argparse.Namespace, extract: Callable[..., Path], flow: bool, **chosen) -> int:
+    """Extract every chosen dataset by `extract`, printing each folder; return the exit code, 2 for bad input.
+
+    Args:
+        options: what `command_line` parsed.
+        extract: `extract_dataset`, or what takes the same arguments and those of `chosen`.
+        flow: whether the network is to be one for flow.
+    """
     try:
         datasets = _choose(options.data, options.dataset)
-        backbone = load_backbone(options.backbone, options.weights, options.input_size, options.layer)
+        backbone = load_backbone(options.backbone, options.weights, options.input_size, options.layer, flow)
         for dataset in datasets:
             print(
-                extract_dataset(dataset, backbone, options.out, options.pooling, options.shard, options.dtype)
+                extract(
+                    dataset, backbone, options.out, options.pooling, options.shard, options.dtype, **chosen
+                )
             )
     except InputError as error:
         print(error, file=sys.stderr)
@@ -237,11 +266,9 @@ def _choose(data_dir: Path, names: Sequence[str] | None) -> list[Dataset]:
     return [found[name] for name in names or found]
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Return the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_prep.extract_features", description="Extract features into HDF5 shards."
-    )
+def command_line(module: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that extracts features."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of datasets, official or re-packed")
     add("--out", type=Path, required=True, metavar="DIR", help="parent folder of the shards")
@@ -253,7 +280,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--pooling", default="max", choices=POOLING_MODES)
     add("--dtype", default="float16", choices=DTYPES, help="of the stored features (default: %(default)s)")
     add("--shard", type=_parse_shard, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

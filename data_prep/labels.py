@@ -6,7 +6,14 @@ Formats of frame labels:
     name.mat    key `gt`: 1 x n_clips cells, each 2 x n, first row starts and second row ends of intervals
     name.m      UCSD's script: `TestVideoFile{end+1}.gt_frame = [5:90, 140:200];`, one line per clip
     folder/     one `<clip>.npy` per clip, a 0 or 1 per frame (ShanghaiTech)
+    none        the frames whose pixel mask marks anything (`MaskLabels`)
 Intervals are 1-based and their ends are inclusive; clips are in name order.
+
+Formats of the pixel masks of one clip:
+    folder/     one image per frame (UCSD's .bmp, re-packed .png)
+    clip.npy    array (n_frames, H, W) (ShanghaiTech)
+    N_label.mat key `volLabel`: 1 x n_frames cells, each H x W (Avenue)
+    video       one frame per frame, white where abnormal (LV)
 """
 
 import re
@@ -17,29 +24,46 @@ import numpy as np
 import scipy.io
 
 from data_prep.errors import InputError
-from data_prep.frames import image_paths, read_image
+from data_prep.frames import (
+    VIDEO_SUFFIXES,
+    Segment,
+    Source,
+    count_frames,
+    image_paths,
+    iter_frames,
+    read_frames,
+    read_image,
+)
 
 _UCSD_LINE = re.compile(r"^\s*TestVideoFile\{[^}]*\}\.gt_frame\s*=\s*\[(.*?)\]", re.MULTILINE)
 _UCSD_RANGE = re.compile(r"(\d+)\s*:\s*(\d+)")
 _UCSD_SEPARATORS = re.compile(r"[\s,;]*")
 
 
-def read_frame_labels(source: Path, clip_frames: Mapping[str, int]) -> dict[str, np.ndarray]:
+_VIDEO_MASK_LEVEL = 127  # of 255: a mask stored as video has gray levels around its edges
+
+
+def read_frame_labels(
+    source: Path, clip_frames: Mapping[str, int], subset: bool = False
+) -> dict[str, np.ndarray]:
     """Return the labels of every clip, uint8 (n_frames,), 1 = abnormal.
 
     `source` is a .mat file, a .m file or a folder of .npy files; `clip_frames` gives each clip's number of
-    frames, in clip order. Raises InputError: source missing or unreadable, another number of clips, an
-    interval outside its clip, an array of another length.
+    frames, in clip order. `subset` says that the source labels more clips: clip 08 has the eighth.
+    Raises InputError: source missing or unreadable, another number of clips, an interval outside its clip,
+    an array of another length.
     """
     source = Path(source)
     if source.is_dir():
-        return _read_label_arrays(source, clip_frames)
+        return _read_label_arrays(source, clip_frames, subset)
     if not source.is_file():
         raise InputError(f"{source}: no such file or folder, expected frame labels")
     readers = {".mat": read_mat_intervals, ".m": read_ucsd_intervals}
     if source.suffix not in readers:
         raise InputError(f"{source}: unknown kind of frame labels, expected .mat, .m or a folder of .npy")
     per_clip = readers[source.suffix](source)
+    if subset:
+        per_clip = [_at_number(source, per_clip, name) for name in clip_frames]
     if len(per_clip) != len(clip_frames):
         raise InputError(
             f"{source}: another number of clips, expected {len(clip_frames)} as in the test set, "
@@ -56,19 +80,26 @@ def read_mat_intervals(path: Path) -> list[np.ndarray]:
 
     Raises InputError: not a .mat file, no key `gt`, a cell that is not 2 x n whole numbers.
     """
+    cells = read_cells(path, "gt", "1 x n_clips").ravel()
+    return [_cell_to_intervals(path, number, cell) for number, cell in enumerate(cells, start=1)]
+
+
+def read_cells(path: Path, key: str, expected: str) -> np.ndarray:
+    """Return a cell array of a .mat file as an object array; `expected` is its shape in words.
+
+    Raises InputError: not a .mat file, no such key, something else than a cell array.
+    """
     try:
         content = scipy.io.loadmat(path)
     except Exception as error:  # on damaged bytes SciPy raises whatever its parser trips over
-        raise InputError(f"{path}: not a readable .mat file ({error})") from error
-    if "gt" not in content:
-        keys = [key for key in content if not key.startswith("__")]
-        raise InputError(f"{path}: no frame labels, expected the key gt, got {keys}")
-    cells = content["gt"].ravel()
-    if content["gt"].dtype != object:
-        raise InputError(
-            f"{path}: gt is no cell array, expected 1 x n_clips cells, got {content['gt'].dtype}"
-        )
-    return [_cell_to_intervals(path, number, cell) for number, cell in enumerate(cells, start=1)]
+        raise InputError(f"{path}: not a readable .mat file ({' '.join(str(error).split())})") from error
+    if key not in content:
+        keys = [name for name in content if not name.startswith("__")]
+        raise InputError(f"{path}: no labels, expected the key {key}, got {keys}")
+    if content[key].dtype != object:
+        got = content[key].dtype
+        raise InputError(f"{path}: {key} is no cell array, expected {expected} cells, got {got}")
+    return content[key]
 
 
 def read_ucsd_intervals(path: Path) -> list[np.ndarray]:
@@ -95,39 +126,120 @@ def read_ucsd_intervals(path: Path) -> list[np.ndarray]:
     return per_clip
 
 
-def mask_paths(folder: Path, n_frames: int) -> list[Path]:
-    """Return the mask images of a clip in frame order; nothing is decoded.
+def check_masks(source: Source, n_frames: int) -> None:
+    """Raise InputError where the masks of a clip are missing or are not one a frame; nothing is decoded.
 
-    Raises InputError: what `image_paths` raises, another number of masks than frames.
+    The masks of a .mat file are counted when they are read: what is not decoded cannot be counted there.
     """
-    paths = image_paths(folder)
-    if len(paths) != n_frames:
-        raise InputError(
-            f"{folder}: another number of masks, expected {n_frames} as frames, got {len(paths)}"
-        )
-    return paths
+    path = source.path if isinstance(source, Segment) else source
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder, expected the pixel masks of a clip")
+    if path.suffix == ".npy":
+        n_masks = len(_open_mask_array(path))
+    elif path.suffix != ".mat":
+        n_masks = count_frames(source)
+    else:
+        return
+    _check_n_masks(source, n_masks, n_frames)
 
 
-def read_masks(folder: Path, n_frames: int, frame_size_px: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Yield the pixel masks of a clip in frame order, each bool (H, W), True where any bit is set.
+def clip_masks(frames: Source, masks: Source) -> Iterator[np.ndarray]:
+    """Yield the pixel masks of the clip `frames`, one a frame, each bool (H, W) of the frames' size.
 
-    `frame_size_px` is the (height, width) of the clip's frames.
-    Raises InputError: what `mask_paths` raises, a damaged mask, a mask of another size.
+    Raises InputError: as `read_masks`, and what reading the clip's first frame raises.
     """
-    for path in mask_paths(folder, n_frames):
-        mask = read_image(path, gray=True) > 0
+    return read_masks(masks, count_frames(frames), read_frames(frames, [0]).shape[1:3])
+
+
+def read_masks(source: Source, n_frames: int, frame_size_px: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yield the pixel masks of a clip in frame order, each bool (H, W), True = abnormal.
+
+    `frame_size_px` is the (height, width) of the clip's frames. A pixel is abnormal where any bit is set; in
+    a video, where it is lighter than half.
+    Raises InputError: another number of masks than frames, a damaged mask, a mask of another size.
+    """
+    check_masks(source, n_frames)
+    for name, mask in _named_masks(source, n_frames):
         if mask.shape != tuple(frame_size_px):
             height, width = frame_size_px
+            got = f"{mask.shape[1]}x{mask.shape[0]} px" if mask.ndim == 2 else f"shape {mask.shape}"
             raise InputError(
-                f"{path}: mask of another size, expected {width}x{height} px as the frame, "
-                f"got {mask.shape[1]}x{mask.shape[0]} px"
+                f"{name}: mask of another size, expected {width}x{height} px as the frame, got {got}"
             )
         yield mask
+
+
+def _named_masks(source: Source, n_frames: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each mask, bool, behind the name to report its faults under."""
+    path = source.path if isinstance(source, Segment) else source
+    if path.is_dir():
+        yield from ((str(image), read_image(image, gray=True) > 0) for image in image_paths(path))
+    elif path.suffix in VIDEO_SUFFIXES:
+        yield from ((str(path), frame.max(-1) > _VIDEO_MASK_LEVEL) for frame in iter_frames(source))
+    else:
+        arrays = (
+            _open_mask_array(path) if path.suffix == ".npy" else read_cells(path, "volLabel", "1 x n").ravel()
+        )
+        _check_n_masks(path, len(arrays), n_frames)
+        yield from ((f"{path}: frame {n}", np.asarray(a) > 0) for n, a in enumerate(arrays, start=1))
+
+
+def _check_n_masks(source: Source, n_masks: int, n_frames: int) -> None:
+    """Raise InputError unless there is one mask a frame."""
+    if n_masks != n_frames:
+        raise InputError(f"{source}: another number of masks, expected {n_frames} as frames, got {n_masks}")
+
+
+def _open_mask_array(path: Path) -> np.ndarray:
+    """Return a .npy file's masks (n_frames, H, W), left on disk until they are used."""
+    try:
+        masks = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: not a readable .npy file ({error})") from error
+    if masks.ndim != 3:
+        raise InputError(f"{path}: expected masks (n_frames, H, W), got shape {masks.shape}")
+    return masks
 
 
 def masks_to_labels(masks: Iterable[np.ndarray]) -> np.ndarray:
     """Return frame labels uint8 (n_frames,) from masks (H, W): 1 where any pixel is set."""
     return np.array([mask.any() for mask in masks], np.uint8)
+
+
+class MaskLabels(Mapping[str, np.ndarray]):
+    """Frame labels taken from pixel masks, a clip's when first asked for: uint8 (n_frames,) by clip name.
+
+    Args:
+        frames: source of each clip's frames.
+        masks: source of each clip's masks.
+    """
+
+    def __init__(self, frames: Mapping[str, Source], masks: Mapping[str, Source]):
+        self._frames, self._masks = dict(frames), dict(masks)
+        self._labels = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return a clip's labels. Raises InputError as `clip_masks`."""
+        if name not in self._labels:
+            self._labels[name] = masks_to_labels(clip_masks(self._frames[name], self._masks[name]))
+        return self._labels[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the clips."""
+        return iter(self._frames)
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self._frames)
+
+
+def _at_number(path: Path, per_clip: list[np.ndarray], name: str) -> np.ndarray:
+    """Return the intervals at the number that a clip's name ends in."""
+    digits = re.findall(r"\d+$", name)
+    number = int(digits[0]) if digits else 0
+    if not 1 <= number <= len(per_clip):
+        raise InputError(f"{path}: no labels of clip {name}, expected a number in 1..{len(per_clip)}")
+    return per_clip[number - 1]
 
 
 def _cell_to_intervals(path: Path, number: int, cell: np.ndarray) -> np.ndarray:
@@ -155,10 +267,10 @@ def _intervals_to_labels(path: Path, name: str, intervals: np.ndarray, n_frames:
     return labels
 
 
-def _read_label_arrays(folder: Path, clip_frames: Mapping[str, int]) -> dict[str, np.ndarray]:
+def _read_label_arrays(folder: Path, clip_frames: Mapping[str, int], subset: bool) -> dict[str, np.ndarray]:
     """Return the labels of every clip from `<clip>.npy` files."""
     found = {path.stem for path in folder.glob("*.npy") if not path.name.startswith(".")}
-    if len(found) != len(clip_frames):
+    if len(found) != len(clip_frames) and not subset:
         raise InputError(
             f"{folder}: another number of clips, expected {len(clip_frames)} as in the test set, "
             f"got {len(found)}"

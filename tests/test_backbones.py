@@ -111,6 +111,41 @@ def test_resnet50_equals_keras_applications(resnet50_file, layer, output):
     assert (backbone.name, backbone.requested, backbone.fallback_reason) == ("resnet50", "resnet50", "")
 
 
+def keras_first_convolution(network):
+    """The first convolution with its batch normalization folded in, by hand: kernel, bias."""
+    kernel, bias = network.get_layer("conv1_conv").get_weights()
+    gamma, beta, mean, variance = network.get_layer("conv1_bn").get_weights()
+    scale = gamma / np.sqrt(variance + network.get_layer("conv1_bn").epsilon)
+    return kernel * scale, beta + (bias - mean) * scale
+
+
+def first_convolution(backbone):
+    return next(x for x in backbone.model.layers if isinstance(x, keras.layers.Conv2D)).get_weights()
+
+
+def test_flow_network_from_rgb_weights_has_their_mean(resnet50_file):
+    network, path = resnet50_file
+    backbone = load_backbone("resnet50", path, input_size_px=32, layer="conv2", flow=True)
+    assert (backbone.name, backbone.requested) == ("resnet50-flow", "resnet50-flow")
+    assert backbone.model.input.shape == (None, 32, 32, 20)
+    kernel, bias = first_convolution(backbone)
+    rgb_kernel, rgb_bias = keras_first_convolution(network)
+    expected = np.tile(rgb_kernel.mean(axis=2, keepdims=True), (1, 1, 20, 1))
+    np.testing.assert_allclose(kernel, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(bias, rgb_bias, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_of_a_flow_network_are_taken_as_they_are(tmp_path):
+    network = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 20))
+    path = tmp_path / "flow.weights.h5"
+    network.save_weights(path)
+    backbone = load_backbone("resnet50", path, input_size_px=32, layer="conv2", flow=True)
+    for ours, theirs in zip(first_convolution(backbone), keras_first_convolution(network), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    with pytest.raises(InputError, match=f"^{path}: not weights of resnet50"):
+        load_backbone("resnet50", path)
+
+
 def test_resnet152_has_the_convolutions_of_keras_applications(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(keras.Model, "load_weights", lambda *_: None)
@@ -132,6 +167,27 @@ def no_network(monkeypatch):
     backbones._download.cache_clear()
     yield timeouts
     backbones._download.cache_clear()
+
+
+def test_failed_download_of_a_flow_network_is_as_loud(no_network, capfd):
+    backbone = load_backbone("resnet50", input_size_px=32, layer="conv2", flow=True)
+    assert (backbone.name, backbone.requested) == ("thin_resnet50-flow", "resnet50-flow")
+    assert backbone.fallback_reason.startswith("no ImageNet weights")
+    assert "using thin_resnet50 in its place" in capfd.readouterr().err
+
+
+def test_onnx_weights_of_a_flow_network_are_for_flow_alone(tmp_path):
+    model = onnx.load(backbones.packaged_onnx_file())
+    first = next(node for node in model.graph.node if node.op_type == "Conv")
+    tensor = next(t for t in model.graph.initializer if t.name == first.input[1])
+    kernel = np.random.default_rng(3).normal(size=(64, 20, 7, 7)).astype(np.float32)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(kernel, tensor.name))
+    path = tmp_path / "flow.onnx"
+    onnx.save(model, path)
+    flow = load_backbone("thin_resnet50", path, input_size_px=32, layer="conv2", flow=True)
+    np.testing.assert_array_equal(first_convolution(flow)[0], kernel.transpose(2, 3, 1, 0))
+    with pytest.raises(InputError, match=f"^{path}: expected a first convolution of 3 channels, got 20"):
+        load_backbone("thin_resnet50", path, input_size_px=32, layer="conv2")
 
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet152"])

@@ -6,7 +6,7 @@ import scipy.io
 from PIL import Image
 
 from data_prep import datasets
-from data_prep.datasets import RECORDS, dataset_counts, find_datasets, where_to_get
+from data_prep.datasets import RECORDS, compare_with_masks, dataset_counts, find_datasets, where_to_get
 from data_prep.errors import InputError
 from data_prep.labels import masks_to_labels
 
@@ -151,6 +151,46 @@ def test_unknown_split(tmp_path):
         find_datasets(tmp_path, check_counts=False)["ped2"].split("val")
 
 
+# Samples
+
+
+def test_sample_is_found_and_marked(tmp_path, capsys):
+    make_repacked(tmp_path, "ped2")
+    (tmp_path / "ped2").rename(tmp_path / "ped2_sample")
+    gt = np.empty((1, 12), object)
+    for clip in range(12):
+        gt[0, clip] = np.array([[clip + 1], [clip + 1]])
+    scipy.io.savemat(tmp_path / "ped2_sample" / "ped2.mat", {"gt": gt})
+    dataset = find_datasets(tmp_path)["ped2"]
+    assert not dataset.complete
+    assert dataset.partial == (
+        "a sample: 2 of 16 train clips, 7 of 2,550 train frames, 2 of 12 test clips, 9 of 2,010 test frames"
+    )
+    labels = [dataset.frame_labels(clip).tolist() for clip in dataset.split("test")]
+    assert labels == [[1, 0, 0, 0, 0], [0, 1, 0, 0]]
+    assert datasets.main(["--data", str(tmp_path)]) == 0
+    found, missing = capsys.readouterr().out.split("missing:")
+    assert "PARTIAL, no benchmark: a sample: 2 of 16 train clips" in found
+    assert RECORDS["ped2"].url in missing
+
+
+def test_whole_dataset_comes_before_its_sample(tmp_path):
+    make_repacked(tmp_path, "walkway")
+    shutil.copytree(tmp_path / "walkway", tmp_path / "walkway_sample")
+    dataset = find_datasets(tmp_path)["walkway"]
+    assert dataset.complete
+    assert dataset.root == tmp_path / "walkway"
+
+
+def test_sample_clip_beyond_the_labels(tmp_path):
+    root = make_repacked(tmp_path, "ped2")
+    (root / "testing" / "frames" / "02").rename(root / "testing" / "frames" / "05")
+    shutil.rmtree(root / "testing" / "masks")
+    root.rename(tmp_path / "ped2_sample")
+    with pytest.raises(InputError, match=r"ped2\.mat: no labels of clip 05, expected a number in 1\.\.2"):
+        find_datasets(tmp_path)
+
+
 # Faults
 
 
@@ -163,10 +203,10 @@ def test_copy_with_other_counts_names_both(tmp_path):
 @pytest.mark.parametrize(
     ("gone", "message"),
     [
-        ("training/frames", "training/frames: no such folder, expected the train clips"),
-        ("testing/frames", "testing/frames: no such folder, expected the test clips"),
-        ("ped2.mat", r"ped2\.mat: no such file"),
-        ("testing/masks/02", "masks/02: no such folder"),
+        ("training/frames", "ped2: no known layout, expected .*training/frames.*, got testing/frames"),
+        ("testing/frames", "ped2: no known layout, expected .*testing/frames, got training/frames"),
+        ("ped2.mat", r"ped2: no frame labels, expected ped2\.mat in it or in .*ground_truth"),
+        ("testing/masks/02", "masks/02: no such file or folder, expected the pixel masks"),
         ("testing/masks/01/004.png", "masks/01: another number of masks, expected 5 as frames, got 4"),
         ("testing/frames/01/001.jpg", r"002\.jpg: gap in frame numbers, expected 1, got 2"),
         ("testing/frames/02", "another number of clips, expected 1 as in the test set, got 2"),
@@ -219,8 +259,6 @@ def test_records_cover_the_paper():
         ("avenue", 30652, 15328),
         ("ped2", 4560, 2550),
         ("ped1", 14000, 6800),
-        ("entrance", 136524, 20000),
-        ("exit", 72401, 7500),
         ("lv", 309940, 127500),
         ("shanghaitech", 274515 + 40791, 274515),
     ],
@@ -228,6 +266,15 @@ def test_records_cover_the_paper():
 def test_official_frame_counts(name, total, train):
     assert RECORDS[name].n_train_frames == train
     assert RECORDS[name].n_train_frames + RECORDS[name].n_test_frames == total
+
+
+def test_subway_counts_are_open_but_for_what_its_labels_fix():
+    """Its Entrance labels reach beyond the 136,524 frames of the paper's Table 2: see test_layouts."""
+    counts = {
+        name: (RECORDS[name].n_train_frames, RECORDS[name].n_test_clips) for name in ("entrance", "exit")
+    }
+    assert counts == {"entrance": (20000, 6), "exit": (7500, 4)}
+    assert RECORDS["entrance"].n_test_frames is RECORDS["exit"].n_test_frames is None
 
 
 @pytest.mark.parametrize("name", list(RECORDS))
@@ -242,16 +289,43 @@ def test_command_prints_found_and_missing(tmp_path, capsys, monkeypatch):
     make_repacked(tmp_path, "walkway")
     assert datasets.main(["--data", str(tmp_path)]) == 0
     found, missing = capsys.readouterr().out.split("missing:")
-    (row,) = (line for line in found.splitlines() if "Walkway" in line)
-    assert [word for word in row.split() if word.isdigit()] == ["2", "7", "2", "9", "5"]
-    assert "re-packed" in row
+    size_bytes = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert (
+        f"Walkway (rendered): re-packed layout in {tmp_path / 'walkway'}, {size_bytes / 1e6:.1f} MB" in found
+    )
+    assert "train: 2 clips, 7 frames" in found
+    assert "test: 2 clips, 9 frames, 5 abnormal" in found
+    assert "walkway.mat; pixel masks: 2 clips, which agree with the labels on all 9 frames" in found
+    assert f"licence: {RECORDS['walkway'].licence}" in found
     assert RECORDS["avenue"].url in missing
+    assert RECORDS["avenue"].licence in missing
     assert "Walkway" not in missing
 
 
 def test_command_without_data(capsys):
     assert datasets.main([]) == 0
     assert "none found" in capsys.readouterr().out
+
+
+def test_command_reads_labels_that_have_no_frames(tmp_path, capsys):
+    make_repacked(tmp_path, "ped1")
+    (tmp_path / "ground_truth").mkdir()
+    (tmp_path / "ped1" / "ped1.mat").rename(tmp_path / "ground_truth" / "ped1.mat")
+    shutil.rmtree(tmp_path / "ped1")
+    assert datasets.main(["--data", str(tmp_path)]) == 0
+    assert "ped1.mat, 2 clips, 5 abnormal frames, not 4,045" in capsys.readouterr().out
+
+
+def test_disagreement_of_labels_and_masks_is_counted_and_printed(tmp_path, capsys):
+    root = make_repacked(tmp_path, "walkway")
+    Image.fromarray(np.ones((HEIGHT, WIDTH), np.uint8)).save(root / "testing/masks/01/000.png")
+    for name in ("000.png", "001.png"):
+        Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(root / "testing/masks/02" / name)
+    assert compare_with_masks(find_datasets(tmp_path)["walkway"]) == {"01": (0, 1), "02": (2, 0)}
+    assert datasets.main(["--data", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "DISAGREE with the labels on 3 of 9 frames: clip 01 0 by labels alone and 1 by masks" in printed
+    assert "clip 02 2 by labels alone and 0 by masks alone" in printed
 
 
 def test_command_exits_with_2(tmp_path, capsys):
@@ -301,3 +375,37 @@ def test_real_ped2_masks_agree_with_labels_on_every_frame(ped2):
         assert from_masks.shape == labels.shape
         n_disagreeing_frames += int((from_masks != labels).sum())
     assert n_disagreeing_frames == 0
+
+
+# Real Avenue, of which three clips are at hand
+
+
+@pytest.fixture(scope="module")
+def avenue(real_data):
+    if not (real_data / "avenue_sample").is_dir():
+        pytest.skip(f"no avenue_sample in {real_data}")
+    return find_datasets(real_data)["avenue"]
+
+
+def test_real_avenue_sample_is_not_taken_for_avenue(avenue):
+    assert not avenue.complete
+    assert "2 of 21 test clips" in avenue.partial
+    assert [(clip.split, clip.name) for clip in avenue.clips] == [
+        ("train", "12"),
+        ("test", "08"),
+        ("test", "21"),
+    ]
+    counts = dataset_counts(avenue)
+    assert (counts["n_train_frames"], counts["n_test_frames"]) == (145, 36 + 76)
+
+
+def test_real_avenue_masks_and_label_file_disagree_on_one_clip(avenue):
+    assert avenue.has_pixel_masks
+    clip_08, clip_21 = avenue.split("test")
+    masks = list(avenue.pixel_masks(clip_21))
+    assert len(masks) == 76
+    assert all(mask.shape == (360, 640) for mask in masks)
+    # avenue.mat: frames 21..30 of clip 8, 14..66 of clip 21; the masks mark all 36 frames of clip 8.
+    assert (np.flatnonzero(avenue.frame_labels(clip_08)) + 1).tolist() == list(range(21, 31))
+    assert (np.flatnonzero(masks_to_labels(masks)) + 1).tolist() == list(range(14, 67))
+    assert compare_with_masks(avenue) == {"08": (0, 26), "21": (0, 0)}

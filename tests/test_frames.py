@@ -9,7 +9,15 @@ from PIL import Image
 
 from data_prep import frames as frames_module
 from data_prep.errors import InputError
-from data_prep.frames import count_frames, image_paths, iter_frames, read_frames, read_image
+from data_prep.frames import (
+    Segment,
+    count_frames,
+    image_paths,
+    iter_frames,
+    read_frames,
+    read_image,
+    source_digest,
+)
 
 HEIGHT, WIDTH = 24, 32
 
@@ -123,6 +131,55 @@ def test_video_frames_and_count(tmp_path):
     assert np.abs(read[..., ::-1].astype(int) - frames).mean() > 30
 
 
+@pytest.mark.parametrize("kind", ["folder", "video"])
+def test_segment_is_a_range_of_the_whole(tmp_path, kind):
+    frames = make_frames(10)
+    whole = (
+        write_folder(tmp_path / "clip", frames, start=1)
+        if kind == "folder"
+        else write_video(tmp_path / "clip.avi", frames)
+    )
+    read = np.stack(list(iter_frames(whole)))
+    part = Segment(whole, 3, 7)
+    assert count_frames(part) == 4
+    np.testing.assert_array_equal(np.stack(list(iter_frames(part))), read[3:7])
+    np.testing.assert_array_equal(read_frames(part, [3, 0]), read[[6, 3]])
+    np.testing.assert_array_equal(np.stack(list(iter_frames(Segment(whole, 0, 10)))), read)
+    with pytest.raises(IndexError, match=r"frame indices must be in 0\.\.3, got \[4\]"):
+        read_frames(part, [4])
+    with pytest.raises(InputError, match=r"clip.*, frames 4\.\.11: no such frames, expected some of 1\.\.10"):
+        iter_frames(Segment(whole, 3, 11))
+
+
+def test_digest_changes_with_files_and_range(tmp_path):
+    folder = write_folder(tmp_path / "clip", make_frames(4))
+    video = write_video(tmp_path / "clip.avi", make_frames(4))
+    sources = [folder, video, Segment(video, 0, 2), Segment(video, 2, 4), Segment(folder, 0, 2)]
+    digests = [source_digest(source) for source in sources]
+    assert len(set(digests)) == len(sources)
+    assert digests == [source_digest(source) for source in sources]
+    (folder / "003.png").write_bytes(b"another size")
+    assert source_digest(folder) != digests[0]
+
+
+def test_frame_damaged_as_published_has_a_stand_in(tmp_path, capsys):
+    folder = tmp_path / "UCSDped1" / "Test" / "Test017"
+    write_folder(folder, make_frames(3)[..., 0], ".tif", start=140)
+    good = read_image(folder / "142.tif")
+    np.testing.assert_array_equal(np.stack(list(iter_frames(folder)))[2], good)
+    assert capsys.readouterr().err == ""
+    (folder / "142.tif").write_bytes((folder / "142.tif").read_bytes()[:100])
+    frames = list(iter_frames(folder))
+    np.testing.assert_array_equal(frames[2], frames[1])
+    np.testing.assert_array_equal(read_frames(folder, [2])[0], frames[1])
+    said = capsys.readouterr().err.splitlines()[0]
+    assert "142.tif: damaged image" in said
+    assert "141.tif is read in its place" in said
+    (folder / "140.tif").write_bytes(b"II")
+    with pytest.raises(InputError, match=r"140\.tif: damaged image"):
+        list(iter_frames(folder))
+
+
 # One InputError that names the file and the fault
 
 
@@ -226,6 +283,23 @@ def test_video_damaged_in_the_middle(tmp_path):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"clip\.avi: (truncated or )?damaged video"):
         list(iter_frames(path))
+
+
+def test_video_with_more_frames_than_it_declares(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "clip.avi", make_frames(6))
+    monkeypatch.setattr(frames_module, "_count_video_frames", lambda path: 5)
+    with pytest.raises(
+        InputError, match=r"clip\.avi: damaged video, expected 5 frames as declared, got more"
+    ):
+        list(iter_frames(path))
+
+
+def test_codec_that_cannot_be_decoded(tmp_path):
+    path = write_video(tmp_path / "clip.avi", make_frames(4))
+    path.write_bytes(path.read_bytes().replace(b"FMP4", b"ZZZZ"))
+    for read in (count_frames, lambda source: list(iter_frames(source))):
+        with pytest.raises(InputError, match=r"clip\.avi: unreadable codec"):
+            read(path)
 
 
 def test_decoder_error_names_the_file(tmp_path, monkeypatch):

@@ -5,6 +5,8 @@ from PIL import Image
 
 from data_prep.errors import InputError
 from data_prep.labels import (
+    MaskLabels,
+    check_masks,
     masks_to_labels,
     read_frame_labels,
     read_masks,
@@ -98,6 +100,50 @@ def test_one_bit_png_mask(tmp_path):
     np.testing.assert_array_equal(next(read_masks(tmp_path, 1, (6, 8))), np.eye(6, 8, dtype=bool))
 
 
+def test_masks_of_the_three_published_formats_are_the_same(tmp_path):
+    masks = np.zeros((4, 6, 8), np.uint8)
+    masks[2, 1:3, 4:6] = 1
+    (tmp_path / "folder").mkdir()
+    for number, mask in enumerate(masks):
+        Image.fromarray(mask * 255).save(tmp_path / "folder" / f"{number}.bmp")
+    np.save(tmp_path / "clip.npy", masks)
+    save_mat(tmp_path / "1_label.mat", *masks, key="volLabel")
+    for name in ("folder", "clip.npy", "1_label.mat"):
+        check_masks(tmp_path / name, 4)
+        read = list(read_masks(tmp_path / name, 4, (6, 8)))
+        assert all(mask.dtype == bool for mask in read)
+        np.testing.assert_array_equal(np.stack(read), masks > 0)
+
+
+def test_labels_from_masks_are_read_when_asked_for(tmp_path):
+    for clip, marked in (("01", (0, 1, 1)), ("02", (1, 0, 0))):
+        for folder in ("frames", "masks"):
+            (tmp_path / folder / clip).mkdir(parents=True)
+        for number, level in enumerate(marked):
+            Image.fromarray(np.full((6, 8), level, np.uint8)).save(
+                tmp_path / "masks" / clip / f"{number}.png"
+            )
+            Image.fromarray(np.zeros((6, 8), np.uint8)).save(tmp_path / "frames" / clip / f"{number}.png")
+    paths = [{clip: tmp_path / folder / clip for clip in ("01", "02")} for folder in ("frames", "masks")]
+    labels = MaskLabels(*paths)
+    (tmp_path / "masks" / "02" / "1.png").write_bytes(b"damaged")
+    assert list(labels) == ["01", "02"]
+    assert len(labels) == 2
+    assert labels["01"].tolist() == [0, 1, 1]
+    assert labels["01"].dtype == np.uint8
+    with pytest.raises(InputError, match=r"1\.png: damaged image"):
+        labels["02"]
+
+
+def test_labels_of_some_of_the_clips_go_by_number(tmp_path):
+    path = save_mat(tmp_path / "a.mat", *(np.array([[n], [n]]) for n in (1, 2, 3)))
+    labels = read_frame_labels(path, {"03": 4, "clip_2": 4}, subset=True)
+    assert {name: marked(array) for name, array in labels.items()} == {"03": [3], "clip_2": [2]}
+    np.save(tmp_path / "01.npy", np.array([0, 1]))
+    np.save(tmp_path / "02.npy", np.array([1, 1, 1]))
+    assert read_frame_labels(tmp_path, {"01": 2}, subset=True)["01"].tolist() == [0, 1]
+
+
 # Faults
 
 
@@ -121,7 +167,7 @@ def test_cell_of_another_shape(tmp_path, cell):
 
 
 def test_mat_without_gt_and_gt_that_is_no_cell_array(tmp_path):
-    with pytest.raises(InputError, match=r"a\.mat: no frame labels, expected the key gt, got \['volLabel'\]"):
+    with pytest.raises(InputError, match=r"a\.mat: no labels, expected the key gt, got \['volLabel'\]"):
         read_mat_intervals(save_mat(tmp_path / "a.mat", np.ones((2, 1)), key="volLabel"))
     scipy.io.savemat(tmp_path / "b.mat", {"gt": np.ones((2, 3))})
     with pytest.raises(InputError, match=r"b\.mat: gt is no cell array"):
@@ -186,6 +232,34 @@ def test_mask_faults(tmp_path):
         list(read_masks(tmp_path, 2, (6, 9)))
 
 
+def test_mask_array_faults(tmp_path):
+    path = tmp_path / "01.npy"
+    np.save(path, np.zeros((3, 6, 8), bool))
+    with pytest.raises(InputError, match=r"01\.npy: another number of masks, expected 4 as frames, got 3"):
+        check_masks(path, 4)
+    with pytest.raises(InputError, match=r"01\.npy: frame 1: mask of another size, .*9x6 px .*got 8x6 px"):
+        list(read_masks(path, 3, (6, 9)))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"01\.npy: not a readable \.npy file"):
+        check_masks(path, 3)
+    np.save(path, np.zeros((3, 6)))
+    with pytest.raises(InputError, match=r"01\.npy: expected masks \(n_frames, H, W\), got shape \(3, 6\)"):
+        check_masks(path, 3)
+
+
+def test_mask_cells_faults(tmp_path):
+    path = save_mat(tmp_path / "1_label.mat", np.zeros((6, 8)), np.zeros((6, 9)), key="volLabel")
+    with pytest.raises(
+        InputError, match=r"1_label\.mat: another number of masks, expected 3 as frames, got 2"
+    ):
+        list(read_masks(path, 3, (6, 8)))
+    with pytest.raises(InputError, match=r"1_label\.mat: frame 2: mask of another size, .* got 9x6 px"):
+        list(read_masks(path, 2, (6, 8)))
+    save_mat(path, np.zeros((6, 8)), key="gt")
+    with pytest.raises(InputError, match=r"1_label\.mat: no labels, expected the key volLabel, got \['gt'\]"):
+        list(read_masks(path, 1, (6, 8)))
+
+
 # Published label files
 
 
@@ -202,6 +276,22 @@ def test_published_mat_files(real_data, name, n_clips, n_abnormal_frames):
         sum(int(labels.sum()) for labels in read_frame_labels(path, last_frames).values())
         == n_abnormal_frames
     )
+
+
+def test_published_ped1_labels_are_of_7200_frames(real_data):
+    labels = read_frame_labels(
+        real_data / "ground_truth" / "ped1.mat", {f"Test{n:03d}": 200 for n in range(1, 37)}
+    )
+    assert sum(map(len, labels.values())) == 7200
+    assert sum(int(array.sum()) for array in labels.values()) == 4045
+
+
+def test_entrance_files_hold_the_same_intervals_counted_from_1_and_from_0(real_data):
+    one_based, zero_based = (
+        read_mat_intervals(real_data / "ground_truth" / f"{name}.mat") for name in ("enter", "enter_original")
+    )
+    shifts = {int(shift) for a, b in zip(one_based, zero_based, strict=True) for shift in (a - b).ravel()}
+    assert shifts == {1}
 
 
 def test_zero_based_file_is_refused(real_data):

@@ -1,0 +1,323 @@
+"""How each dataset of the paper is published, and the ways in which its files lie on disk.
+
+A `Layout` says which paths show that a folder is stored this way, and finds the parts; a new dataset needs a
+`Record` and, if it is stored in a new way, a layout. Nothing is decoded here. Paper: Table 2, Sec. 4.3.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from data_prep.errors import InputError
+from data_prep.frames import VIDEO_SUFFIXES, Segment, Source, count_frames
+from data_prep.labels import read_cells
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a dataset on disk.
+
+    Attributes:
+        train, test: source of each clip by its name, in natural order of the names.
+        labels: places where its frame labels may be, besides those of every layout.
+        masks: source of each test clip's pixel masks by its name, whether or not it exists.
+    """
+
+    train: Mapping[str, Source]
+    test: Mapping[str, Source]
+    labels: tuple[Path, ...] = ()
+    masks: Mapping[str, Source] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way of storing a dataset.
+
+    Attributes:
+        name: `official` or `re-packed`.
+        needs: paths inside a dataset's folder that are all there when it is stored this way.
+        find: (record, folder) -> its parts.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    find: Callable[["Record", Path], Parts]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is published about a dataset; None where nothing is, or where copies rightly differ.
+
+    Attributes:
+        name: key in `RECORDS`.
+        title: name as the paper prints it.
+        url: page of the official source; empty for what is generated here.
+        licence: what the publishers say about use.
+        folders: names that its folder may have, under the folder of datasets, in any case of letters.
+        layouts: ways of storing it, the official ones first.
+        label_files: names that its file or folder of frame labels may have.
+        all_masked: whether every test clip is published with pixel masks, if any is.
+        masks_are_labels: whether the publishers give masks alone, so that without a label file these serve.
+        n_train_clips, n_test_clips, n_train_frames, n_test_frames: official counts.
+        n_abnormal_frames: test frames that the released frame labels mark abnormal.
+        frame_size_px: (height, width) of the frames.
+    """
+
+    name: str
+    title: str
+    url: str
+    licence: str
+    folders: tuple[str, ...]
+    layouts: tuple[Layout, ...]
+    label_files: tuple[str, ...]
+    all_masked: bool = True
+    masks_are_labels: bool = False
+    n_train_clips: int | None = None
+    n_test_clips: int | None = None
+    n_train_frames: int | None = None
+    n_test_frames: int | None = None
+    n_abnormal_frames: int | None = None
+    frame_size_px: tuple[int, int] | None = None
+
+
+def natural_order(name: str) -> list[tuple[str, int]]:
+    """Return a sort key that puts clip 10 behind clip 9, the order that label files follow."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
+
+
+def _clips(parent: Path, sources: Iterable[Path]) -> dict[str, Path]:
+    """Return the sources by the names of their clips; InputError for none and for a name that repeats."""
+    clips = {}
+    for source in sorted(sources, key=lambda path: natural_order(path.name)):
+        name = source.name if source.is_dir() else source.stem
+        if name in clips:
+            raise InputError(f"{source}: second clip of that name, expected {clips[name].name} alone")
+        clips[name] = source
+    if not clips:
+        raise InputError(f"{parent}: no clip in the folder, expected folders of images or video files")
+    return clips
+
+
+def _clip_folders(parent: Path, pattern: str = r"[^.].*") -> dict[str, Path]:
+    """Return the folders in `parent` whose whole name matches the pattern."""
+    return _clips(parent, (p for p in parent.iterdir() if p.is_dir() and re.fullmatch(pattern, p.name)))
+
+
+def _clip_videos(parent: Path) -> dict[str, Path]:
+    """Return the video files in `parent`, without hidden ones."""
+    files = (p for p in parent.iterdir() if p.is_file() and not p.name.startswith("."))
+    return _clips(parent, (p for p in files if p.suffix.lower() in VIDEO_SUFFIXES))
+
+
+def _find_ucsd(record: Record, root: Path) -> Parts:
+    """UCSD: `{Train,Test}/{Train,Test}NNN/NNN.tif`, `Test/TestNNN_gt/`, `Test/UCSDpedN.m`."""
+    test = _clip_folders(root / "Test", r"Test\d+")
+    script = f"UCSD{record.name}.m"
+    masks = {name: root / "Test" / f"{name}_gt" for name in test}
+    train = _clip_folders(root / "Train", r"Train\d+")
+    return Parts(train, test, (root / "Test" / script, root / script), masks)
+
+
+def _find_split(train: str, test: str, record: Record, root: Path) -> Parts:
+    """Return the clips in two folders; one that ends in `frames` holds folders, another one video files."""
+    found = [
+        (_clip_folders if place.endswith("frames") else _clip_videos)(root / place) for place in (train, test)
+    ]
+    labels = (root / "testing" / "test_frame_mask",)
+    return Parts(*found, labels, _masks_beside(root, found[1]))
+
+
+def _masks_beside(root: Path, test: Iterable[str]) -> dict[str, Path]:
+    """Return the pixel masks of re-packed copies, of ShanghaiTech or of Avenue, whichever are there."""
+    testing, avenue = root / "testing", root / "ground_truth_demo" / "testing_label_mask"
+    places = (
+        {name: testing / "masks" / name for name in test},
+        {name: testing / "test_pixel_mask" / f"{name}.npy" for name in test},
+        {name: avenue / f"{name.lstrip('0')}_label.mat" for name in test},
+    )
+    return next((place for place in places if any(path.exists() for path in place.values())), {})
+
+
+def _find_one_video(video: str, n_train_frames: int, n_test_frames: int, record: Record, root: Path) -> Parts:
+    """Return one video as a training clip and test clips of `n_test_frames`, the last of what remains.
+
+    The label files of Subway fit the published events, counted in the whole video, when it is cut so: all 29
+    of Entrance (20,000 and 20,000 frames) and all 5 of Exit (7,500 and 15,000).
+    """
+    path, n_frames = root / video, count_frames(root / video)
+    starts = [n_train_frames + n_test_frames * index for index in range(record.n_test_clips)]
+    if n_frames <= starts[-1]:
+        raise InputError(f"{path}: too short, expected more than {starts[-1]} frames, got {n_frames}")
+    ranges = enumerate(zip(starts, [*starts[1:], n_frames], strict=True), start=1)
+    test = {f"{number:02d}": Segment(path, start, stop) for number, (start, stop) in ranges}
+    return Parts({"01": Segment(path, 0, n_train_frames)}, test)
+
+
+def _find_lv(record: Record, root: Path) -> Parts:
+    """LV: `LVparms.mat` names, per scene, the video, the video of its masks and the n frames to train on."""
+    table = root / "LVparms.mat"
+    rows = read_cells(table, "LVparms", "n_scenes x 3")
+    if rows.ndim != 2 or rows.shape[1] != 3 or not len(rows):
+        raise InputError(f"{table}: expected n_scenes x 3 cells (video, masks, frames), got {rows.shape}")
+    files = {path.name: path for path in root.rglob("*") if path.is_file()}
+    train, test, masks = {}, {}, {}
+    for row in rows:
+        video, mask = (_named_file(table, files, cell) for cell in row[:2])
+        n_frames, n_train = count_frames(video), int(row[2].item())
+        if video.stem in train or not 0 < n_train < n_frames:
+            raise InputError(
+                f"{table}: {video.name}: expected one row with 1..{n_frames - 1} frames to train on, "
+                f"got {n_train}"
+            )
+        train[video.stem] = Segment(video, 0, n_train)
+        test[video.stem] = Segment(video, n_train, n_frames)
+        masks[video.stem] = Segment(mask, n_train, n_frames)
+    return Parts(train, test, masks=masks)
+
+
+def _named_file(table: Path, files: Mapping[str, Path], cell) -> Path:
+    """Return the file that a cell of `LVparms` names, wherever it is in the folder."""
+    name = re.split(r"[\\/]", str(cell.item()))[-1] if cell.size == 1 else str(cell)
+    if name not in files:
+        raise InputError(f"{table}: {name}: no such file in the folder, expected every file it names")
+    return files[name]
+
+
+def _split_layout(name: str, train: str, test: str) -> Layout:
+    """Return the layout of clips in two folders."""
+    return Layout(name, (train, test), partial(_find_split, train, test))
+
+
+def _one_video_layout(video: str, n_train_frames: int, n_test_frames: int) -> Layout:
+    """Return the layout of one video, cut into a training clip and test clips."""
+    return Layout("official", (video,), partial(_find_one_video, video, n_train_frames, n_test_frames))
+
+
+UCSD = Layout("official", ("Train", "Test"), _find_ucsd)
+LV = Layout("official", ("LVparms.mat",), _find_lv)
+VIDEOS = _split_layout("official", "training_videos", "testing_videos")
+SHANGHAITECH = _split_layout("official", "training/videos", "testing/frames")
+REPACKED = _split_layout("re-packed", "training/frames", "testing/frames")
+
+_UCSD_URL = "http://www.svcl.ucsd.edu/projects/anomaly/dataset.htm"
+_SUBWAY_URL = "from the authors of https://doi.org/10.1109/TPAMI.2007.70825"
+
+# Frame counts: the paper's Table 2, but for the ShanghaiTech test set, where the released ground truth has
+# 40,791 frames and the paper 42,883, and for Subway: its Entrance labels reach frame 143,000, and the paper
+# counts 136,524 in all. Abnormal frames: counted in the released ground truth; the paper's Table 2 has 1,636
+# for Ped2, 4,005 for Ped1, 3,820 for Avenue, 17,090 for ShanghaiTech, and for Subway a tenth of what the
+# labels in circulation mark, so that no count of theirs is called official.
+RECORDS: dict[str, Record] = {
+    record.name: record
+    for record in (
+        Record(
+            name="ped2",
+            title="UCSD Ped2",
+            url=_UCSD_URL,
+            licence="no licence stated, for research",
+            folders=("UCSDped2", "ped2"),
+            layouts=(UCSD, REPACKED),
+            label_files=("ped2.mat",),
+            n_train_clips=16,
+            n_test_clips=12,
+            n_train_frames=2550,
+            n_test_frames=2010,
+            n_abnormal_frames=1648,
+            frame_size_px=(240, 360),
+        ),
+        Record(
+            name="ped1",
+            title="UCSD Ped1",
+            url=_UCSD_URL,
+            licence="no licence stated, for research",
+            folders=("UCSDped1", "ped1"),
+            layouts=(UCSD, REPACKED),
+            label_files=("ped1.mat",),
+            all_masked=False,  # the archive has masks of 10 of the 36 test clips
+            n_train_clips=34,
+            n_test_clips=36,
+            n_train_frames=6800,
+            n_test_frames=7200,
+            n_abnormal_frames=4045,
+            frame_size_px=(158, 238),
+        ),
+        Record(
+            name="avenue",
+            title="CUHK Avenue",
+            url="http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html",
+            licence="no licence stated, for research",
+            folders=("Avenue Dataset", "Avenue_Dataset", "avenue"),
+            layouts=(VIDEOS, REPACKED),
+            label_files=("avenue.mat",),
+            masks_are_labels=True,
+            n_train_clips=16,
+            n_test_clips=21,
+            n_train_frames=15328,
+            n_test_frames=15324,
+            n_abnormal_frames=3867,
+            frame_size_px=(360, 640),
+        ),
+        Record(
+            name="entrance",
+            title="Subway Entrance",
+            url=_SUBWAY_URL,
+            licence="on request",
+            folders=("entrance", "enter"),
+            layouts=(_one_video_layout("subway_entrance_turnstiles.AVI", 20_000, 20_000), VIDEOS, REPACKED),
+            label_files=("entrance.mat", "enter.mat"),
+            n_test_clips=6,
+            n_train_frames=20000,
+            frame_size_px=(384, 512),
+        ),
+        Record(
+            name="exit",
+            title="Subway Exit",
+            url=_SUBWAY_URL,
+            licence="on request",
+            folders=("exit",),
+            layouts=(_one_video_layout("subway_exit_turnstiles.AVI", 7_500, 15_000), VIDEOS, REPACKED),
+            label_files=("exit.mat",),
+            n_test_clips=4,
+            n_train_frames=7500,
+            frame_size_px=(384, 512),
+        ),
+        Record(
+            name="shanghaitech",
+            title="ShanghaiTech Campus",
+            url="https://svip-lab.github.io/dataset/campus_dataset.html",
+            licence="for research; labels CC BY-NC 4.0",
+            folders=("shanghaitech",),
+            layouts=(SHANGHAITECH, REPACKED),
+            label_files=("shanghaitech", "shanghaitech.mat"),
+            n_train_clips=330,
+            n_test_clips=107,
+            n_train_frames=274515,
+            n_test_frames=40791,
+            n_abnormal_frames=17326,
+            frame_size_px=(480, 856),
+        ),
+        Record(
+            name="lv",
+            title="LV",
+            url="https://cvrleyva.wordpress.com/2017/04/08/lv-dataset/",
+            licence="for research",
+            folders=("lv",),
+            layouts=(LV, REPACKED),
+            label_files=("lv.mat",),
+            masks_are_labels=True,
+            n_train_frames=127500,
+            n_test_frames=182440,
+        ),
+        Record(
+            name="walkway",
+            title="Walkway (rendered)",
+            url="",
+            licence="the project's own",
+            folders=("walkway",),
+            layouts=(REPACKED,),
+            label_files=("walkway.mat",),
+        ),
+    )
+}
