@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from experiments.lab.results import git_commit, write_atomic
@@ -250,3 +251,62 @@ def _without_first(curve: np.ndarray) -> np.ndarray:
     curve = np.array(curve, dtype=float)
     curve[:1] = np.nan
     return curve
+
+
+def frame_pairs(
+    path: Path,
+    pairs: Sequence[np.ndarray],
+    captions: Sequence[str],
+    boxes: Sequence[tuple[float, float, float, float]],
+    abnormal: Sequence[bool],
+    title: str,
+) -> Path:
+    """Write pairs of consecutive frames side by side, each with its caption below; return `path`.
+
+    `pairs` holds uint8 (2, H, W, 3) RGB; `boxes` the region to outline in each pair as left, top, width and
+    height in shares of the frame. Pairs that `abnormal` marks get a vermillion frame.
+
+    Paper: Fig. 10
+    """
+    height_px, width_px = pairs[0].shape[1:3]
+    figure = Figure(figsize=(4.6 * len(pairs), 2.2 * height_px / width_px + 1.1), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11)
+    parts = np.atleast_1d(figure.subfigures(1, len(pairs), wspace=0.04))
+    for part, frames, caption, box, is_abnormal in zip(parts, pairs, captions, boxes, abnormal, strict=True):
+        _draw_images(part, [frames], [["t - 1", "t"]], [[is_abnormal] * 2])
+        part.supxlabel(caption, fontsize=9)
+        left, top, width, height = box
+        size_px = (width * width_px - 1, height * height_px - 1)
+        for panel in part.axes:
+            corner = (left * width_px, top * height_px)
+            panel.add_patch(Rectangle(corner, *size_px, fill=False, edgecolor=COLORS[5], linewidth=2))
+    return save_figure(figure, path)
+
+
+def sweep_curves(
+    path: Path,
+    x: Sequence[float],
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    xlabel: str,
+    title: str,
+    std: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+    published: Mapping[str, Mapping[str, Mapping[float, float]]] | None = None,
+) -> Path:
+    """Write one panel for each quantity against the same swept values; return `path`.
+
+    `panels` maps a quantity, with its unit, to series of values over x; `std` and `published` do so to what
+    `draw_lines` takes under these names. The x axis is logarithmic where all of x is positive.
+
+    Paper: Figs. 7 and 8
+    """
+    std, published = std or {}, published or {}
+    figure, axes = new_figure(1, len(panels), size_inches=(1.5 + 5.0 * len(panels), 4.2))
+    figure.suptitle(title, fontsize=11)
+    for panel, (quantity, series) in zip(axes[0], panels.items(), strict=True):
+        stars = published.get(quantity, {})
+        options = {"std": std.get(quantity), "published": stars, "log_x": min(x) > 0}
+        draw_lines(panel, x, series, xlabel, quantity, **options)
+        if len(ticks := sorted({*x, *(value for points in stars.values() for value in points)})) <= 12:
+            panel.set_xticks(ticks, [f"{value:g}" for value in ticks])
+    return save_figure(figure, path)

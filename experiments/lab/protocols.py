@@ -1,9 +1,9 @@
 """The evaluation protocols of one system on one dataset, as result rows: the headline first.
 
 Headline: frame-level micro AUC, scores normalized per clip (Eq. 14), last checkpoint, spatial plus
-`temporal_weight` temporal where there are two streams. Beside it stand the streams alone, the normalizations that look at no other
-test frame of the clip ("global") or at none at all ("train"), and the best of all checkpoints on the test
-set, which is what the released code prints.
+`temporal_weight` temporal where there are two streams. Beside it stand the streams alone, the normalizations
+by the limits of all test clips ("global") and of the training errors ("train", no look ahead), and the best
+of all checkpoints on the test set, which is what the released code prints.
 """
 
 import statistics

@@ -35,6 +35,7 @@ TITLES = {
     "table_08": "AUC of the spatial and the temporal stream alone",
     "table_09": "AUC of early and late fusion",
     "table_10": "Running time",
+    "figure_02": "The network: sRNN-AE, unrolled",
     "figure_04": "Moving-MNIST samples",
     "figure_05": "Sample frames of the datasets",
     "figure_06": "Score, similarity and code distance along a clip",
@@ -277,11 +278,12 @@ def write_markdown_table(
     measured = [row for row in main if row.measured]
     backbones = sorted({row.backbone for row in measured if row.backbone})
     seeds = sorted({row.seeds for row in measured})
-    note = (
-        f"Ours ± standard deviation over seeds (the paper's number); AUC in per cent. Profile: {profile}. "
-        f"Backbone: {', '.join(backbones) or 'none'}. Normalization: {normalization}. "
-        f"Checkpoint: {checkpoint}. Seeds: {', '.join(map(str, seeds)) or 'none'}."
-    )
+    note = f"Ours ± standard deviation over seeds (the paper's number). Profile: {profile}."
+    if any(row.metric in PERCENT_METRICS for row in measured):
+        note += (
+            f" AUC in per cent. Backbone: {', '.join(backbones) or 'none'}. Normalization: {normalization}. "
+            f"Checkpoint: {checkpoint}. Seeds: {', '.join(map(str, seeds)) or 'none'}."
+        )
     parts = [f"# {exhibit_title(exhibit)}", _markdown_grid(main), note]
     for variant, variant_rows in variants.items():
         parts += [f"## {variant}", _markdown_grid(variant_rows)]

@@ -1,0 +1,155 @@
+"""Figure 10: learned and Gaussian similarity of two consecutive frames, a normal and an abnormal pair.
+
+    python -m experiments.figure_10_similarity_pairs --data DIR
+
+Paper: Fig. 10, Eqs. (10) and (11), Sec. 4.6. Both similarities are of the same spatial features; the learned
+one is that of the trained sRNN-AE, seed 0. The pairs are the middle ones of the first test clip that has both
+kinds; the outlined region is the one of lowest learned similarity.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.pooling import PYRAMID_LEVELS
+from data_prep.shards import Shard, list_shards
+from experiments.lab import plots
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import COLUMNS, Context
+from experiments.lab.protocols import measured_row, runs_hash
+from experiments.lab.report import write_note
+from experiments.lab.results import Row, replace_exhibit
+from models.similarity import GaussianSimilarity
+
+EXHIBIT = "figure_10"
+LEARNED, GAUSSIAN = "Trainable similarity", "Gaussian kernel"
+WHOLE_FRAME = 0
+BLOCK_FRAMES = 256
+KINDS = {0: "normal", 1: "abnormal"}
+
+
+def run(context: Context) -> None:
+    """Draw one figure a dataset and write the means over normal and abnormal frames."""
+    rows: list[Row] = []
+    for position, dataset in enumerate(context.datasets):
+        trained = context.run(dataset, "spatial", similarity="learned")
+        layers = {
+            LEARNED: trained.model().srnn.similarity,
+            GAUSSIAN: GaussianSimilarity(context.settings.model.delta_squared),
+        }
+        shards = list_shards(context.shards(dataset), "test")
+        similarities = [clip_similarities(layers, path) for path in shards]
+        suffix = f"_{dataset}" if position else ""
+        draw_pairs(context, dataset, shards, similarities, context.results_dir / f"{EXHIBIT}{suffix}.png")
+        rows += mean_rows(context, dataset, shards, similarities, runs_hash([{"spatial": trained}]))
+    replace_exhibit(context.results_dir, EXHIBIT, rows)
+    write_note(context.results_dir, EXHIBIT, context.differences())
+
+
+def clip_similarities(layers: Mapping[str, keras.layers.Layer], path: Path) -> dict[str, np.ndarray]:
+    """Return S_{t-1,t} of each region of a shard under each layer, float32 (n_frames - 1, R).
+
+    Read in blocks, so that memory does not grow with the clip. Paper: Eqs. (10) and (11)
+    """
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in layers}
+    with Shard(path) as shard:
+        for start in range(0, shard.n_frames - 1, BLOCK_FRAMES):
+            features = shard.features(start, start + BLOCK_FRAMES + 1)
+            for name, layer in layers.items():
+                embedding = layer(features)
+                S = layer.compare(embedding[1:], embedding[:-1])
+                parts[name].append(keras.ops.convert_to_numpy(S)[..., 0])
+    return {name: np.concatenate(blocks) for name, blocks in parts.items()}
+
+
+def middle_pair(labels: np.ndarray, label: int) -> int | None:
+    """Return t of the middle one of a clip's pairs (t - 1, t) of two frames with that label, None if none."""
+    pairs = np.flatnonzero((labels[1:] == label) & (labels[:-1] == label)) + 1
+    return int(pairs[len(pairs) // 2]) if len(pairs) else None
+
+
+def region_box(region: int) -> tuple[float, float, float, float]:
+    """Return left, top, width and height of a pyramid region as shares of the frame. Paper: Sec. 3.6"""
+    for level in PYRAMID_LEVELS:
+        if region < level**2:
+            row, column = divmod(region, level)
+            return column / level, row / level, 1 / level, 1 / level
+        region -= level**2
+    raise ValueError(
+        f"region: expected one of {sum(level**2 for level in PYRAMID_LEVELS)}, got {region} more"
+    )
+
+
+def chosen_pairs(shards: Sequence[Path]) -> tuple[int, str, dict[int, int]]:
+    """Return number, name and, by label, the middle pair of the first clip that has both kinds of pairs.
+
+    Raises InputError when no clip has.
+    """
+    for number, path in enumerate(shards):
+        with Shard(path) as shard:
+            at = {label: middle_pair(shard.labels, label) for label in KINDS}
+            if None not in at.values():
+                return number, shard.info.clip, at
+    raise InputError(
+        f"{shards[0].parent}: expected a clip with two neighboring normal and two abnormal frames, got none"
+    )
+
+
+def draw_pairs(context: Context, dataset: str, shards, similarities, path: Path) -> None:
+    """Draw the chosen pairs, with both similarities of the whole frame and of the outlined region."""
+    number, clip, at = chosen_pairs(shards)
+    learned, gaussian = (similarities[number][name] for name in (LEARNED, GAUSSIAN))
+    lowest = {label: int(learned[t - 1].argmin()) for label, t in at.items()}
+    captions = [
+        f"{KINDS[label]} pair: frames {t} and {t + 1}\n"
+        f"whole frame: learned {learned[t - 1, WHOLE_FRAME]:.3f}, "
+        f"Gaussian {gaussian[t - 1, WHOLE_FRAME]:.3f}\n"
+        f"outlined region (lowest learned): learned {learned[t - 1, lowest[label]]:.3f}, "
+        f"Gaussian {gaussian[t - 1, lowest[label]]:.3f}"
+        for label, t in at.items()
+    ]
+    frames = context.sample_frames(dataset)
+    plots.frame_pairs(
+        path,
+        [frames(clip, (t - 1, t)) for t in at.values()],
+        captions,
+        [region_box(lowest[label]) for label in at],
+        [bool(label) for label in at],
+        f"{COLUMNS[dataset]}, test clip {clip} ({context.backbone.name}, profile {context.profile})",
+    )
+
+
+def mean_rows(context: Context, dataset: str, shards, similarities, runs: str) -> list[Row]:
+    """Return the mean of both similarities over all normal and all abnormal test frames but first ones."""
+    labels = []
+    for path in shards:
+        with Shard(path) as shard:
+            labels.append(shard.labels[1:])
+    of_frame = np.concatenate(labels)
+    return [
+        measured_row(
+            context,
+            [
+                float(
+                    np.concatenate([s[name][:, WHOLE_FRAME] for s in similarities])[of_frame == label].mean()
+                )
+            ],
+            exhibit=EXHIBIT,
+            row=name,
+            column=f"{kind} frames",
+            metric="similarity",
+            protocol="mean over the test set, spatial stream, whole-frame region, last checkpoint",
+            dataset=COLUMNS[dataset],
+            command=context.command("experiments.figure_10_similarity_pairs"),
+            config_hash=runs,
+        )
+        for name in (LEARNED, GAUSSIAN)
+        for label, kind in KINDS.items()
+    ]
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)

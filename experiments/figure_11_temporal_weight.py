@@ -1,0 +1,84 @@
+"""Figure 11: AUC of the fused score against the weight of the temporal stream, one line a dataset.
+
+    python -m experiments.figure_11_temporal_weight --data DIR
+
+Paper: Fig. 11, Sec. 3.7 and 4.7, where the weight is called beta. The scores of the two streams are on disk,
+so that the sweep costs nothing. It runs over the AUC of the test set: no weight is chosen by it.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from experiments.lab import plots
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import COLUMNS, Context
+from experiments.lab.protocols import auc, late_fusion_runs, measured_row, runs_hash
+from experiments.lab.report import write_note
+from experiments.lab.results import Row, replace_exhibit
+from experiments.lab.settings import PAPER
+from experiments.lab.train import Run
+
+EXHIBIT = "figure_11"
+WEIGHTS = tuple(step / 10 for step in range(11))
+
+
+def run(context: Context) -> None:
+    """Score both streams of every dataset under every weight; draw the lines and write the rows."""
+    curves = {}
+    rows: list[Row] = []
+    for dataset in context.datasets:
+        seeded = late_fusion_runs(context, dataset)
+        curves[COLUMNS[dataset]] = [sweep(context, runs) for runs in seeded]
+        rows += weight_rows(context, dataset, seeded, curves[COLUMNS[dataset]])
+    draw(context, curves)
+    replace_exhibit(context.results_dir, EXHIBIT, rows)
+    label = "A sweep over the AUC of the test set: it shows how much the weight matters and chooses none. "
+    write_note(context.results_dir, EXHIBIT, label + context.differences())
+
+
+def sweep(context: Context, runs: Mapping[str, Run]) -> list[float]:
+    """Return the AUC of one seed's fused score under each of `WEIGHTS`."""
+    return [auc(runs, context, temporal_weight=weight) for weight in WEIGHTS]
+
+
+def weight_rows(context: Context, dataset: str, seeded, curves: list[list[float]]) -> list[Row]:
+    """Return one row a weight; `curves` holds the AUC of each seed under each weight."""
+    score = context.settings.score
+    return [
+        measured_row(
+            context,
+            [curve[index] for curve in curves],
+            exhibit=EXHIBIT,
+            row="sRNN-AE",
+            column=f"{weight:g}",
+            metric="auc",
+            protocol=f"weight swept over the test set, {score.normalization} normalization, last checkpoint, "
+            f"{score.frame_error} over regions",
+            dataset=COLUMNS[dataset],
+            command=context.command("experiments.figure_11_temporal_weight"),
+            config_hash=runs_hash(seeded),
+        )
+        for index, weight in enumerate(WEIGHTS)
+    ]
+
+
+def draw(context: Context, curves: Mapping[str, list[list[float]]]) -> None:
+    """Draw the mean over seeds of each dataset's curve in per cent, with the deviation where there is one."""
+    percent = {name: 100 * np.array(seeds) for name, seeds in curves.items()}  # (n_seeds, n_weights)
+    mean = {name: values.mean(axis=0) for name, values in percent.items()}
+    std = {name: values.std(axis=0, ddof=1) for name, values in percent.items() if len(values) > 1}
+    figure, axes = plots.new_figure()
+    panel = axes[0, 0]
+    title = (
+        "AUC against the temporal weight, a sweep on the test set\n"
+        f"({context.backbone.name}, profile {context.profile})"
+    )
+    plots.draw_lines(panel, WEIGHTS, mean, "weight of the temporal score", "AUC (%)", title, std=std)
+    panel.axvline(PAPER.score.temporal_weight, color=plots.BLACK, linestyle=":", label="the paper's weight")
+    panel.legend()
+    plots.save_figure(figure, context.results_dir / f"{EXHIBIT}.png")
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)

@@ -1,0 +1,49 @@
+"""Table 6: AUC with the Gaussian kernel and a fixed lambda2 against the trainable similarity.
+
+    python -m experiments.table_06_similarity --data DIR
+
+Paper: Table 6, Sec. 3.5 and 4.6. The spatial stream alone: the paper's trainable row is the spatial row of
+its Table 8. The Gaussian's lambda2 stays at its initial value; lambda1 is learned in both.
+"""
+
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import Context
+from experiments.lab.protocols import auc_rows
+from experiments.lab.report import write_note
+from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+
+EXHIBIT = "table_06"
+SIMILARITIES = {
+    "Gaussian kernel": {"similarity": "gaussian", "trainable_lambda2": False},
+    "Trainable similarity": {"similarity": "learned", "trainable_lambda2": True},
+}
+
+
+def run(context: Context) -> None:
+    """Train and score both similarities on every dataset at hand and write the table."""
+    command = context.command("experiments.table_06_similarity")
+    score = context.settings.score
+    rows = [row for dataset in context.datasets for row in similarity_rows(context, dataset, command)]
+    rows = complete(EXHIBIT, rows, context.titles(), command)
+    replace_exhibit(context.results_dir, EXHIBIT, rows)
+    fixed = f"The Gaussian kernel has lambda2 fixed at {context.settings.model.lambda2:g}. "
+    write_note(context.results_dir, EXHIBIT, fixed + context.differences())
+    write_markdown_table(
+        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
+    )
+
+
+def similarity_rows(context: Context, dataset: str, command: str) -> list[Row]:
+    """Return both similarities' AUC on one dataset under every protocol, the headline first."""
+    rows = []
+    for name, overrides in SIMILARITIES.items():
+        seeded = [
+            {"spatial": context.run(dataset, "spatial", seed, **overrides)}
+            for seed in range(context.n_ablation_seeds)
+        ]
+        rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
+    return rows
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)

@@ -1,0 +1,43 @@
+"""Table 8: AUC of the spatial and of the temporal stream alone.
+
+    python -m experiments.table_08_streams --data DIR
+
+Paper: Table 8, Sec. 3.6 and 4.7. The paper's ShanghaiTech number for spatial features, 69.63 %, is the one
+that its other tables give for both streams together.
+"""
+
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import Context
+from experiments.lab.protocols import auc_rows, late_fusion_runs
+from experiments.lab.report import write_note
+from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+
+EXHIBIT = "table_08"
+STREAMS = {"Spatial features": "spatial", "Temporal features": "temporal"}
+
+
+def run(context: Context) -> None:
+    """Train and score the two streams on every dataset at hand and write the table."""
+    command = context.command("experiments.table_08_streams")
+    score = context.settings.score
+    rows = [row for dataset in context.datasets for row in stream_rows(context, dataset, command)]
+    rows = complete(EXHIBIT, rows, context.titles(), command)
+    replace_exhibit(context.results_dir, EXHIBIT, rows)
+    write_note(context.results_dir, EXHIBIT, context.differences())
+    write_markdown_table(
+        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
+    )
+
+
+def stream_rows(context: Context, dataset: str, command: str) -> list[Row]:
+    """Return each stream's AUC on one dataset under every protocol, the headline first."""
+    both = late_fusion_runs(context, dataset)
+    rows = []
+    for name, stream in STREAMS.items():
+        seeded = [{stream: runs[stream]} for runs in both]
+        rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
+    return rows
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)

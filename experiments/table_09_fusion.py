@@ -1,0 +1,46 @@
+"""Table 9: AUC of early fusion (one sRNN-AE on stacked features) and of late fusion (one for each stream).
+
+    python -m experiments.table_09_fusion --data DIR
+
+Paper: Table 9, Sec. 3.6 and 4.7. Early fusion stacks the spatial and the temporal features of a region, 2 C
+channels, in front of as many atoms as each stream has alone; late fusion adds the two streams' scores.
+"""
+
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import Context
+from experiments.lab.protocols import auc_rows, late_fusion_runs
+from experiments.lab.report import write_note
+from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+
+EXHIBIT = "table_09"
+
+
+def run(context: Context) -> None:
+    """Train and score both fusions on every dataset at hand and write the table."""
+    command = context.command("experiments.table_09_fusion")
+    score = context.settings.score
+    rows = [row for dataset in context.datasets for row in fusion_rows(context, dataset, command)]
+    rows = complete(EXHIBIT, rows, context.titles(), command)
+    replace_exhibit(context.results_dir, EXHIBIT, rows)
+    write_note(context.results_dir, EXHIBIT, context.differences())
+    write_markdown_table(
+        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
+    )
+
+
+def fusion_rows(context: Context, dataset: str, command: str) -> list[Row]:
+    """Return both fusions' AUC on one dataset under every protocol, the headline first."""
+    n_seeds = context.n_ablation_seeds
+    fusions = {
+        "Early fusion": [{"early": context.run(dataset, "early", seed)} for seed in range(n_seeds)],
+        "Late Fusion": late_fusion_runs(context, dataset, n_seeds=n_seeds),
+    }
+    return [
+        row
+        for name, seeded in fusions.items()
+        for row in auc_rows(context, EXHIBIT, name, dataset, seeded, command)
+    ]
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)
