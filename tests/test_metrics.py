@@ -1,5 +1,7 @@
 """Scores and metrics against answers counted by hand, and what must not change them."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -123,6 +125,21 @@ def test_normalize_train_uses_training_limits_and_does_not_clip():
         metrics.normalize_train([train], np.ones(10))
 
 
+def test_error_limits_are_those_of_the_normalizations():
+    clips, train = [np.array([1.0, 3.0]), np.array([2.0, 9.0, 4.0])], np.arange(1001.0)
+    assert metrics.error_limits(clips) == [(1, 3), (2, 9)]
+    assert metrics.error_limits(clips, "global") == [(1, 9), (1, 9)]
+    assert metrics.error_limits(clips, "train", train) == [(0, pytest.approx(999))] * 2
+    with pytest.raises(ValueError, match="normalization"):
+        metrics.error_limits(clips, "none")
+
+
+def test_rescale_is_one_minus_equation_14_in_any_shape():
+    errors = np.array([[2.0, 6.0], [3.0, 10.0]])
+    np.testing.assert_allclose(metrics.rescale(errors, 2, 6), [[0, 1], [0.25, 2]])
+    np.testing.assert_array_equal(metrics.rescale(errors, 3, 3), np.zeros((2, 2)))
+
+
 def test_fuse():
     spatial, temporal = np.array([1.0, 0.5]), np.array([0.2, 1.0])
     np.testing.assert_allclose(metrics.fuse(spatial, temporal), [1.1, 1.0])
@@ -162,6 +179,53 @@ def test_average_precision_by_hand():
     assert metrics.average_precision([scores[:1], scores[1:]], [labels[:1], labels[1:]]) == pytest.approx(
         0.5 * 1 + 0.5 * 2 / 3
     )
+
+
+def test_bootstrap_draws_whole_clips():
+    """Of three clips all 27 draws can be written down: the interval is that of their distribution."""
+    clips = [np.array([1.0]), np.array([2.0, 6.0]), np.array([9.0, 9.0, 9.0])]
+    labels = [np.array([0]), np.array([0, 1]), np.array([1, 0, 1])]
+
+    def mean(scores, truth):
+        assert [len(score) for score in scores] == [len(one) for one in truth]
+        return float(np.concatenate(scores).mean())
+
+    # A draw of the first clip alone is of one class and is replaced by another.
+    draws = [draw for draw in itertools.product(range(3), repeat=3) if set(draw) != {0}]
+    exact = [np.concatenate([clips[i] for i in draw]).mean() for draw in draws]
+    for confidence in (0.95, 0.5):
+        interval = metrics.bootstrap_interval(mean, clips, labels, 0, 20_000, confidence)
+        ends = np.quantile(exact, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
+        assert interval == pytest.approx(tuple(ends))
+        assert interval == metrics.bootstrap_interval(mean, clips, labels, 0, 20_000, confidence)
+
+
+def test_bootstrap_interval_of_the_auc(clips):
+    scores, labels = clips
+    low, high = metrics.bootstrap_interval(metrics.frame_auc, scores, labels, seed=3, n_resamples=200)
+    assert 0 < low < metrics.frame_auc(scores, labels) < high < 1
+    assert (low, high) != metrics.bootstrap_interval(metrics.frame_auc, scores, labels, 4, 200)
+    certain = [truth.astype(float) for truth in labels]
+    assert metrics.bootstrap_interval(metrics.frame_auc, certain, labels, 0, 50) == (1.0, 1.0)
+    with pytest.raises(ValueError, match="two clips"):
+        metrics.bootstrap_interval(metrics.frame_auc, scores[:1], labels[:1], 0)
+    with pytest.raises(ValueError, match="0 throughout"):
+        metrics.bootstrap_interval(metrics.frame_auc, [scores[3]] * 2, [labels[3]] * 2, 0)
+
+
+def test_chance_and_constant_scores():
+    rng = np.random.default_rng(0)
+    labels = [rng.integers(0, 2, 4000) for _ in range(2)]
+    chance, constant = [rng.random(4000) for _ in labels], [np.zeros(4000)] * 2
+    share = np.concatenate(labels).mean()
+    for metric, expected in (
+        (metrics.frame_auc, 0.5),
+        (lambda *clips: metrics.macro_auc(*clips)[0], 0.5),
+        (metrics.equal_error_rate, 0.5),
+        (metrics.average_precision, share),
+    ):
+        assert metric(chance, labels) == pytest.approx(expected, abs=0.03)
+        assert metric(constant, labels) == pytest.approx(expected, abs=1e-12)
 
 
 def test_sparsity_counts_exact_zeros():

@@ -1,0 +1,323 @@
+"""Where in the image: pixel-level AUC and the region- and track-based detection criteria.
+
+How errors land in the image. The network sees the whole image as a square, and its last map of s x s entries
+(7 x 7 at 224 px) divides it evenly: pixel (y, x) of an H x W image lies in the entry of row
+floor((y + 1/2) s / H) and column floor((x + 1/2) s / W). A region covers the entries that it was pooled from
+(`data_prep.pooling`), which overlap: of the 4 x 4 cells on 7 x 7 entries, rows 0-1, 1-3, 3-5 and 5-6, and the
+same columns. At a threshold, a region is detected when its error reaches it, and a pixel when any detected
+region covers it: the error of a pixel is the largest of those regions. The regions mapped back are the 4 x 4
+cells, the finest that the model scores: the coarser ones contain them, and the whole frame marks every pixel.
+
+Ground-truth regions are the 8-connected components of a frame's mask. Of every frame a few numbers are kept,
+and counts at a fixed number of thresholds: masks and maps of a video of any length stream through.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import keras
+import numpy as np
+
+from data_prep.backbones import LAYERS
+from data_prep.pooling import PYRAMID_LEVELS, region_pyramid
+from experiments.lab import metrics
+
+FINEST_LEVEL = PYRAMID_LEVELS[-1]
+LV_OVERLAP, UCSD_OVERLAP = 0.2, 0.4  # Sec. 4.3; Mahadevan et al. 2010
+LEAST_IOU, LEAST_TRACK_SHARE = 0.1, 0.1  # beta and alpha of Ramachandra and Jones 2020
+MAX_THRESHOLDS = 20_000
+
+
+@dataclass(frozen=True)
+class FrameTruth:
+    """The ground truth of one frame on the map's entries, E = s * s of them.
+
+    `regions_px` is int (G, E), the pixels of each abnormal region in each entry; `tracks` names the track of
+    each region, unique in its clip; `entries_px` is int (E,), all pixels of each entry.
+    """
+
+    regions_px: np.ndarray
+    tracks: tuple[int, ...]
+    entries_px: np.ndarray
+
+
+def map_side(features: Mapping) -> int:
+    """Return s, the side of the map behind a run's features: its config's `layer` and `input_size_px`."""
+    return math.ceil(features["input_size_px"] / (4 << LAYERS.index(features["layer"])))
+
+
+@functools.cache
+def footprints(side: int = 7, level: int = FINEST_LEVEL) -> np.ndarray:
+    """Return which entries of a map each cell of a pyramid level covers, bool (level ** 2, side ** 2)."""
+    one_entry_each = np.eye(side * side, dtype=np.float32).reshape(-1, side, side, 1)
+    pooled = keras.ops.convert_to_numpy(region_pyramid(one_entry_each))
+    return pooled[:, metrics.SCALES[PYRAMID_LEVELS.index(level)], 0].T > 0
+
+
+def cell_errors(region_errors: Sequence[np.ndarray], level: int = FINEST_LEVEL) -> list[np.ndarray]:
+    """Return the errors of one level's cells, (n_frames, level ** 2) a clip, of those of all 21 regions."""
+    return [errors[:, metrics.SCALES[PYRAMID_LEVELS.index(level)]] for errors in region_errors]
+
+
+@functools.lru_cache(maxsize=4)
+def entry_of_pixel(image_size_px: tuple[int, int], side: int) -> np.ndarray:
+    """Return the entry, row * side + column, of each pixel of an image (height, width), int (H, W)."""
+    rows, columns = (((2 * np.arange(size) + 1) * side) // (2 * size) for size in image_size_px)
+    return rows[:, None] * side + columns
+
+
+def entry_errors(cells: np.ndarray, covers: np.ndarray) -> np.ndarray:
+    """Return the error map of a frame, (E,), from the errors of its cells, (n_cells,); see `footprints`."""
+    return np.where(covers, cells[:, None], -np.inf).max(axis=0)
+
+
+def region_anomaly(
+    streams: Mapping[str, Sequence],
+    frame_error="max",
+    normalization="per_clip",
+    temporal_weight=0.5,
+    train_errors: Mapping[str, np.ndarray] | None = None,
+) -> list[np.ndarray]:
+    """Return the anomaly of every region, (n_frames, R) a clip: high is abnormal; options as `regularity`.
+
+    Each region's error goes through the map that Eq. (14) puts the frame's error l(t) through, so that the
+    region with l(t) has 1 - s(t); streams add up as in Sec. 3.7, region by region. Constant clips are 0.
+    """
+    weights = dict.fromkeys(streams, 1.0)
+    if len(streams) > 1:
+        weights = {"spatial": 1.0, "temporal": temporal_weight}
+    total: list[np.ndarray] = []
+    for name, weight in weights.items():
+        errors = [metrics.frame_error(clip.error, frame_error) for clip in streams[name]]
+        limits = metrics.error_limits(errors, normalization, (train_errors or {}).get(name))
+        scaled = [
+            weight * metrics.rescale(clip.error, low, high)
+            for clip, (low, high) in zip(streams[name], limits, strict=True)
+        ]
+        total = [a + b for a, b in zip(total, scaled, strict=True)] if total else scaled
+    return total
+
+
+def frame_truths(masks: Iterable[np.ndarray], side: int = 7) -> Iterator[FrameTruth]:
+    """Yield the ground truth of a clip's frames from its masks, bool (H, W).
+
+    The masks name no tracks, so tracks follow overlap: from one frame to the next, the pair of regions that
+    shares most pixels is one track, then the next pair; what is left ends or begins one.
+    """
+    before, tracks, new_tracks = None, (), itertools.count()
+    for mask in masks:
+        count, labels = cv2.connectedComponents(np.asarray(mask, np.uint8), connectivity=8)
+        entries, n_entries = entry_of_pixel(mask.shape, side), side * side
+        pixels = np.bincount((labels * n_entries + entries).ravel(), minlength=count * n_entries)
+        pixels = pixels.reshape(count, n_entries)
+        known = _continued(before, labels, tracks, count - 1) if tracks and count > 1 else {}
+        tracks = tuple(known[i] if i in known else next(new_tracks) for i in range(count - 1))
+        before = labels
+        yield FrameTruth(pixels[1:], tracks, pixels.sum(axis=0))
+
+
+def _continued(before: np.ndarray, now: np.ndarray, tracks: Sequence[int], n_now: int) -> dict[int, int]:
+    """Return index of a region now -> its track, for the regions that continue one of the frame before."""
+    shared = np.bincount((before * (n_now + 1) + now).ravel(), minlength=(len(tracks) + 1) * (n_now + 1))
+    shared = shared.reshape(-1, n_now + 1)[1:, 1:]
+    found: dict[int, int] = {}
+    for flat in np.argsort(-shared, axis=None, kind="stable"):
+        old, new = divmod(int(flat), n_now)
+        if shared[old, new] and new not in found and tracks[old] not in found.values():
+            found[new] = tracks[old]
+    return found
+
+
+class PixelScores:
+    """One score a frame whose frame-level AUC is the pixel-level AUC; frames stream through `add`.
+
+    The score is the highest threshold at which the frame counts as detected: an abnormal frame, as a true
+    positive, once at least `overlap` of its abnormal pixels are detected; a normal one, as a false positive,
+    once any pixel is (Mahadevan et al. 2010, Li et al. 2014). An abnormal frame that is detected elsewhere
+    counts as missed: Sec. 4.3 calls it a false positive, but the false positive rate is one of normal frames.
+
+    Attributes:
+        clips: the scores, (n_frames,) a clip, of the clips that have ended.
+    """
+
+    def __init__(self, covers: np.ndarray, overlap: float):
+        if not 0 < overlap <= 1:
+            raise ValueError(f"overlap: expected a share in (0, 1], got {overlap}")
+        self.covers, self.overlap = covers, overlap
+        self.clips: list[np.ndarray] = []
+        self.current: list[float] = []
+
+    def add(self, cells: np.ndarray, truth: FrameTruth) -> None:
+        """Score one frame from the errors of its cells, (n_cells,)."""
+        errors = entry_errors(cells, self.covers)
+        if truth.tracks:
+            abnormal_px = truth.regions_px.sum(axis=0)
+            order = np.argsort(-errors)
+            share = np.cumsum(abnormal_px[order]) / abnormal_px.sum()
+            self.current.append(float(errors[order[np.argmax(share >= self.overlap)]]))
+        else:
+            self.current.append(float(errors.max()))
+
+    def end_clip(self) -> None:
+        """End the clip."""
+        self.clips.append(np.array(self.current))
+        self.current = []
+
+
+def intersection_over_union(detections: np.ndarray, truth: FrameTruth) -> np.ndarray:
+    """Return the IoU in pixels, (D, G), of detections, bool (D, E), with the regions of a frame."""
+    detections = detections.astype(float)
+    shared = detections @ truth.regions_px.T
+    areas = (detections @ truth.entries_px)[:, None] + truth.regions_px.sum(axis=1)
+    return shared / (areas - shared)
+
+
+class DetectionCurves:
+    """Detected regions and tracks, and false positives, at every threshold; frames stream through `add`.
+
+    A ground-truth region is detected by a detected region of IoU >= 0.1, a track when at least 0.1 of its
+    regions are; a detected region that reaches that IoU with no ground-truth region is a false positive.
+    Definition: Ramachandra and Jones, Street Scene, WACV 2020.
+
+    Args:
+        thresholds: descending, (K,); a region is detected where its error >= threshold, ties together.
+        covers: see `footprints`.
+        joined: detected regions are the 8-connected components of the detected entries, else the cells.
+    """
+
+    def __init__(self, thresholds: np.ndarray, covers: np.ndarray, joined: bool = True):
+        self.thresholds, self.covers, self.joined = np.asarray(thresholds), covers, joined
+        self.side = math.isqrt(covers.shape[1])
+        self.n_frames = self.n_regions = self.n_tracks = 0
+        # Changes from one threshold to the next lower one.
+        self.false_positives, self.regions = np.zeros((2, self.thresholds.size), np.int64)
+        self.tracks = np.zeros(self.thresholds.size, np.int64)
+        self.open: dict[int, list] = {}  # track -> [regions so far, changes in how many are detected]
+
+    def add(self, cells: np.ndarray, truth: FrameTruth) -> None:
+        """Count one frame, with the errors of its cells, (n_cells,)."""
+        self._close(set(self.open) - set(truth.tracks))
+        for track in truth.tracks:
+            if track not in self.open:
+                self.open[track] = [0, np.zeros(self.thresholds.size, np.int32)]
+            self.open[track][0] += 1
+        self.n_frames += 1
+        self.n_regions += len(truth.tracks)
+        first = np.searchsorted(-self.thresholds, -cells)  # the threshold that each cell first reaches
+        false_before, found_before = 0, np.zeros(len(truth.tracks), bool)
+        for step in np.unique(first[first < self.thresholds.size]):
+            matches = intersection_over_union(self._detections(first <= step), truth) >= LEAST_IOU
+            false, found = int((~matches.any(axis=1)).sum()), matches.any(axis=0)
+            self.false_positives[step] += false - false_before
+            change = found.astype(int) - found_before
+            self.regions[step] += change.sum()
+            for track, value in zip(truth.tracks, change, strict=True):
+                self.open[track][1][step] += value
+            false_before, found_before = false, found
+
+    def end_clip(self) -> None:
+        """End the tracks of the clip."""
+        self._close(set(self.open))
+
+    def areas(self) -> tuple[float, float]:
+        """Return (RBDC, TBDC), in [0, 1]: the areas up to one false positive a frame; NaN for no region."""
+        if not self.n_regions:
+            return math.nan, math.nan
+        false_positives = np.cumsum(self.false_positives) / self.n_frames
+        return (
+            area_to_one(false_positives, np.cumsum(self.regions) / self.n_regions),
+            area_to_one(false_positives, self.tracks / self.n_tracks),
+        )
+
+    def _detections(self, detected_cells: np.ndarray) -> np.ndarray:
+        """Return the detected regions, bool (D, E), D >= 1."""
+        cells = self.covers[detected_cells]
+        if not self.joined:
+            return cells
+        entries = cells.any(axis=0).reshape(self.side, self.side)
+        count, labels = cv2.connectedComponents(entries.astype(np.uint8), connectivity=8)
+        return labels.ravel() == np.arange(1, count)[:, None]
+
+    def _close(self, tracks: set[int]) -> None:
+        for track in tracks:
+            length, changes = self.open.pop(track)
+            self.n_tracks += 1
+            self.tracks += np.cumsum(changes) / length >= LEAST_TRACK_SHARE
+
+
+class TruthCounts:
+    """What the masks say, and how far the cells can reach; frames stream through `add`.
+
+    A cell is much larger than most objects, so that many regions have IoU >= 0.1 with no cell at all. The
+    ceilings are RBDC and TBDC of an oracle that detects exactly the cells that match a region.
+
+    Attributes:
+        labels: uint8 (n_frames,) a clip that has ended, 1 where the mask has a pixel.
+        oracle: its `n_regions` and `n_tracks` are those of the ground truth, its `areas()` the ceilings.
+    """
+
+    def __init__(self, covers: np.ndarray):
+        self.oracle = DetectionCurves(np.ones(1), covers, joined=False)
+        self.labels: list[np.ndarray] = []
+        self.current: list[bool] = []
+
+    def add(self, cells: np.ndarray, truth: FrameTruth) -> None:
+        """Count one frame; `cells` is not read."""
+        matches = intersection_over_union(self.oracle.covers, truth) >= LEAST_IOU
+        self.oracle.add(matches.any(axis=1).astype(float), truth)
+        self.current.append(bool(truth.tracks))
+
+    def end_clip(self) -> None:
+        """End the clip."""
+        self.oracle.end_clip()
+        self.labels.append(np.array(self.current, np.uint8))
+        self.current = []
+
+
+def area_to_one(false_positives: np.ndarray, rates: np.ndarray) -> float:
+    """Return the area under detection rate against false positives a frame, from 0 to 1, in [0, 1].
+
+    The points, one a threshold, join by straight lines from (0, 0) on, as in a ROC curve; after the last one
+    the rate stays. Where regions merge and the curve turns back, the rate at x is the best that any threshold
+    with at most x false positives reaches.
+    """
+    x, y = np.append(0.0, false_positives), np.append(0.0, rates)
+    order = np.lexsort((y, x))
+    x, y = x[order], np.maximum.accumulate(y[order])
+    within = x <= 1
+    return float(np.trapezoid(np.append(y[within], np.interp(1.0, x, y)), np.append(x[within], 1.0)))
+
+
+def curve_thresholds(cell_errors: Sequence[np.ndarray], most: int = MAX_THRESHOLDS) -> np.ndarray:
+    """Return the distinct errors, descending; every n-th of them, ends included, where there are too many."""
+    values = np.unique(np.concatenate([errors.ravel() for errors in cell_errors]))[::-1]
+    if values.size > most:
+        values = values[np.linspace(0, values.size - 1, most).round().astype(int)]
+    return values
+
+
+def stream_masks(
+    clip_masks: Iterable[Callable[[], Iterable[np.ndarray]]],
+    side: int,
+    listeners: Sequence[tuple[PixelScores | TruthCounts | DetectionCurves, Sequence[np.ndarray]]],
+) -> None:
+    """Feed every frame to all listeners in one pass over the masks.
+
+    Args:
+        clip_masks: for each clip, a function that gives its masks, bool (H, W), one a frame.
+        side: of the map (`map_side`).
+        listeners: each with the errors of its cells, (n_frames, n_cells) a clip (`cell_errors`).
+
+    Raises ValueError: masks and errors of different numbers.
+    """
+    for index, masks in enumerate(clip_masks):
+        clips = [errors[index] for _, errors in listeners]
+        for truth, *cells in zip(frame_truths(masks(), side), *clips, strict=True):
+            for (listener, _), errors in zip(listeners, cells, strict=True):
+                listener.add(errors, truth)
+        for listener, _ in listeners:
+            listener.end_clip()
