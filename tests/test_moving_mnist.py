@@ -62,6 +62,24 @@ def test_spatial_labels_equal_the_frames_with_a_box(tmp_path, digits):
     assert len({tuple(truth) for truth in labels}) > 3
 
 
+def test_boxes_are_where_the_white_pixels_are(tmp_path, digits):
+    path = generate(tmp_path / "file.h5", "spatial", "test", 5, 3, digits, progress=False)
+    with MovingMNIST(path) as reader:
+        for sequence, truth, box in zip(reader.frames(), reader.labels, reader.boxes, strict=True):
+            np.testing.assert_array_equal(np.argwhere(sequence[truth == 1][0] == 255).min(0), box)
+    for kind, split in (("spatial", "train"), ("temporal", "test")):
+        path = generate(tmp_path / f"{kind}.h5", kind, split, 2, 3, digits, progress=False)
+        with MovingMNIST(path) as reader:
+            assert (reader.boxes == -1).all()
+
+
+def test_lit_pixels_are_those_of_any_frame(tmp_path, digits):
+    path = generate(tmp_path / "file.h5", "spatial", "test", 5, 3, digits, progress=False)
+    with MovingMNIST(path) as reader:
+        np.testing.assert_array_equal(reader.lit, (reader.frames() > 0).any((0, 1)))
+        assert reader.lit.dtype == bool
+
+
 def test_spatial_digits_step_along_one_axis(tmp_path, digits):
     frames, labels = written(tmp_path, digits, "spatial", "train")
     assert not labels.any()
@@ -134,6 +152,17 @@ def test_features_have_length_1_and_come_in_batches(tmp_path, digits):
     np.testing.assert_allclose(features[1, 4], picture / np.linalg.norm(picture), rtol=1e-5)
 
 
+def test_windows_and_chosen_pixels_equal_slices(tmp_path, digits):
+    path = generate(tmp_path / "file.h5", "spatial", "test", 3, 0, digits, progress=False)
+    pixels = np.array([0, 113 * SIZE_PX + 100, 113 * SIZE_PX + 120, 50624])
+    with MovingMNIST(path) as reader:
+        np.testing.assert_array_equal(reader.window(2, 7, 10), reader.frames()[2, 7:17])
+        chosen = reader.features(1, 3, pixels)
+        np.testing.assert_array_equal(chosen, reader.features()[1:3][..., pixels])
+        np.testing.assert_array_equal(np.concatenate(list(reader.batches(2, pixels)))[1:], chosen)
+    assert chosen.any()
+
+
 def test_equal_file_is_kept_and_another_replaced(tmp_path, digits):
     written(tmp_path, digits, "spatial", "train", 2)
     before = (tmp_path / "file.h5").stat().st_mtime_ns
@@ -141,6 +170,9 @@ def test_equal_file_is_kept_and_another_replaced(tmp_path, digits):
     assert (tmp_path / "file.h5").stat().st_mtime_ns == before
     frames, _ = written(tmp_path, digits, "spatial", "train", 3)
     assert len(frames) == 3
+    others = Digits(digits.images[::-1] // 2, digits.source)
+    frames, _ = written(tmp_path, others, "spatial", "train", 3)
+    assert set(np.unique(frames)) == {0, 50, 100}
 
 
 def test_written_whole_or_not_at_all(tmp_path, digits, monkeypatch):
@@ -207,8 +239,10 @@ def write_npz(folder, **arrays):
     np.savez(folder / "mnist.npz", **arrays)
 
 
-def test_digits_of_the_split_from_a_local_file(tmp_path):
-    write_npz(tmp_path)
+@pytest.mark.parametrize("folder", [".", "mnist"])
+def test_digits_of_the_split_from_a_local_file(tmp_path, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    write_npz(tmp_path / folder)
     digits = moving_mnist.load_digits(tmp_path, "train")
     np.testing.assert_array_equal(digits.images.ravel(), np.arange(3 * 784) % 256)
     assert digits.source == "mnist.npz"
@@ -295,9 +329,9 @@ def test_real_digits(tmp_path, real_data):
     digits = moving_mnist.load_digits(real_data, "test")
     assert len(digits.images) == 10000
     frames, labels = written(tmp_path, digits, "spatial", "test", 4, seed=3)
-    settings = moving_mnist.Settings("spatial", "test", 4, 3, digits.source)
+    settings = moving_mnist.Settings("spatial", "test", 4, 3, digits.source, digits.sha256)
     small_box = replace(settings, box_px=1)
     for index in range(4):
-        without, _ = moving_mnist.draw_sequence(small_box, digits.images, index)
+        without, *_ = moving_mnist.draw_sequence(small_box, digits.images, index)
         changed = [len(boxes(frame, plain)) > 1 for frame, plain in zip(frames[index], without, strict=True)]
         np.testing.assert_array_equal(changed, labels[index])

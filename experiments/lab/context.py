@@ -13,6 +13,7 @@ from data_prep.errors import InputError
 from data_prep.extract_features import extract_dataset
 from data_prep.frames import read_frames
 from data_prep.gray_frames import gray_frames
+from data_prep.optical_flow import extract_flow_dataset
 from experiments.lab.baselines import Baseline, run_baseline
 from experiments.lab.results import git_commit
 from experiments.lab.settings import PAPER, Settings
@@ -109,6 +110,27 @@ class Context:
         pooling = self.settings.features.pooling
         return extract_dataset(self.datasets[dataset], self.backbone, root / "features", pooling=pooling)
 
+    @functools.cached_property
+    def flow_backbone(self) -> Backbone:
+        """Return the network for optical flow: that of `flow_weights`, else the backbone with its filters."""
+        settings, flow = self.settings.features, self.settings.flow
+        weights = Path(flow.flow_weights) if flow.flow_weights else self.weights
+        return load_backbone(settings.backbone, weights, flow.flow_input_size_px, settings.layer, flow=True)
+
+    @functools.cache  # noqa: B019 - as above
+    def flow_shards(self, dataset: str) -> Path:
+        """Return the folder of a dataset's flow features, computed first where they are not there."""
+        root = self.generated_dir if dataset == "walkway" else self.out
+        flow = self.settings.flow
+        return extract_flow_dataset(
+            self.datasets[dataset],
+            self.flow_backbone,
+            root / "features",
+            pooling=self.settings.features.pooling,
+            flow_size_px=flow.flow_size_px,
+            flow_warps=flow.flow_warps,
+        )
+
     def gray_shards(self, dataset: str, size_px: int) -> Path:
         """Return the folder of a dataset's gray frames, made first where they are not there."""
         root = self.generated_dir if dataset == "walkway" else self.out
@@ -121,7 +143,7 @@ class Context:
 
         Args:
             dataset: name of a dataset at hand.
-            stream: "spatial", "temporal", "early"; "frames" for Conv-AE and ConvLSTM-AE.
+            stream: "spatial", "temporal", "early", "flow"; "frames" for Conv-AE and ConvLSTM-AE.
             seed: seed of the run.
             system: as the paper names it, see `experiments.lab.systems`.
             overrides: settings by name.
@@ -132,7 +154,7 @@ class Context:
         elif system == "ConvLSTM-AE":
             shards = self.gray_shards(dataset, settings.frames.conv_lstm_size_px)
         else:
-            shards = self.shards(dataset)
+            shards = self.flow_shards(dataset) if stream == "flow" else self.shards(dataset)
         return run_system(system, shards, stream, settings, seed, self.out, self.sample_frames(dataset))
 
     def baseline(self, name: str, dataset: str, seed: int = 0) -> Baseline:

@@ -310,3 +310,56 @@ def sweep_curves(
         if len(ticks := sorted({*x, *(value for points in stars.values() for value in points)})) <= 12:
             panel.set_xticks(ticks, [f"{value:g}" for value in ticks])
     return save_figure(figure, path)
+
+
+def sequence_samples(
+    path: Path,
+    samples: Mapping[str, tuple[np.ndarray, Sequence[int], tuple[int, int, int]]],
+    frame_numbers: Sequence[int],
+    title: str,
+) -> Path:
+    """Write one row of frames a sequence, the small box in its abnormal frames outlined; return `path`.
+
+    `samples` maps a caption to frames uint8 (k, H, W), labels (k,), and the box's top, left and side in
+    pixels, top < 0 for none; `frame_numbers` are the k places in the sequence, counted from 1.
+
+    Paper: Fig. 4
+    """
+    figure = Figure(figsize=(1.3 * len(frame_numbers), 1.75 * len(samples) + 0.35), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11)
+    captions = [f"frame {number}" for number in frame_numbers]
+    parts = np.atleast_1d(figure.subfigures(len(samples), 1))
+    for part, (caption, (frames, labels, (top, left, side))) in zip(parts, samples.items(), strict=True):
+        _draw_images(part, [frames], [captions], [labels])
+        part.supylabel(caption, fontsize=9)
+        margin = 3 * side  # around a box of 3 pixels a tight outline would hide it
+        for panel, is_abnormal in zip(part.axes, labels, strict=True):
+            if is_abnormal and top >= 0:
+                corner, width = (left - margin, top - margin), side + 2 * margin
+                panel.add_patch(
+                    Rectangle(corner, width, width, fill=False, edgecolor=COLORS[5], linewidth=1.5)
+                )
+    return save_figure(figure, path)
+
+
+def score_overview(
+    path: Path, seconds: np.ndarray, lowest: np.ndarray, highest: np.ndarray, threshold: float, title: str
+) -> Path:
+    """Write how the score of a whole video runs, and where it is below the threshold; return `path`.
+
+    `seconds`, `lowest` and `highest` are (n,): start of each stretch of frames, and the range of its scores.
+    """
+    figure, axes = new_figure(size_inches=(9.0, 3.2))
+    panel = axes[0, 0]
+    ends = np.append(seconds[1:], seconds[-1] + (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1))
+    panel.fill_between(seconds, lowest, highest, color=BLUE, alpha=0.3, linewidth=0)
+    panel.plot(seconds, lowest, color=BLUE, linewidth=1.0, label="score s (the lowest of each stretch)")
+    panel.axhline(threshold, color=BLACK, linestyle="--", linewidth=1.0, label="threshold")
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], lowest < threshold, [0]])))
+    for index, (start, stop) in enumerate(edges.reshape(-1, 2)):
+        label = None if index else "below the threshold: abnormal"
+        panel.axvspan(seconds[start], ends[stop - 1], color=VERMILLION, alpha=0.18, linewidth=0, label=label)
+    panel.set(xlabel="time (s)", ylabel="score s(t), low is abnormal", title=title, xlim=(seconds[0], max(ends[-1], 1e-3)))
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3)
+    return save_figure(figure, path)

@@ -32,6 +32,7 @@ AT_LEAST = {
     "slot_start": 0.0,
     "temporal_weight": 0.0,
     "walkway_seed": 0,
+    "mnist_seed": 0,
     "tsc_windows": 0,
     "sweep_iterations": 0,
     "sweep_n_atoms": 0,
@@ -46,6 +47,16 @@ class FeatureSettings:
     layer: str = "last"  # Sec. 3.6
     input_size_px: int = 224  # choice: the ResNet's own
     pooling: str = "max"  # Sec. 3.6; "mean" is the released code's
+
+
+@dataclass(frozen=True)
+class FlowSettings:
+    """Optical flow (Sec. 4.7); see `data_prep.optical_flow`."""
+
+    flow_size_px: int = 224  # choice: frames that TV-L1 works on; the network's own size
+    flow_warps: int = 5  # choice: OpenCV's default of TV-L1
+    flow_input_size_px: int = 224  # choice: the ResNet's own
+    flow_weights: str = ""  # choice: a file; empty: the backbone's, its first filters averaged over RGB
 
 
 @dataclass(frozen=True)
@@ -152,6 +163,25 @@ class SweepSettings:
 
 
 @dataclass(frozen=True)
+class MovingMNISTSettings:
+    """Moving-MNIST (Sec. 4.2), and what TSC and sRNN-AE have on it in place of their settings above."""
+
+    mnist_train_sequences: int = 10_000  # Sec. 4.2
+    mnist_test_sequences: int = 3000  # Sec. 4.2
+    mnist_step_px: int = 4  # choice: how far a digit moves in a frame
+    mnist_seed: int = 0  # of the sequences
+    mnist_n_atoms: int = 2048  # Sec. 4.4; of both
+    mnist_similarity_units: int = 512  # Sec. 4.1
+    mnist_iterations: int = 20_000  # Sec. 4.1
+    mnist_batch_sequences: int = 4  # Sec. 4.1
+    mnist_learning_rate: float = 1e-5  # Sec. 4.1
+    mnist_lambda1: float = 1e-3  # choice: initial; with 0.1 no code of a frame of length 1 is ever active
+    mnist_weight_decay: float = 1e-5  # choice
+    mnist_tsc_lambda1: float = 0.01  # choice: not given
+    mnist_tsc_alternations: int = 10  # choice: not given
+
+
+@dataclass(frozen=True)
 class WalkwaySettings:
     """Size of the embedded dataset."""
 
@@ -166,6 +196,7 @@ class Settings:
     """All settings of one profile."""
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
+    flow: FlowSettings = field(default_factory=FlowSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     tsc: TSCSettings = field(default_factory=TSCSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
@@ -174,6 +205,7 @@ class Settings:
     frames: FrameSettings = field(default_factory=FrameSettings)
     baselines: BaselineSettings = field(default_factory=BaselineSettings)
     sweep: SweepSettings = field(default_factory=SweepSettings)
+    moving_mnist: MovingMNISTSettings = field(default_factory=MovingMNISTSettings)
     walkway: WalkwaySettings = field(default_factory=WalkwaySettings)
 
     def override(self, **values):
@@ -227,6 +259,9 @@ PROFILES = {
     "paper": PAPER,
     # Half the atoms and 1/100 of the iterations of the paper, the other systems likewise: minutes, not hours.
     "quick": PAPER.override(
+        flow_size_px=80,  # flow and its network take 37 ms of one core a frame; profile paper: 650
+        flow_warps=1,
+        flow_input_size_px=112,
         n_atoms=1024,
         iterations=200,
         checkpoint_every=100,
@@ -244,9 +279,20 @@ PROFILES = {
         n_subspace_atoms=500,  # as many for 1024 channels as the paper has for 2048
         sweep_iterations=100,
         sweep_n_atoms=512,
+        mnist_train_sequences=600,
+        mnist_test_sequences=300,
+        mnist_n_atoms=256,
+        mnist_similarity_units=64,
+        mnist_iterations=300,
+        mnist_batch_sequences=16,
+        mnist_learning_rate=3e-4,
+        mnist_tsc_alternations=4,
     ),
     "smoke": PAPER.override(
         input_size_px=96,
+        flow_size_px=32,
+        flow_warps=1,
+        flow_input_size_px=64,
         n_atoms=64,
         similarity_units=32,
         iterations=20,
@@ -267,6 +313,14 @@ PROFILES = {
         n_test_clips=3,
         clip_frames=40,
         n_subspace_atoms=16,
+        mnist_train_sequences=12,
+        mnist_test_sequences=8,
+        mnist_n_atoms=32,
+        mnist_similarity_units=16,
+        mnist_iterations=20,
+        mnist_batch_sequences=4,
+        mnist_learning_rate=1e-3,
+        mnist_tsc_alternations=2,
     ),
 }
 # Seeds of the tables that compare systems, and of those that vary sRNN-AE and of the sweeps.

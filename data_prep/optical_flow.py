@@ -1,0 +1,197 @@
+"""TV-L1 optical flow and its features: stacks of ten flows through a flow network, one HDF5 shard per clip.
+
+    python -m data_prep.optical_flow --data DIR --out DIR [--flow-size 112] [--shard 1/4] [--dataset NAME ...]
+
+The flow f_t of a clip leads from frame t-1 to frame t: float (h, w, 2), u to the right and v down, in px.
+The stack of frame t holds the ten flows f_{t-9} .. f_t, the oldest first: channels u_{t-9}, v_{t-9}, ..,
+u_t, v_t. It looks at no later frame, so it can run live; before f_1, the clip's first flow, f_1 itself is
+repeated, so that the very first frame takes the stack of the second (live, it is scored with it). A clip of
+one frame has no flow: zeros.
+
+As in two-stream networks, flow is clipped to +-20 px and scaled linearly to a range of 255, here centered at
+zero (what a network sees once the mean is subtracted) and not rounded: slow walkers move by less than one of
+the steps that bytes would leave.
+
+Paper: Sec. 4.7, Table 7. Stacks and scaling: Simonyan & Zisserman 2014. TV-L1: Zach, Pock & Bischof 2007.
+"""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data_prep.backbones import FLOWS_PER_STACK, STACK_CHANNELS, Backbone
+from data_prep.datasets import Dataset
+from data_prep.errors import InputError
+from data_prep.extract_features import (
+    BATCH_FRAMES,
+    RESIZING,
+    command_line,
+    extract_clips,
+    feature_key,
+    resize,
+    run_command,
+    stack_batches,
+)
+from data_prep.frames import Source, iter_frames
+
+BOUND_PX = 20.0
+BYTE_RANGE = 255.0
+MIN_FLOW_SIZE_PX = 16  # the coarsest scale that TV-L1 goes down to
+WARPS = 5  # OpenCV's default
+STACK_DTYPE = np.float16  # exact to 1/1000 of the flow, half the memory of float32
+PAIRS_AHEAD_PER_WORKER = 4
+
+Map = Callable[[Callable, Iterable], Iterator]  # as the builtin `map`, over one iterable
+
+
+@dataclass(frozen=True)
+class FlowOptions:
+    """How flow is computed.
+
+    Attributes:
+        size_px: side of the square gray frames that it is computed on.
+        warps: times that TV-L1 warps the second frame at each scale; one will do for motion below a pixel.
+        input_size_px: side of the flow as the network takes it; its unit is a pixel of that size.
+
+    Raises InputError: a size below 16 px, less than one warp.
+    """
+
+    size_px: int
+    warps: int
+    input_size_px: int
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if self.size_px < MIN_FLOW_SIZE_PX:
+            raise InputError(f"flow size: expected at least {MIN_FLOW_SIZE_PX} px, got {self.size_px}")
+        if self.warps < 1:
+            raise InputError(f"flow warps: expected at least 1, got {self.warps}")
+
+    @property
+    def key(self) -> str:
+        """Return what tells a folder of features from those of other options."""
+        return f"tvl1_{self.size_px}px_{self.warps}warps"
+
+    def __str__(self) -> str:
+        """Return the options in words, for the shards."""
+        return (
+            f"gray frames at {self.size_px} px, {RESIZING}; TV-L1, {self.warps} warps, otherwise OpenCV's "
+            f"defaults; resized bilinearly, clipped to +-{BOUND_PX:g} px, {FLOWS_PER_STACK} flows a stack"
+        )
+
+
+def extract_flow_dataset(
+    dataset: Dataset,
+    backbone: Backbone,
+    features_dir: Path,
+    pooling: str = "max",
+    shard: tuple[int, int] = (1, 1),
+    dtype: str = "float16",
+    batch_frames: int = BATCH_FRAMES,
+    progress: bool = True,
+    flow_size_px: int | None = None,
+    flow_warps: int = WARPS,
+) -> Path:
+    """Write the flow shards of a dataset that are missing, damaged or made otherwise.
+
+    Flow is computed on all cores, ahead of the network.
+
+    Args:
+        dataset, features_dir, pooling, shard, dtype, batch_frames, progress: as in
+            `extract_features.extract_dataset`.
+        backbone: a flow network.
+        flow_size_px: side of the frames that flow is computed on; None for the network's input size.
+        flow_warps: see `FlowOptions`.
+
+    Returns: the folder, which holds `<split>/<clip>.h5`; n frames of a clip give n features.
+
+    Raises InputError: a frame that cannot be read, a shard that cannot be written, options out of range.
+    """
+    size_px = backbone.input_size_px if flow_size_px is None else flow_size_px
+    options = FlowOptions(size_px, flow_warps, backbone.input_size_px)
+    folder = Path(features_dir) / dataset.name / f"{feature_key(backbone, pooling)}-{options.key}"
+    n_workers = os.cpu_count()
+    with ThreadPoolExecutor(n_workers) as pool:
+        flow_map = partial(map_ahead, pool, PAIRS_AHEAD_PER_WORKER * n_workers)
+
+        def read(source: Source) -> Iterator[np.ndarray]:
+            return stack_batches(flow_stacks(iter_frames(source), options, flow_map), batch_frames)
+
+        return extract_clips(dataset, backbone, folder, read, str(options), pooling, shard, dtype, progress)
+
+
+def flow_stacks(
+    frames: Iterable[np.ndarray], options: FlowOptions, flow_map: Map = map
+) -> Iterator[np.ndarray]:
+    """Yield the stack of each frame of a clip: float16 (s, s, 20), -127.5..127.5, s = `input_size_px`.
+
+    Args:
+        frames: uint8 (H, W, 3) RGB, in order, at least one.
+        options: see `FlowOptions`.
+        flow_map: computes the flows, in order; the builtin `map` one after another, as they are asked for.
+    """
+    grays = (resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), options.size_px) for frame in frames)
+    flows = flow_map(partial(scaled_flow, options=options), pairwise(grays))
+    first = next(flows, None)
+    if first is None:
+        yield np.zeros((options.input_size_px, options.input_size_px, STACK_CHANNELS), STACK_DTYPE)
+        return
+    window = deque([first] * FLOWS_PER_STACK, maxlen=FLOWS_PER_STACK)
+    yield np.concatenate(window, axis=-1)  # of the first frame
+    for flow in chain((first,), flows):
+        window.append(flow)
+        yield np.concatenate(window, axis=-1)
+
+
+def scaled_flow(grays: tuple[np.ndarray, np.ndarray], options: FlowOptions) -> np.ndarray:
+    """Return the flow between two gray frames as the network takes it: float16 (s, s, 2), -127.5..127.5."""
+    flow = tvl1_flow(*grays, options.warps)
+    size_px = options.input_size_px
+    flow = cv2.resize(flow, (size_px, size_px), interpolation=cv2.INTER_LINEAR) * (size_px / options.size_px)
+    return (flow.clip(-BOUND_PX, BOUND_PX) * (BYTE_RANGE / (2 * BOUND_PX))).astype(STACK_DTYPE)
+
+
+def tvl1_flow(before: np.ndarray, after: np.ndarray, warps: int = WARPS) -> np.ndarray:
+    """Return the flow from one gray frame to the next, uint8 (h, w) each: float32 (h, w, 2), (u, v) in px."""
+    # One object a call: it keeps buffers of its own, which threads must not share.
+    return cv2.optflow.DualTVL1OpticalFlow_create(warps=warps).calc(before, after, None)
+
+
+def map_ahead(pool: ThreadPoolExecutor, n_ahead: int, function: Callable, items: Iterable) -> Iterator:
+    """Yield `function(item)` in order while the pool computes up to `n_ahead` of the next."""
+    pending = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) > n_ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Extract what the command line asks for; return the exit code, 2 for bad input."""
+    parser = command_line("data_prep.optical_flow", "Extract optical flow features into HDF5 shards.")
+    add = parser.add_argument
+    add("--flow-size", type=int, metavar="PX", help="side of the frames for TV-L1 (default: the input size)")
+    add("--flow-warps", type=int, default=WARPS, metavar="N", help="of TV-L1 (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    return run_command(
+        options,
+        extract_flow_dataset,
+        flow=True,
+        flow_size_px=options.flow_size,
+        flow_warps=options.flow_warps,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

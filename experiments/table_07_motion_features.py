@@ -1,0 +1,229 @@
+"""Table 7: optical flow against the temporal maximum of appearance: AUC, and frames per second end to end.
+
+    python -m experiments.table_07_motion_features --data DIR
+
+Paper: Table 7, Sec. 4.7. The flow stream is a sRNN-AE of its own on features of TV-L1 flow
+(`data_prep.optical_flow`); of two streams the scores are added, the motion's times `temporal_weight`. Speed
+is that of a live camera: decoding, flow, networks and sRNN-AE on one frame after another, nothing overlapped,
+on the first test clip of the first dataset. The flow network has not been trained on flow, see DEVIATIONS.md.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import repeat, tee
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.extract_features import feature_function, resize
+from data_prep.frames import Source, iter_frames
+from data_prep.optical_flow import FlowOptions, flow_stacks
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import COLUMNS, Context
+from experiments.lab.protocols import auc, measured_row, runs_hash
+from experiments.lab.report import write_note
+from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.score import step_function
+from experiments.lab.train import Run
+from models.srnn_ae import Streaming
+
+EXHIBIT = "table_07"
+SPEED_COLUMN = "average inference time"
+STREAMS = {
+    "Optical flow based only": ("flow",),
+    "Appearance aggregation based only": ("temporal",),
+    "Appearance+Optical flow based": ("spatial", "flow"),
+    "Appearance+Appearance aggregation based": ("spatial", "temporal"),
+}
+WARM_FRAMES = 5
+TIMED_FRAMES = 50
+
+
+def run(context: Context) -> None:
+    """Train and score the streams on every dataset at hand, time them on one clip, and write the table."""
+    command = context.command("experiments.table_07_motion_features")
+    score = context.settings.score
+    rows = [row for dataset in context.datasets for row in auc_rows(context, dataset, command)]
+    rows += speed_rows(context, next(iter(context.datasets)), command)
+    rows = complete(EXHIBIT, rows, context.titles(), command)
+    replace_exhibit(context.results_dir, EXHIBIT, rows)
+    write_note(context.results_dir, EXHIBIT, f"{context.differences()} {flow_note(context)}")
+    write_markdown_table(
+        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
+    )
+
+
+def flow_note(context: Context) -> str:
+    """Return what the flow features are, in two sentences."""
+    return (
+        f"Flow: {flow_options(context)}. Flow network: {context.flow_backbone.name} at "
+        f"{context.flow_backbone.input_size_px} px (paper: a network trained on UCF101)."
+    )
+
+
+def flow_options(context: Context) -> FlowOptions:
+    """Return how flow is computed under these settings."""
+    flow = context.settings.flow
+    return FlowOptions(flow.flow_size_px, flow.flow_warps, context.flow_backbone.input_size_px)
+
+
+def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
+    """Return the AUC of every row of the table on one dataset, the headline normalization first."""
+    score = context.settings.score
+    rows = []
+    for name, streams in STREAMS.items():
+        seeded = [
+            as_appearance_and_motion({stream: context.run(dataset, stream, seed) for stream in streams})
+            for seed in range(context.n_ablation_seeds)
+        ]
+        combined = f" + {score.temporal_weight:g} ".join(streams) if streams[1:] else f"{streams[0]} alone"
+        rows += [
+            measured_row(
+                context,
+                [auc(runs, context, normalization=normalization) for runs in seeded],
+                exhibit=EXHIBIT,
+                row=name,
+                column=COLUMNS[dataset],
+                metric="auc",
+                protocol=f"{combined}, {normalization} normalization, last checkpoint, "
+                f"{score.frame_error} over regions",
+                dataset=COLUMNS[dataset],
+                backbone=backbones_of(seeded[0]),
+                command=command,
+                config_hash=runs_hash(seeded),
+            )
+            for normalization in dict.fromkeys((score.normalization, "per_clip", "global", "train"))
+        ]
+    return rows
+
+
+def as_appearance_and_motion(runs: Mapping[str, Run]) -> dict[str, Run]:
+    """Return two streams under the names that late fusion knows, the second as "temporal"; one as it is."""
+    return dict(runs) if len(runs) == 1 else dict(zip(("spatial", "temporal"), runs.values(), strict=True))
+
+
+def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
+    """Return the frames per second of every row of the table on the first test clip of a dataset."""
+    clip = context.datasets[dataset].split("test")[0]
+    camera = live_camera(context)
+    runs = {
+        name: {stream: context.run(dataset, stream) for stream in streams}
+        for name, streams in STREAMS.items()
+    }
+    results = {
+        name: camera.errors(clip.source, {stream: Streaming(run.model()) for stream, run in parts.items()})
+        for name, parts in runs.items()
+    }
+    rates, n_frames = frames_per_second(results, clip.source)
+    return [
+        measured_row(
+            context,
+            [rates[name]],
+            exhibit=EXHIBIT,
+            row=name,
+            column=SPEED_COLUMN,
+            metric="fps",
+            protocol=f"decoding to region errors, one frame after another, {n_frames} frames of test clip "
+            f"{clip.name}, warm",
+            dataset=COLUMNS[dataset],
+            backbone=backbones_of(parts),
+            command=command,
+            config_hash=runs_hash([parts]),
+        )
+        for name, parts in runs.items()
+    ]
+
+
+def backbones_of(runs: Mapping[str, Run]) -> str:
+    """Return the names of the networks that the runs' features come from."""
+    return " + ".join(dict.fromkeys(run.config["backbone"] for run in runs.values()))
+
+
+@dataclass(frozen=True)
+class LiveCamera:
+    """From frames to region errors as they come.
+
+    Attributes:
+        appearance, flow: networks with pooling, see `extract_features.feature_function`.
+        input_size_px: of the appearance network.
+        options: how flow is computed.
+        temporal_window_frames: of the temporal maximum, which is causal here.
+    """
+
+    appearance: Callable[[np.ndarray], np.ndarray]
+    flow: Callable[[np.ndarray], np.ndarray]
+    input_size_px: int
+    options: FlowOptions
+    temporal_window_frames: int
+
+    def errors(self, source: Source, models: Mapping[str, Streaming]) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the region errors, float32 (R,), of every stream in `models`, frame after frame."""
+        steps = {stream: step_function(model) for stream, model in models.items()}
+        states: dict[str, dict] = {}
+        for features in self.features(source, models.keys()):
+            errors = {}
+            for stream, step in steps.items():
+                x = features[stream][:, None]
+                state = states.get(stream) or models[stream].initial_state(len(x))
+                scores, states[stream] = step(x, state)
+                errors[stream] = scores["error"][:, 0]
+            yield errors
+
+    def features(self, source: Source, streams: Collection[str]) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the features, float32 (R, C), of "spatial", "temporal" and "flow", as far as asked for.
+
+        Frames are decoded once; where only flow is asked for, the appearance network does not run.
+        """
+        frames, again = tee(iter_frames(source))
+        stacks = flow_stacks(again, self.options) if "flow" in streams else repeat(None)
+        recent: deque[np.ndarray] = deque(maxlen=self.temporal_window_frames)
+        for frame, stack in zip(frames, stacks, strict=False):
+            features = {} if stack is None else {"flow": self.flow(stack[None])[0]}
+            if {"spatial", "temporal"} & set(streams):
+                recent.append(self.appearance(resize(frame, self.input_size_px)[None])[0])
+                features |= {"spatial": recent[-1], "temporal": np.maximum.reduce(list(recent))}
+            yield features
+
+
+def live_camera(context: Context) -> LiveCamera:
+    """Return what scores frames under these settings, its networks compiled."""
+    pooling = context.settings.features.pooling
+    return LiveCamera(
+        feature_function(context.backbone, pooling),
+        feature_function(context.flow_backbone, pooling),
+        context.backbone.input_size_px,
+        flow_options(context),
+        context.settings.train.temporal_window_frames,
+    )
+
+
+def frames_per_second(
+    results: Mapping[str, Iterator[object]], source: Source
+) -> tuple[dict[str, float], int]:
+    """Return the rate of each iterator once warm, and how many results of each were timed.
+
+    They take turns, so that what else the machine does falls on all alike. InputError: a clip too short.
+    """
+    rounds = []
+    while len(rounds) < WARM_FRAMES + TIMED_FRAMES:
+        taken = [seconds_of_next(iterator) for iterator in results.values()]
+        if None in taken:
+            break
+        rounds.append(taken)
+    timed = np.array(rounds[WARM_FRAMES:])
+    if not len(timed):
+        raise InputError(f"{source}: expected more than {WARM_FRAMES} frames to time, got {len(rounds)}")
+    return dict(zip(results, (1 / timed.mean(axis=0)).tolist(), strict=True)), len(timed)
+
+
+def seconds_of_next(iterator: Iterator[object]) -> float | None:
+    """Return how long the next result took, None where there is none."""
+    start = time.perf_counter()
+    result = next(iterator, None)
+    return None if result is None else time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)

@@ -1,0 +1,145 @@
+"""Table 7: the streams of each row and their fusion; live scoring against the shards; the rate."""
+
+from types import SimpleNamespace
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from data_prep.backbones import Backbone
+from data_prep.datasets import RECORDS, Clip, Dataset
+from data_prep.errors import InputError
+from data_prep.extract_features import extract_dataset, feature_function
+from data_prep.optical_flow import FlowOptions, extract_flow_dataset
+from data_prep.shards import list_shards
+from experiments import table_07_motion_features as table_07
+from experiments.lab.results import published
+from experiments.lab.score import ClipScores, score_clips
+from experiments.lab.settings import PAPER
+from models.srnn_ae import SRNNAE, Streaming
+
+SIZE_PX, N_FRAMES = 16, 12
+
+
+def made_run(stream: str):
+    """A run with random errors on two clips, of its own for each stream."""
+    rng = np.random.default_rng(["spatial", "temporal", "flow"].index(stream))
+    labels = [np.array([0, 0, 1, 1, 0, 1], np.uint8), np.array([1, 0, 0, 0], np.uint8)]
+    scores = [ClipScores(str(i), x, rng.uniform(0, 9, (len(x), 21))) for i, x in enumerate(labels)]
+    return SimpleNamespace(
+        scores=lambda step=None: scores,
+        train_errors=lambda _: np.arange(9.0),
+        config={"backbone": "thin-flow" if stream == "flow" else "thin"},
+    )
+
+
+def abnormality_by_hand(run):
+    errors = [clip.error.max(axis=1) for clip in run.scores()]
+    return np.concatenate([(e - e.min()) / (e.max() - e.min()) for e in errors])
+
+
+def test_rows_score_their_streams_and_fuse_motion_at_its_weight():
+    runs = {stream: made_run(stream) for stream in ("spatial", "temporal", "flow")}
+    context = SimpleNamespace(
+        settings=PAPER,
+        n_ablation_seeds=1,
+        run=lambda dataset, stream, seed: runs[stream],
+        backbone=SimpleNamespace(name="thin"),
+        commit="abc",
+    )
+    rows = table_07.auc_rows(context, "ped2", "command")
+    spatial, temporal, flow = (abnormality_by_hand(run) for run in runs.values())
+    labels = np.concatenate([clip.labels for clip in runs["flow"].scores()])
+    expected = {
+        "Optical flow based only": (flow, "thin-flow"),
+        "Appearance aggregation based only": (temporal, "thin"),
+        "Appearance+Optical flow based": (spatial + 0.5 * flow, "thin + thin-flow"),
+        "Appearance+Appearance aggregation based": (spatial + 0.5 * temporal, "thin"),
+    }
+    headlines = [row for row in rows if "per_clip" in row.protocol]
+    assert [row.row for row in headlines] == list(expected)
+    for row in headlines:
+        abnormality, backbone = expected[row.row]
+        assert row.ours == pytest.approx(roc_auc_score(labels, abnormality))
+        assert row.backbone == backbone
+        assert row.paper == published("table_07")[row.row, "Ped2", "auc"][0]
+    assert "spatial + 0.5 flow" in headlines[2].protocol
+    assert len({row.key for row in rows}) == len(rows) == 3 * 4
+
+
+def means(n_channels: int, name: str, dtype: str) -> Backbone:
+    """A network of means of 4x4 pixels, small enough for random weights behind it to reconstruct nothing."""
+    inputs = keras.Input((SIZE_PX, SIZE_PX, n_channels))
+    model = keras.Model(inputs, keras.layers.AveragePooling2D(4)(inputs) / 100)
+    return Backbone(name, model, SIZE_PX, "last", n_channels, "ab" * 32, name, "", dtype)
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Dataset:
+    """One test clip of blurred noise that drifts."""
+    noise = np.random.default_rng(0).uniform(0, 255, (40, 60, 3))
+    picture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for t in range(N_FRAMES):
+        cv2.imwrite(str(folder / f"{t:03d}.png"), np.roll(picture, t, axis=1).astype(np.uint8))
+    clip = Clip("walkway", "test", "01", folder)
+    return Dataset(
+        RECORDS["walkway"], tmp_path, "re-packed", (clip,), {"01": np.zeros(N_FRAMES, np.uint8)}, {}
+    )
+
+
+def test_live_scores_are_those_of_the_shards(dataset, tmp_path):
+    options = {"dtype": "float32", "progress": False}
+    appearance, flow = means(3, "means", "uint8"), means(20, "means-flow", "float16")
+    spatial_shards = extract_dataset(dataset, appearance, tmp_path, **options)
+    flow_shards = extract_flow_dataset(dataset, flow, tmp_path, flow_size_px=24, flow_warps=1, **options)
+    camera = table_07.LiveCamera(
+        feature_function(appearance), feature_function(flow), SIZE_PX, FlowOptions(24, 1, SIZE_PX), 4
+    )
+    shards = {"spatial": spatial_shards, "temporal": spatial_shards, "flow": flow_shards}
+    models = {
+        stream: Streaming(SRNNAE(20 if stream == "flow" else 3, n_atoms=8, similarity_units=4, seed=1))
+        for stream in shards
+    }
+    live = list(camera.errors(dataset.clips[0].source, models))
+    for stream, folder in shards.items():
+        kind = "temporal" if stream == "temporal" else "spatial"
+        stored = score_clips(models[stream], list_shards(folder, "test"), kind)[0].error
+        assert stored.std() > 0
+        np.testing.assert_allclose([errors[stream] for errors in live], stored, rtol=1e-3, atol=1e-5)
+
+
+def test_only_what_a_row_needs_is_computed(dataset):
+    def refuse(_):
+        raise AssertionError("this network should not run")
+
+    flow = feature_function(means(20, "means-flow", "float16"))
+    camera = table_07.LiveCamera(refuse, flow, SIZE_PX, FlowOptions(24, 1, SIZE_PX), 4)
+    source = dataset.clips[0].source
+    assert [list(features) for features in camera.features(source, ["flow"])] == [["flow"]] * N_FRAMES
+    appearance = feature_function(means(3, "means", "uint8"))
+    camera = table_07.LiveCamera(appearance, refuse, SIZE_PX, FlowOptions(24, 1, SIZE_PX), 4)
+    assert len(list(camera.features(source, ["spatial", "temporal"]))) == N_FRAMES
+
+
+def test_rates_are_of_turns_without_the_warm_up(monkeypatch):
+    now = 0.0
+
+    def results(n, seconds_first, seconds_then):
+        nonlocal now
+        for index in range(n):
+            now += seconds_first if index < table_07.WARM_FRAMES else seconds_then
+            yield index
+
+    monkeypatch.setattr(table_07.time, "perf_counter", lambda: now)
+    rates, n_frames = table_07.frames_per_second(
+        {"slow": results(200, 10, 0.5), "fast": results(200, 3, 0.25)}, "clip"
+    )
+    assert rates == {"slow": 2.0, "fast": 4.0}
+    assert n_frames == table_07.TIMED_FRAMES
+    assert table_07.frames_per_second({"short": results(15, 10, 0.5)}, "clip") == ({"short": 2.0}, 10)
+    with pytest.raises(InputError, match="clip: expected more than 5 frames to time, got 3"):
+        table_07.frames_per_second({"short": results(3, 1, 1)}, "clip")
