@@ -1,0 +1,28 @@
+"""Figure 7b: AUC of TSC against lambda2, the weight of temporal coherence.
+
+    python -m experiments.figure_07b_lambda2 --data DIR [--grid 0,2,8] [--jobs N | --cluster tcp://HOST:PORT]
+
+Paper: Fig. 7(b), Sec. 4.4 (the values of lambda2 are not in the text; Sec. 4.1 takes 2).
+"""
+
+from experiments.lab.context import Context
+from experiments.lab.sweep import sweep_main
+from experiments.lab.sweep_exhibit import Sweep, run_sweep
+
+EXHIBIT = "figure_07b"
+SWEEP = Sweep(
+    EXHIBIT,
+    "experiments.figure_07b_lambda2",
+    {"TSC": "tsc_lambda2"},
+    {"smoke": (0.5, 2), "quick": (0.2, 2, 20), "paper": (0.2, 0.5, 1, 2, 5, 10, 20)},
+    "lambda2",
+)
+
+
+def run(context: Context, grid=None, jobs: int = 1, cluster: str | None = None) -> None:
+    """Run the points, `jobs` at a time or on a Dask cluster; write rows and figure. `grid`: texts."""
+    run_sweep(context, SWEEP, grid, jobs, cluster)
+
+
+if __name__ == "__main__":
+    sweep_main(__doc__, run)

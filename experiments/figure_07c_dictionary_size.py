@@ -1,0 +1,29 @@
+"""Figure 7c: AUC of TSC and of sRNN-AE against the dictionary size N.
+
+    python -m experiments.figure_07c_dictionary_size --data DIR [--grid 512,1024,2048]
+        [--jobs N | --cluster tcp://HOST:PORT]
+
+Paper: Fig. 7(c), Sec. 4.4 (the sizes are not in the text; 2048 is what all else uses).
+"""
+
+from experiments.lab.context import Context
+from experiments.lab.sweep import sweep_main
+from experiments.lab.sweep_exhibit import Sweep, run_sweep
+
+EXHIBIT = "figure_07c"
+SWEEP = Sweep(
+    EXHIBIT,
+    "experiments.figure_07c_dictionary_size",
+    {"TSC": "tsc_n_atoms", "sRNN-AE": "n_atoms"},
+    {"smoke": (32, 64), "quick": (256, 512, 1024), "paper": (256, 512, 1024, 2048, 4096)},
+    "dictionary size N, atoms",
+)
+
+
+def run(context: Context, grid=None, jobs: int = 1, cluster: str | None = None) -> None:
+    """Run the points, `jobs` at a time or on a Dask cluster; write rows and figure. `grid`: texts."""
+    run_sweep(context, SWEEP, grid, jobs, cluster)
+
+
+if __name__ == "__main__":
+    sweep_main(__doc__, run)

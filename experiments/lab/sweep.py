@@ -1,0 +1,252 @@
+"""Sweeps: a system trained once for each value of one setting, the points side by side or on many machines.
+
+    python -m experiments.figure_08_depth --grid 1,3,10 --jobs 4
+
+`--jobs N` runs N points at a time on this machine. The default is 1: one TensorFlow process fills a few cores
+by itself, so more pays only where cores and memory are many. `--cluster tcp://HOST:PORT` runs the points on a
+Dask cluster whose machines share the folder of outputs and the data. Start on each, from this folder,
+
+    python -m distributed.cli.dask_worker tcp://HOST:PORT --nthreads 1
+
+Either way features are extracted once, before the points start; finished points are trained runs and are not
+trained again; a point whose process is killed runs again, from its last checkpoint; and one that fails keeps
+no other from running.
+"""
+
+import functools
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import joblib
+from tqdm import tqdm
+
+from data_prep.errors import InputError
+from experiments.lab import cli
+from experiments.lab.context import Context
+from experiments.lab.train import Run
+
+STREAMS = {"spatial": ("spatial",), "late_fusion": ("spatial", "temporal")}
+ATTEMPTS = 3  # of a point whose process is killed
+ANSWER_SECONDS = 30  # for the scheduler, and for a first worker
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point: a system on one dataset with one seed, the swept setting first among its `overrides`."""
+
+    dataset: str
+    system: str
+    seed: int
+    overrides: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """Return the point in words, as errors and logs name it."""
+        changed = [f"{name}={value}" for name, value in self.overrides.items()]
+        return " ".join([self.dataset, self.system, *changed, f"seed={self.seed}"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of point number `index`: its runs by stream, or its fault."""
+
+    index: int
+    runs: Mapping[str, Run]
+    fault: str = ""
+    is_bad_input: bool = True
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A context that travels: pickled, it is its choices alone, and each process works the rest out once."""
+
+    context: Context
+
+    def __reduce__(self):
+        """Return how a process that receives it gets its own."""
+        choices = ((f.name, getattr(self.context, f.name)) for f in fields(self.context))
+        absolute = ((key, value.absolute() if isinstance(value, Path) else value) for key, value in choices)
+        return _received, (type(self.context), tuple(absolute))
+
+
+@functools.lru_cache(maxsize=1)
+def _received(kind: type[Context], choices: tuple) -> Portable:
+    return Portable(kind(**dict(choices)))
+
+
+def run_points(
+    context: Context, points: Sequence[Point], jobs: int = 1, cluster: str | None = None
+) -> list[Mapping[str, Run]]:
+    """Return the trained runs of each point by stream, in order, training those that are not there.
+
+    Args:
+        context: what the points run in.
+        points: what to run.
+        jobs: points at a time on this machine.
+        cluster: address of a Dask scheduler, which then takes the place of `jobs`.
+
+    Raises:
+        InputError: points failed, which are named, or the cluster does not answer.
+        RuntimeError: a point broke by a fault of ours. In both cases the other points have run by then.
+    """
+    for dataset in dict.fromkeys(point.dataset for point in points):
+        context.shards(dataset)
+    if cluster:
+        source = cluster_outcomes(context, points, cluster)
+    else:
+        source = local_outcomes(context, points, jobs)
+    outcomes = {}
+    with tqdm(total=len(points), desc="points of the sweep", unit="point") as bar:
+        for outcome in source:
+            outcomes[outcome.index] = outcome
+            bar.update()
+    refuse_faults(points, [outcomes[index] for index in range(len(points))])
+    return [outcomes[index].runs for index in range(len(points))]
+
+
+def refuse_faults(points: Sequence[Point], outcomes: Sequence[Outcome]) -> None:
+    """Raise one error that names every point that failed, if there is one."""
+    failed = [outcome for outcome in outcomes if outcome.fault]
+    if failed:
+        listed = "; ".join(f"point {points[outcome.index].name}: {outcome.fault}" for outcome in failed)
+        kind = InputError if all(outcome.is_bad_input for outcome in failed) else RuntimeError
+        raise kind(f"{len(failed)} of {len(points)} points failed, the others are done; {listed}")
+
+
+def run_point(portable: Portable, index: int, point: Point) -> Outcome:
+    """Return the outcome of one point, in whichever process this is."""
+    context = portable.context
+    try:
+        runs = {
+            stream: context.run(
+                point.dataset, stream, point.seed, system=point.system, **dict(point.overrides)
+            )
+            for stream in STREAMS[context.settings.sweep.sweep_streams]
+        }
+    except (InputError, OSError) as fault:
+        return Outcome(index, {}, str(fault))
+    except Exception:  # the other points run first, then `refuse_faults` tells
+        return Outcome(index, {}, traceback.format_exc(), is_bad_input=False)
+    return Outcome(index, runs)
+
+
+def local_outcomes(context: Context, points: Sequence[Point], jobs: int) -> Iterator[Outcome]:
+    """Yield the outcomes of all points as they come, `jobs` at a time, in processes where that is over 1."""
+    left = dict(enumerate(points))
+    task = functools.partial(joblib.delayed(run_point), Portable(context))
+    for _ in range(ATTEMPTS):
+        with worker_environment(jobs):
+            workers = joblib.Parallel(jobs, batch_size=1, return_as="generator_unordered")
+            try:
+                for outcome in workers(task(index, point) for index, point in list(left.items())):
+                    del left[outcome.index]
+                    yield outcome
+            except BrokenProcessPool:  # it takes the whole pool along: the next attempt is what is left
+                continue
+        return
+    for index in left:
+        yield Outcome(
+            index, {}, f"its process was killed {ATTEMPTS} times; is the memory too small for --jobs?"
+        )
+
+
+@contextmanager
+def worker_environment(jobs: int) -> Iterator[None]:
+    """Let processes that start inside share the cores and draw no bars; only one process may draw."""
+    wanted = {"TQDM_DISABLE": "1", "TF_NUM_INTRAOP_THREADS": str(max(1, os.cpu_count() // jobs))}
+    before = {name: os.environ.get(name) for name in wanted}
+    try:
+        os.environ.update(wanted if jobs > 1 else {})
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
+
+
+def cluster_outcomes(context: Context, points: Sequence[Point], address: str) -> Iterator[Outcome]:
+    """Yield the outcomes of all points as they come from a Dask cluster, which moves those of lost ones."""
+    from distributed import as_completed  # only a cluster needs it
+
+    with connect(address) as client:
+        # Not pure: what a point gives depends on files, so no result of an earlier sweep may stand for it.
+        futures = {
+            client.submit(run_point, Portable(context), index, point, pure=False): index
+            for index, point in enumerate(points)
+        }
+        for future in as_completed(futures):
+            if future.status == "finished":
+                yield future.result()
+            elif future.status == "error":
+                yield Outcome(futures[future], {}, f"lost by the cluster, {future.exception()}")
+            else:
+                yield Outcome(
+                    futures[future], {}, f"{future.status} by the cluster; the same command goes on"
+                )
+
+
+def connect(address: str):
+    """Return a client of the Dask scheduler. InputError: no answer, no worker, or workers of many threads."""
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=ANSWER_SECONDS)
+    except (OSError, ValueError) as fault:
+        raise InputError(f"--cluster {address}: expected a Dask scheduler, got {fault}") from None
+    try:
+        client.wait_for_workers(1, timeout=ANSWER_SECONDS)
+    except TimeoutError:
+        client.close()
+        raise InputError(
+            f"--cluster {address}: expected workers, got none in {ANSWER_SECONDS} seconds"
+        ) from None
+    n_threads = max(client.nthreads().values())
+    if n_threads > 1:  # seeds and graphs are a process's, not a thread's
+        client.close()
+        raise InputError(
+            f"--cluster {address}: expected workers with --nthreads 1, got one with {n_threads} threads"
+        )
+    return client
+
+
+def parse_grid(context: Context, setting: str, grid: Sequence[str]) -> dict[str, float]:
+    """Return the values of a grid by their text, the x of result rows ("3", "0.1"). InputError if bad."""
+    values = {}
+    for text in grid:
+        try:
+            settings = context.settings.override(**{setting: text.strip()})
+        except InputError as fault:
+            raise InputError(f"--grid {','.join(grid)}: {fault}") from None
+        groups = (getattr(settings, group.name) for group in fields(settings))
+        value = next(getattr(group, setting) for group in groups if hasattr(group, setting))
+        x = str(value) if isinstance(value, int) else f"{value:g}"
+        if x in values:
+            raise InputError(f"--grid {','.join(grid)}: expected each value once, got {x} twice")
+        values[x] = value
+    return values
+
+
+def sweep_main(description: str, run: Callable) -> None:
+    """Run one sweep from the command line, the flags of every exhibit and its own; then exit."""
+    flags = cli.parser(description)
+    flags.add_argument("--grid", help="values to run, e.g. 0.1,1,10 (default: the profile's)")
+    where = flags.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, default=1, help="points at a time on this machine (default: 1)")
+    where.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler to run the points on")
+    arguments = flags.parse_args()
+
+    def work():
+        if arguments.jobs < 1:
+            raise InputError(f"--jobs: expected at least 1, got {arguments.jobs}")
+        context = cli.context(arguments)
+        if arguments.grid is None:
+            return run(context, jobs=arguments.jobs, cluster=arguments.cluster)
+        context = replace(context, flags=f"{context.flags} --grid {arguments.grid}")
+        return run(context, arguments.grid.split(","), arguments.jobs, arguments.cluster)
+
+    cli.exit_with(work)

@@ -1,0 +1,182 @@
+"""From a sweep's trained points to its exhibit: result rows, the figure, and HParams sessions.
+
+The sweeps are over test AUC, as in the paper: they show how a setting acts and select nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.lab import plots
+from experiments.lab.context import COLUMNS, Context
+from experiments.lab.protocols import auc, measured_row, runs_hash
+from experiments.lab.report import write_note
+from experiments.lab.results import Row, complete, exhibit_title, replace_exhibit
+from experiments.lab.sweep import STREAMS, Point, parse_grid, run_points
+from experiments.lab.tensorboard import TensorBoardLog
+from experiments.lab.train import Run
+
+NOT_A_SELECTION = "sweep over test AUC, as in the paper: not a selection"
+UNITS = {"auc": "AUC (%)", "sparsity": "zero codes (%)"}
+N_ATOMS = {"sRNN-AE": "n_atoms", "TSC": "tsc_n_atoms"}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one figure sweeps.
+
+    Attributes:
+        exhibit: its name.
+        module: the script's, for the `command` column.
+        settings: system, as the paper names it -> its setting that is swept.
+        grids: profile -> default values.
+        xlabel: of the figure.
+        metrics: "auc", "sparsity" (share of zero codes of the test frames).
+    """
+
+    exhibit: str
+    module: str
+    settings: Mapping[str, str]
+    grids: Mapping[str, Sequence[float]]
+    xlabel: str
+    metrics: tuple[str, ...] = ("auc",)
+
+
+def run_sweep(
+    context: Context, sweep: Sweep, grid: Sequence[str] | None, jobs: int, cluster: str | None
+) -> None:
+    """Run all points, then write rows, note, figure and HParams; arguments as in `run_points`."""
+    grid = [str(value) for value in sweep.grids[context.profile]] if grid is None else grid
+    values = {system: parse_grid(context, setting, grid) for system, setting in sweep.settings.items()}
+    cells = {
+        (dataset, system, x): points_of(context, sweep, dataset, system, value)
+        for dataset in swept_datasets(context)
+        for system in sweep.settings
+        for x, value in values[system].items()
+    }
+    points = [point for seeded in cells.values() for point in seeded]
+    trained = dict(zip((p.name for p in points), run_points(context, points, jobs, cluster), strict=True))
+    rows = []
+    for (dataset, system, x), seeded in cells.items():
+        runs = [trained[point.name] for point in seeded]
+        rows += cell_rows(context, sweep, dataset, system, x, runs)
+        for point, streams in zip(seeded, runs, strict=True):
+            log_hparams(context, sweep, point, streams)
+    rows = complete(sweep.exhibit, rows, context.titles(), command(context, sweep))
+    replace_exhibit(context.results_dir, sweep.exhibit, rows)
+    write_note(context.results_dir, sweep.exhibit, note(context, sweep))
+    draw(context, sweep, rows)
+
+
+def swept_datasets(context: Context) -> list[str]:
+    """Return the datasets to sweep on: those asked for, all in the paper profile, else the first at hand."""
+    names = list(context.datasets)
+    return names if context.only_datasets or context.profile == "paper" else names[:1]
+
+
+def points_of(context: Context, sweep: Sweep, dataset: str, system: str, value) -> list[Point]:
+    """Return the points of one x, one a seed."""
+    overrides = {sweep.settings[system]: value, **reductions(context, sweep, system)}
+    return [Point(dataset, system, seed, overrides) for seed in range(context.n_ablation_seeds)]
+
+
+def reductions(context: Context, sweep: Sweep, system: str) -> dict[str, int]:
+    """Return the settings in which a point is less than a full run (`SweepSettings`)."""
+    limits, reduced = context.settings.sweep, {}
+    if limits.sweep_n_atoms and sweep.settings[system] != N_ATOMS[system]:
+        reduced[N_ATOMS[system]] = limits.sweep_n_atoms
+    if limits.sweep_iterations and system == "sRNN-AE":
+        reduced |= {"iterations": limits.sweep_iterations, "checkpoint_every": limits.sweep_iterations}
+    return reduced
+
+
+def measure(context: Context, metric: str, runs: Mapping[str, Run]) -> float:
+    """Return the AUC of a point, or the share of zero codes over its test frames and streams."""
+    if metric == "auc":
+        return auc(runs, context)
+    return float(
+        np.concatenate([clip.sparsity.ravel() for run in runs.values() for clip in run.scores()]).mean()
+    )
+
+
+def cell_rows(
+    context: Context, sweep: Sweep, dataset: str, system: str, x: str, seeded: Sequence[Mapping[str, Run]]
+) -> list[Row]:
+    """Return the rows of one system at one x, over its seeds."""
+    return [
+        measured_row(
+            context,
+            [measure(context, metric, runs) for runs in seeded],
+            exhibit=sweep.exhibit,
+            row=system,
+            column=x,
+            metric=metric,
+            protocol=protocol(context, sweep, system),
+            dataset=COLUMNS[dataset],
+            command=command(context, sweep),
+            config_hash=runs_hash(seeded),
+        )
+        for metric in sweep.metrics
+    ]
+
+
+def protocol(context: Context, sweep: Sweep, system: str) -> str:
+    """Return the protocol of a point's numbers."""
+    score = context.settings.score
+    streams = " + ".join(STREAMS[context.settings.sweep.sweep_streams])
+    reduced = "".join(f", {name} {value}" for name, value in reductions(context, sweep, system).items())
+    return (
+        f"{streams}, {score.normalization} normalization, last checkpoint, {score.frame_error} over regions"
+        f"{reduced}; {NOT_A_SELECTION}"
+    )
+
+
+def note(context: Context, sweep: Sweep) -> str:
+    """Return the sentences on what differs from the paper."""
+    reduced = "; ".join(
+        f"{system} at {name} {value}"
+        for system in sweep.settings
+        for name, value in reductions(context, sweep, system).items()
+    )
+    points = f" Points are less than full runs: {reduced}." if reduced else ""
+    return f"{NOT_A_SELECTION.capitalize()}.{points} {context.differences()}"
+
+
+def command(context: Context, sweep: Sweep) -> str:
+    """Return the command that makes the exhibit."""
+    return context.command(sweep.module)
+
+
+def draw(context: Context, sweep: Sweep, rows: Sequence[Row]) -> None:
+    """Draw a panel for each metric, a line for each dataset; with two systems a panel for each dataset."""
+    panels, std, published = {}, {}, {}
+    for row in rows:
+        quantity, series = UNITS[row.metric], row.dataset
+        if len(sweep.settings) > 1:
+            quantity, series = f"{UNITS[row.metric]}, {row.dataset}", row.row
+        if row.measured:
+            panels.setdefault(quantity, {}).setdefault(series, []).append(100 * row.ours)
+            std.setdefault(quantity, {}).setdefault(series, []).append(100 * (row.std or 0))
+        if row.paper is not None:
+            published.setdefault(quantity, {}).setdefault(series, {})[float(row.column)] = 100 * row.paper
+    x = [float(column) for column in dict.fromkeys(row.column for row in rows if row.measured)]
+    made_of = f"{context.backbone.name}, profile {context.profile}"
+    title = f"{exhibit_title(sweep.exhibit)} ({made_of})\n{NOT_A_SELECTION}"
+    path = context.results_dir / f"{sweep.exhibit}.png"
+    plots.sweep_curves(
+        path, x, panels, sweep.xlabel, title, std if context.n_ablation_seeds > 1 else None, published
+    )
+
+
+def log_hparams(context: Context, sweep: Sweep, point: Point, runs: Mapping[str, Run]) -> None:
+    """Add the point to TensorBoard's HParams as one session, once: settings, final AUC and sparsity."""
+    name = f"{point.name} {runs_hash([runs])}".replace(" ", "-")
+    folder = context.out / "logs" / "sweeps" / sweep.exhibit / name
+    if folder.exists():
+        return
+    chosen = {"dataset": point.dataset, "system": point.system, "seed": point.seed, **point.overrides}
+    log = TensorBoardLog(folder)
+    result = {f"final/{metric}": measure(context, metric, runs) for metric in sweep.metrics}
+    log.hparams({"sweep": sweep.exhibit, **chosen}, result, step=0)
+    log.flush()
