@@ -1,0 +1,280 @@
+"""Moving-MNIST in the lab: windows, scores, dark pixels, exact resume, and parts of Table 1 and Figure 4."""
+
+import json
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+
+from data_prep.errors import InputError
+from data_prep.moving_mnist import Digits, MovingMNIST, generate, intensities
+from experiments import figure_04_moving_mnist, table_01_moving_mnist
+from experiments.lab import cli, moving_mnist, tsc
+from experiments.lab.moving_mnist import (
+    Files,
+    SequenceWindows,
+    conv_ae_task,
+    gray_pixels,
+    mean_frame,
+    run_on_sequences,
+    score_sequences,
+    sequence_files,
+    srnn_ae_task,
+    streamed,
+    streaming_scorer,
+    window_errors,
+    with_mnist_settings,
+)
+from experiments.lab.results import Row, read_rows
+from experiments.lab.settings import PAPER
+from models.srnn_ae import Streaming, squared_error
+
+TINY = PAPER.override(
+    mnist_train_sequences=5,
+    mnist_test_sequences=3,
+    mnist_n_atoms=4,
+    mnist_similarity_units=3,
+    mnist_iterations=4,
+    mnist_batch_sequences=2,
+    mnist_learning_rate=1e-3,
+    mnist_tsc_alternations=2,
+    depth=2,
+    tsc_depth=3,
+    tsc_update_steps=5,
+    checkpoint_every=4,
+    log_every=4,
+    conv_ae_size_px=39,
+    conv_ae_filters=8,
+    frames_iterations=4,
+)
+ON_SEQUENCES = with_mnist_settings(TINY)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Blobs of noise as digits, so that no two frames are alike."""
+    rng = np.random.default_rng(0)
+    digits = Digits(rng.integers(0, 200, (9, 28, 28)).astype(np.uint8), "noise")
+    folder = tmp_path_factory.mktemp("files")
+    paths = {
+        split: generate(folder / f"{split}.h5", "spatial", split, n, 0, digits, progress=False)
+        for split, n in (("train", 5), ("test", 3))
+    }
+    return Files("spatial", **paths)
+
+
+def all_frames(path):
+    with MovingMNIST(path) as reader:
+        return reader.frames()
+
+
+def test_windows_are_slices_and_depend_on_seed_and_step_alone(files):
+    frames = all_frames(files.train)
+    every = {frames[i, t : t + 10].tobytes(): (i, t) for i in range(5) for t in range(11)}
+    windows = SequenceWindows(files.train, np.asarray, 10, 20, seed=3)
+    found = [every[window.tobytes()] for step in range(60) for window in windows.batch(step)]
+    counts = [found.count(place) for place in every.values()]
+    assert min(counts) > 2  # 21.8 expected of each of the 55, standard deviation 4.6
+    assert max(counts) < 45
+    again = SequenceWindows(files.train, np.asarray, 10, 20, seed=3).batches(7)
+    for step in (7, 8):
+        np.testing.assert_array_equal(next(again)[0], windows.batch(step))
+    assert (windows.batch(0) != windows.batch(1)).any()
+    assert (windows.batch(0) != SequenceWindows(files.train, np.asarray, 10, 20, seed=4).batch(0)).any()
+    with pytest.raises(InputError, match="window_frames: expected at most the 20 frames"):
+        SequenceWindows(files.train, np.asarray, 21)
+
+
+def test_scores_do_not_depend_on_the_sequences_beside(files):
+    """Each sequence alone, and in a group filled up with black ones; against the model's own call."""
+    task = srnn_ae_task(files, ON_SEQUENCES, 0)
+    model = task.build(task.sampler.batch(0))
+    scores = task.scorer(model)("test")
+    live = Streaming(model)
+    x = intensities(all_frames(files.test))
+    dark = np.setdiff1d(np.arange(50625), files.pixels)
+    direct = model(x[..., files.pixels])
+    error = keras.ops.convert_to_numpy(squared_error(x[..., files.pixels], direct["reconstruction"]))
+    error = error + np.square(x[..., dark]).sum(-1)
+    assert np.square(x[..., dark]).any()
+    codes = keras.ops.convert_to_numpy(direct["codes"])
+    with MovingMNIST(files.test) as reader:
+        for index, clip in enumerate(scores):
+            assert clip.clip == f"{index:05d}"
+            np.testing.assert_array_equal(clip.labels, reader.labels[index])
+            alone = streamed(live, reader.frames(index, index + 1), files.pixels)
+            for name in ("error", "similarity", "code_distance", "sparsity"):
+                assert getattr(clip, name).shape == (20, 1)
+                np.testing.assert_allclose(getattr(clip, name)[:, 0], alone[name][0], atol=1e-5)
+            np.testing.assert_allclose(clip.error[:, 0], error[index], atol=1e-5)
+            np.testing.assert_allclose(clip.sparsity[:, 0], (codes[index] == 0).mean(-1), atol=1e-6)
+
+
+def test_dark_pixels_left_out_equal_dark_pixels_that_start_at_zero(files):
+    """The model on all 50,625 pixels, trained beside the one on the lit ones."""
+    task = srnn_ae_task(files, ON_SEQUENCES, 0)
+    lit = task.build(task.sampler.batch(0))
+    windows = SequenceWindows(files.train, intensities, 10, 2, 0)
+    full = moving_mnist.build_srnn_ae(50625, 2, ON_SEQUENCES, 0)
+    pixels = files.pixels
+    for one, other in zip(full.weights, lit.weights, strict=True):
+        if one.shape == other.shape:
+            one.assign(other)
+        else:  # A and phi have a row a pixel, Z^T a column
+            value = np.zeros(one.shape, np.float32)
+            value[(slice(None), pixels) if one.shape[1] == 50625 else pixels] = np.asarray(other)
+            one.assign(value)
+    for step in range(3):
+        losses = [
+            model.train_on_batch(sampler.batch(step))
+            for model, sampler in ((lit, task.sampler), (full, windows))
+        ]
+        np.testing.assert_allclose(*losses, rtol=1e-5)
+    dark = np.setdiff1d(np.arange(50625), pixels)
+    A, Z = (np.asarray(weights) for weights in (full.srnn.dictionary, full.decoder))
+    assert not A[dark].any()
+    assert not Z[:, dark].any()
+    np.testing.assert_allclose(A[pixels], np.asarray(lit.srnn.dictionary), atol=1e-5)
+    x = intensities(all_frames(files.test))
+    error = keras.ops.convert_to_numpy(squared_error(x, full(x)["reconstruction"]))
+    scores = streaming_scorer(files)(lit)("test")
+    np.testing.assert_allclose(np.stack([clip.error[:, 0] for clip in scores]), error, atol=1e-4)
+
+
+def test_scores_that_are_not_finite_are_named(files):
+    def scores_of(frames):
+        return {"error": np.where(np.arange(len(frames)) == 1, np.nan, 0)[:, None] * np.ones(20)}
+
+    with pytest.raises(InputError, match=r"test\.h5: sequence 1: expected finite errors"):
+        score_sequences(files.test, scores_of)
+
+
+def test_conv_ae_sees_gray_frames_minus_their_mean(files):
+    task = conv_ae_task(files, ON_SEQUENCES, 0)
+    batch = task.sampler.batch(0)
+    assert batch.shape == (8, 39, 39, 10)
+    frames = all_frames(files.train)
+    gray = gray_pixels(frames, 39)
+    assert gray.shape == (5, 20, 39 * 39)
+    np.testing.assert_allclose(gray.mean(-1), frames.mean((2, 3)) / 255, atol=2e-3)
+    mean = mean_frame(files.train, 39)
+    np.testing.assert_allclose(mean, gray.mean((0, 1)), atol=2e-3)  # rounded to 1/255 before the mean
+    windows = SequenceWindows(files.train, np.asarray, 10, 8, 0).batch(0)
+    expected = gray_pixels(windows, 39) - mean
+    np.testing.assert_array_equal(batch[2, :, :, 4], expected[2, 4].reshape(39, 39))
+
+
+@pytest.mark.parametrize("window_frames", [10, 8])
+def test_conv_ae_scores_every_frame_in_a_window(window_frames):
+    class Halves:
+        def predict_on_batch(self, x):
+            assert x.shape[-1] == window_frames
+            return x / 2
+
+    x = np.random.default_rng(0).standard_normal((3, 20, 25)).astype(np.float32)
+    errors = window_errors(Halves(), x, window_frames)
+    np.testing.assert_allclose(errors, np.abs(x).sum(-1) / 2, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def runs(files, tmp_path_factory):
+    """One trained run of every system."""
+    out = tmp_path_factory.mktemp("out")
+    return out, {system: run_on_sequences(system, files, TINY, 1, out) for system in moving_mnist.SYSTEMS}
+
+
+@pytest.mark.parametrize("system", moving_mnist.SYSTEMS)
+def test_training_leaves_runs_like_every_other(files, runs, system):
+    out, run = runs[0], runs[1][system]
+    assert run.folder.parent == out / "checkpoints" / "moving_mnist"
+    assert run.folder.name.startswith(system.lower().replace("-", "_") + "-spatial-seed1-")
+    assert 0 <= run.metrics["auc_per_clip"] <= 1
+    assert len(run.scores()) == 3
+    assert run.train_errors().shape == (5 * 20,)
+    assert run.config["features"]["test"]["n_sequences"] == 3
+    before = (run.folder / "metrics.json").stat().st_mtime_ns
+    assert run_on_sequences(system, files, TINY, 1, out).folder == run.folder
+    assert (run.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_resumed_tsc_ends_as_the_unbroken_one(files, runs, tmp_path, monkeypatch):
+    unbroken = runs[1]["TSC"]
+
+    def break_off(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tsc, "log_alternation", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            run_on_sequences("TSC", files, TINY, 1, tmp_path)
+    assert len(list(tmp_path.rglob("alternation_0001.keras"))) == 1
+    resumed = run_on_sequences("TSC", files, TINY, 1, tmp_path)
+    np.testing.assert_array_equal(resumed.model().dictionary, unbroken.model().dictionary)
+    assert [row["objective"] for row in resumed.history] == [row["objective"] for row in unbroken.history]
+    for one, other in zip(resumed.scores(), unbroken.scores(), strict=True):
+        np.testing.assert_array_equal(one.error, other.error)
+
+
+@pytest.fixture
+def squares(monkeypatch):
+    """Two squares in place of MNIST."""
+    digits = Digits(np.stack([np.full((28, 28), level, np.uint8) for level in (100, 200)]), "squares")
+    monkeypatch.setattr(moving_mnist, "digits", lambda data_dir, split: digits)
+
+
+def test_files_are_named_by_what_determines_them(squares, tmp_path):
+    make = partial(sequence_files, "temporal", folder=tmp_path, data_dir=None)
+    first = make(settings=TINY)
+    before = first.train.stat().st_mtime_ns
+    again = make(settings=TINY.override(mnist_n_atoms=8))
+    assert again == first
+    assert again.train.stat().st_mtime_ns == before
+    assert first.settings["train"]["n_sequences"] == 5
+    assert first.settings["test"]["digits"] == "squares"
+    other = make(settings=TINY.override(mnist_step_px=1))
+    assert {first.train, first.test}.isdisjoint({other.train, other.test})
+    assert len(other.pixels) < len(first.pixels) < 50625
+    np.testing.assert_array_equal(
+        first.pixels, np.flatnonzero((all_frames(first.train) > 0).any((0, 1)).ravel())
+    )
+
+
+def test_settings_of_moving_mnist_stand_in_the_usual_places():
+    assert ON_SEQUENCES.model.lambda1 == TINY.moving_mnist.mnist_lambda1
+    assert ON_SEQUENCES.train.batch_clips == 2
+    assert ON_SEQUENCES.tsc.tsc_alternations == 2
+    assert ON_SEQUENCES.model.gamma == TINY.model.gamma
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0.5, 0.6, 0.7), "Spatial Anomaly: sRNN-AE > TSC > Conv-AE, as in the paper."),
+        (
+            (0.5, 0.7, 0.6),
+            "Spatial Anomaly: TSC > sRNN-AE > Conv-AE, in the paper sRNN-AE > TSC > Conv-AE.",
+        ),
+    ],
+)
+def test_order_is_said(values, said):
+    rows = [
+        Row("table_01", system, "Spatial Anomaly", "auc", value - shift, protocol=protocol)
+        for system, value in zip(moving_mnist.SYSTEMS, values, strict=True)
+        for protocol, shift in (("per_clip", 0), ("global", 0.3 * value))
+    ]
+    assert table_01_moving_mnist.order_note("Spatial Anomaly", rows) == said
+    assert all(row.paper for row in rows)
+
+
+def test_figure_4_shows_the_first_sequences(squares, tmp_path):
+    flags = [
+        f"--set={name}={value}" for name, value in (("mnist_train_sequences", 2), ("mnist_test_sequences", 2))
+    ]
+    context = cli.context(cli.parser("").parse_args(["--profile", "smoke", "--out", str(tmp_path), *flags]))
+    figure_04_moving_mnist.run(context)
+    results = tmp_path / "results" / "smoke"
+    assert (results / "figure_04.png").read_bytes().startswith(b"\x89PNG")
+    rows = {row.row: row.ours for row in read_rows(results)}
+    assert rows == {"normal": 0, "anomaly of appearance": 5, "anomaly of motion": 10}
+    assert "squares" in json.loads((results / "notes.json").read_text())["figure_04"]
