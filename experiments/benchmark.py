@@ -8,9 +8,14 @@ the faster, and for memory the smaller:
     train_step           seconds a training step in `fit` | its matrix products at the machine's float32 rate
     feature_extraction   frames/s, decoding included | onnxruntime on the same thin ResNet-50, same decoding
     streaming_inference  frames/s, one frame of 21 regions at a time | its matrix products at that rate
+    streaming_21_rows    the same | its matrix products at the rate of products with 21 rows
+    streaming_bytes      the same | its matrices read once each at the memory's rate
+    sparse_coding        seconds for 500 rows of codes to 0.1 % | the faster of scikit-learn's two solvers
     memory_tenfold       peak MB of training on the dataset ten times over | on the dataset once
 
-The first three run at the paper's size: C = N = 2048, K = 3, T = 10, 84 rows (smoke: at its own).
+train_step and streaming run at the paper's size: C = N = 2048, K = 3, T = 10, 84 rows (smoke: at its own).
+sparse_coding also writes sparse_coding.csv: every solver, and how far K steps of SISTA stop short of the
+minimum (`experiments.lab.solver_benchmark`). SPAMS joins in where it is installed: `pip install spams-bin`.
 """
 
 import csv
@@ -29,6 +34,7 @@ from experiments.lab import cli
 
 ROUNDS = 7
 MATRIX_SIZE = 2048
+UNCACHED_MATRICES = 6
 STEPS_A_ROUND = 10
 MEMORY_STEPS = 40
 MEMORY_COPIES = 10
@@ -44,9 +50,10 @@ def main() -> None:
 def run(context) -> None:
     """Measure every ratio and write benchmark.csv."""
     from experiments.lab.results import write_atomic
+    from experiments.lab.solver_benchmark import sparse_coding
 
-    lines = [train_step(context), streaming_inference(context), feature_extraction(context)]
-    lines.append(memory_tenfold(context))
+    lines = [train_step(context), *streaming_inference(context), feature_extraction(context)]
+    lines += [sparse_coding(context), memory_tenfold(context)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("name", "ours", "reference", "ratio", "unit"))
@@ -97,9 +104,12 @@ def training_operations(n_features, n_atoms, units, depth, rows, frames) -> floa
     return 2 * gram + 3 * steps + 2 * features + 3 * features + 2 * phi
 
 
-def inference_operations(n_features, n_atoms, units, depth, rows) -> float:
-    """Return the operations of one streamed frame: x A, K products, the decoder, phi; A^T A is kept."""
-    return 2 * rows * (2 * n_features * n_atoms + depth * n_atoms**2 + n_features * units)
+def weights_read(n_features, n_atoms, units, depth) -> int:
+    """Return the matrix elements of one streamed frame: A, A^T A at each of K steps, the decoder, phi.
+
+    A^T A is kept. Each element is read once and multiplied with every row.
+    """
+    return 2 * n_features * n_atoms + depth * n_atoms**2 + n_features * units
 
 
 def paper_model(context):
@@ -141,8 +151,8 @@ def train_step(context) -> tuple:
     return "train_step", step, limit, limit / step, "s"
 
 
-def streaming_inference(context, frames_a_round=50) -> tuple:
-    """Return the row of scoring one frame at a time."""
+def streaming_inference(context, frames_a_round=50) -> list[tuple]:
+    """Return the rows of scoring one frame at a time, against three limits of its matrix products."""
     from experiments.lab.score import step_function
     from models.srnn_ae import Streaming
 
@@ -157,14 +167,33 @@ def streaming_inference(context, frames_a_round=50) -> tuple:
             t = index % frames.shape[1]
             _, state = step(frames[:, t : t + 1], state)
 
-    product, product_operations = square_product()
-    seconds, one_product = median_seconds(stream, product)
-    operations = inference_operations(
-        batch.shape[-1], options.n_atoms, options.similarity_units, options.depth, REGIONS
-    )
-    limit = product_operations / one_product / operations
+    square, square_operations = square_product()
+    narrow, read, n_elements = narrow_products(REGIONS)
+    seconds, square_seconds, narrow_seconds, read_seconds = median_seconds(stream, square, narrow, read)
+    weights = weights_read(batch.shape[-1], options.n_atoms, options.similarity_units, options.depth)
     rate = frames_a_round / seconds
-    return "streaming_inference", rate, limit, rate / limit, "frames/s"
+    limits = {
+        "streaming_inference": square_operations / square_seconds / (2 * REGIONS * weights),
+        "streaming_21_rows": n_elements / narrow_seconds / weights,
+        "streaming_bytes": n_elements / read_seconds / weights,
+    }
+    return [(name, rate, limit, rate / limit, "frames/s") for name, limit in limits.items()]
+
+
+def narrow_products(n_rows: int) -> tuple[Callable[[], object], Callable[[], object], int]:
+    """Return (products, read, n): the work of two passes over n float32 elements that no cache holds.
+
+    `products` multiplies the elements, as square matrices, with `n_rows` rows each; `read` with one vector,
+    which takes as long as to read them.
+    """
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    matrices = rng.random((UNCACHED_MATRICES, MATRIX_SIZE, MATRIX_SIZE), np.float32)
+    rows, vector = (rng.random((n, MATRIX_SIZE), np.float32) for n in (n_rows, 1))
+    constants, x = [tf.constant(matrix) for matrix in matrices], tf.constant(rows)
+    products = tf.function(lambda: [tf.matmul(x, matrix) for matrix in constants])
+    return products, lambda: matrices.reshape(-1, MATRIX_SIZE) @ vector[0], matrices.size
 
 
 def feature_extraction(context) -> tuple:

@@ -1,0 +1,363 @@
+"""How far K steps of SISTA stop short of the codes' minimum, and what the minimum costs in each solver.
+
+Three cases, all on a dictionary of raw training rows scaled to norm <= 1, where TSC's learning starts:
+
+    rows      rows of test clips, each coded alone, from a_0 = 0 and with lambda2 = 0, by every solver
+    coherent  the first of these rows, lambda2 S > 0: held to the exact codes of the frame before
+    clip      a test clip as TSC codes it, each frame from the codes of the frame before
+
+The objective is F of `models.sparse_solver`, the mean over rows; `excess` is F over a lower bound of its
+minimum, minus 1. The bound is F minus its duality gap where the exact solver is told to be most exact.
+"""
+
+import csv
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from time import perf_counter as now
+
+import numpy as np
+from sklearn.decomposition import sparse_encode
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import lars_path_gram
+
+from data_prep.shards import Shard, list_shards
+from experiments.lab.results import write_atomic
+from experiments.lab.systems import training_blocks
+from models.sista import sista
+from models.sparse_solver import solve_codes
+from models.tsc import MARGIN, TSC, Block, Statistics, code_blocks, initial_dictionary, largest_eigenvalue
+
+N_ATOMS, N_ROWS, N_COHERENT_ROWS, N_CLIP_FRAMES = 2048, 500, 50, 60
+SEED = 0
+DEPTHS, CLIP_DEPTHS, FISTA_DEPTH = (3, 30, 300), (3, 30), 300
+ROUNDS = 3
+# The accuracy at which solvers are compared and that of the bound, relative to F.
+ACCURACY, TIGHT = 1e-3, 1e-7
+# SISTA in pieces: the layer keeps what a gradient would need of all its steps.
+PIECE_STEPS = 30
+BLOCK_FRAMES = 10
+NOT_INSTALLED = "not installed"
+EXACT = "ours, exact"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows to code: minimize F(a) = 1/2 ||x - A a||^2 + lambda1 ||a||_1 + (m/2) ||a - p||^2 over a >= 0.
+
+    Attributes:
+        x: features float64 (n, C).
+        dictionary: A, float64 (C, N).
+        lambda1: weight of the l1 term.
+        coherence: m = lambda2 S, (n,) or 0.
+        previous_codes: p, (n, N), or 0.
+    """
+
+    x: np.ndarray
+    dictionary: np.ndarray
+    lambda1: float
+    coherence: np.ndarray | float = 0.0
+    previous_codes: np.ndarray | float = 0.0
+
+    def objective(self, codes: np.ndarray) -> np.ndarray:
+        """Return F of each row, (n,)."""
+        codes = codes.astype(np.float64)
+        residual = self.x - codes @ self.dictionary.T
+        moved = np.square(codes - self.previous_codes).sum(1)
+        return np.square(residual).sum(1) / 2 + self.lambda1 * codes.sum(1) + self.coherence * moved / 2
+
+    def bound(self) -> float:
+        """Return a lower bound of the minimum of the mean objective, and nearly that minimum."""
+        solution = self.solve(TIGHT)
+        return float((self.objective(solution.codes) - solution.gap).mean())
+
+    def solve(self, tolerance: float):
+        """Return the exact solver's `Solution`."""
+        previous = self.previous_codes if np.ndim(self.previous_codes) else None
+        return solve_codes(
+            self.x, self.dictionary, self.lambda1, self.coherence, previous, tolerance=tolerance
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One solver on one case: mean objective, excess over the bound, mean non-zeros a row, seconds for all.
+
+    All four are None for a solver that is not installed, `seconds` where it was not timed.
+    """
+
+    case: str
+    solver: str
+    objective: float | None = None
+    excess: float | None = None
+    non_zeros: float | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        """Return the line as it is printed."""
+        if self.objective is None:
+            return f"{self.case:9} {self.solver:38} {NOT_INSTALLED}"
+        excess = "" if self.excess is None else f"{self.excess:10.4%} above the minimum"
+        seconds = "" if self.seconds is None else f"{self.seconds:9.3f} s"
+        numbers = f"objective {self.objective:9.3f} {excess}   non-zeros {self.non_zeros:7.1f} {seconds}"
+        return f"{self.case:9} {self.solver:38} {numbers}"
+
+
+def sparse_coding(context) -> tuple:
+    """Print and write all cases (`sparse_coding.csv`); return the benchmark's row, in seconds.
+
+    Ours is the exact solver to `ACCURACY`, the reference the faster of scikit-learn's two at that accuracy.
+    """
+    shards = context.shards(next(iter(context.datasets)))
+    options = context.settings.tsc
+    smoke = context.profile == "smoke"
+    n_atoms, n_rows = (options.tsc_n_atoms, 50) if smoke else (N_ATOMS, N_ROWS)
+    blocks = training_blocks(shards, "spatial", context.settings, SEED)
+    dictionary = initial_dictionary(blocks, n_atoms, SEED).astype(np.float64)
+    x, before = sample_rows(list_shards(shards, "test"), n_rows, SEED)
+    lines = compare("rows", Problem(x, dictionary, options.tsc_lambda1))
+    lines += coherent_lines(x[:N_COHERENT_ROWS], before[:N_COHERENT_ROWS], dictionary, options)
+    with Shard(list_shards(shards, "test")[0]) as shard:
+        clip = shard.features(0, N_CLIP_FRAMES).transpose(1, 0, 2)
+    lines += clip_lines(clip, dictionary, options.tsc_lambda1, options.tsc_lambda2, options.tsc_delta_squared)
+    facts = {
+        "rows": n_rows,
+        "atoms": n_atoms,
+        "lambda1": options.tsc_lambda1,
+        "lambda2": options.tsc_lambda2,
+        "dataset": next(iter(context.datasets)),
+        "backbone": context.backbone.name,
+        "seed": SEED,
+        "commit": context.commit,
+    }
+    print("sparse coding:", ", ".join(f"{name} {value}" for name, value in facts.items()))
+    print(*lines, sep="\n")
+    write_lines(context.results_dir / "sparse_coding.csv", lines, facts)
+    return benchmark_row(lines)
+
+
+def benchmark_row(lines: Sequence[Line]) -> tuple:
+    """Return (name, ours, reference, ratio, unit) of the lines of the case "rows"."""
+    rows = [line for line in lines if line.case == "rows"]
+    ours = next(line.seconds for line in rows if line.solver == EXACT)
+    rivals = [line for line in rows if line.solver.startswith("scikit-learn") and line.excess <= ACCURACY]
+    reference = min(line.seconds for line in rivals)
+    return "sparse_coding", ours, reference, reference / ours, "s"
+
+
+def sample_rows(shards: Sequence[Path], n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (x_t, x_{t-1}), float64 (n_rows, C) each, of random regions and frames, in random order."""
+    pairs = []
+    for path in shards:
+        with Shard(path) as shard:
+            pairs.append((shard.n_frames - 1) * shard.features(0, 1).shape[1])
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.choice(sum(pairs), n_rows, replace=False))
+    parts = []
+    for path, first, n_pairs in zip(shards, np.cumsum([0, *pairs]), pairs, strict=False):
+        index = chosen[(chosen >= first) & (chosen < first + n_pairs)] - first
+        with Shard(path) as shard:
+            features = shard.features().astype(np.float64)
+        t, region = np.divmod(index, features.shape[1])
+        parts.append((features[t + 1, region], features[t, region]))
+    x, before = map(np.concatenate, zip(*parts, strict=True))
+    order = rng.permutation(n_rows)
+    return x[order], before[order]
+
+
+def compare(case: str, problem: Problem) -> list[Line]:
+    """Return a line for each solver; they take turns, each is timed `ROUNDS` times."""
+    bound = problem.bound()
+    works = solvers(problem, bound)
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    codes = {}
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            start = now()
+            codes[name] = work()
+            seconds[name].append(now() - start)
+    lines = [
+        measured_line(case, name, problem, codes[name], bound, float(np.median(seconds[name])))
+        for name in works
+    ]
+    return lines if "SPAMS" in works else [*lines, Line(case, "SPAMS")]
+
+
+def measured_line(case, solver, problem: Problem, codes, bound, seconds=None) -> Line:
+    """Return the line of these codes (n, N)."""
+    objective = float(problem.objective(codes).mean())
+    non_zeros = float((codes != 0).sum(1).mean())
+    return Line(case, solver, objective, objective / bound - 1, non_zeros, seconds)
+
+
+def solvers(problem: Problem, bound: float) -> Mapping[str, Callable[[], np.ndarray]]:
+    """Return solver -> the work that gives its codes (n, N); without SPAMS where it is not installed."""
+    G = problem.dictionary.T @ problem.dictionary
+    gamma = largest_eigenvalue(G) * (1 + MARGIN)
+    works = {f"SISTA, K = {depth}": partial(sista_codes, problem, gamma, depth) for depth in DEPTHS}
+    works[f"FISTA, K = {FISTA_DEPTH}"] = partial(fista_codes, problem, gamma, FISTA_DEPTH)
+    works[EXACT] = lambda: problem.solve(ACCURACY).codes
+    n_sweeps = enough_sweeps(problem, bound)
+    works[f"scikit-learn lasso_cd, max_iter = {n_sweeps}"] = partial(
+        scikit_learn_codes, problem, "lasso_cd", n_sweeps
+    )
+    works["scikit-learn lasso_lars"] = partial(
+        scikit_learn_codes, problem, "lasso_lars", problem.dictionary.shape[1]
+    )
+    try:
+        import spams
+    except ImportError:
+        return works
+    return works | {"SPAMS": partial(spams_codes, problem, spams)}
+
+
+def sista_codes(problem: Problem, gamma: float, depth: int) -> np.ndarray:
+    """Return the codes after K steps of Algorithm 1 from zero, float32, as `models.sista` computes them."""
+    x, A = problem.x.astype(np.float32), problem.dictionary.astype(np.float32)
+    codes, S = np.zeros((len(x), A.shape[1]), np.float32), np.zeros((len(x), 1, 1), np.float32)
+    for start in range(0, depth, PIECE_STEPS):
+        n_steps = min(PIECE_STEPS, depth - start)
+        codes = sista(x[:, None], A, S, codes, np.float32(gamma), problem.lambda1, 0.0, n_steps)[:, 0]
+    return np.asarray(codes)
+
+
+def fista_codes(problem: Problem, gamma: float, depth: int) -> np.ndarray:
+    """Return the codes after K steps of FISTA (Beck and Teboulle, 2009) from zero, float32."""
+    x, A = problem.x.astype(np.float32), problem.dictionary.astype(np.float32)
+    G, xA = A.T @ A, x @ A
+    ahead, codes, momentum = np.zeros_like(xA), np.zeros_like(xA), 1.0
+    for _ in range(depth):
+        after = np.maximum(ahead - (ahead @ G - xA + problem.lambda1) / np.float32(gamma), 0)
+        grown = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+        ahead = after + (momentum - 1) / grown * (after - codes)
+        codes, momentum = after, grown
+    return codes
+
+
+def scikit_learn_codes(problem: Problem, algorithm: str, max_iter: int) -> np.ndarray:
+    """Return the codes by `sklearn.decomposition.sparse_encode` on all cores."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # how far it came is what is measured
+        return sparse_encode(
+            problem.x,
+            problem.dictionary.T,
+            algorithm=algorithm,
+            alpha=problem.lambda1,
+            positive=True,
+            max_iter=max_iter,
+            n_jobs=os.cpu_count(),
+        )
+
+
+def enough_sweeps(problem: Problem, bound: float) -> int:
+    """Return the `max_iter`, to a quarter, with which scikit-learn's lasso_cd comes within `ACCURACY`."""
+    for n_sweeps in geometric(16, 1.25):
+        objective = problem.objective(scikit_learn_codes(problem, "lasso_cd", n_sweeps)).mean()
+        if objective <= (1 + ACCURACY) * bound:
+            return n_sweeps
+
+
+def geometric(start: float, ratio: float) -> Iterator[int]:
+    """Yield start, start * ratio, ..., rounded, without end."""
+    while True:
+        yield round(start)
+        start *= ratio
+
+
+def spams_codes(problem: Problem, spams) -> np.ndarray:
+    """Return the codes by SPAMS (Mairal et al.), its LARS on all cores."""
+    x, A = (np.asfortranarray(matrix) for matrix in (problem.x.T, problem.dictionary))
+    # Its default, without Cholesky, gives up on a row whose best atom occurs twice, as frames of video do.
+    options = {"lambda1": problem.lambda1, "pos": True, "cholesky": True, "numThreads": -1}
+    return spams.lasso(x, A, mode=2, **options).toarray().T
+
+
+def coherent_lines(x, before, dictionary, options) -> list[Line]:
+    """Return the exact solver and scikit-learn's LARS where lambda2 S > 0, with Gaussian S (Eq. 10).
+
+    F is a lasso whose A^T A and A^T x are A^T A + m I and A^T x + m p, which `lars_path_gram` takes.
+    """
+    S = np.exp(-np.square(x - before).sum(1) / options.tsc_delta_squared)
+    previous = Problem(before, dictionary, options.tsc_lambda1).solve(TIGHT).codes
+    problem = Problem(x, dictionary, options.tsc_lambda1, options.tsc_lambda2 * S, previous)
+    bound = problem.bound()
+    start = now()
+    codes = problem.solve(ACCURACY).codes
+    middle = now()
+    by_lars = lars_codes(problem)
+    return [
+        measured_line("coherent", EXACT, problem, codes, bound, middle - start),
+        measured_line("coherent", "scikit-learn lars_path_gram", problem, by_lars, bound, now() - middle),
+    ]
+
+
+def lars_codes(problem: Problem) -> np.ndarray:
+    """Return the codes by scikit-learn's LARS, row by row, for m > 0 too."""
+    G, identity = problem.dictionary.T @ problem.dictionary, np.eye(problem.dictionary.shape[1])
+    coherence = np.broadcast_to(problem.coherence, len(problem.x))
+    targets = problem.x @ problem.dictionary + coherence[:, None] * problem.previous_codes
+    return np.stack(
+        [
+            lars_path_gram(
+                target,
+                G + m * identity,
+                n_samples=1,
+                alpha_min=problem.lambda1,
+                method="lasso",
+                positive=True,
+                return_path=False,
+            )[2]
+            for target, m in zip(targets, coherence, strict=True)
+        ]
+    )
+
+
+def clip_lines(
+    x, dictionary, lambda1, lambda2, delta_squared=100.0, depths=CLIP_DEPTHS, case="clip"
+) -> list[Line]:
+    """Return TSC's mean objective and non-zeros on a clip: K steps a frame, and each frame's minimum.
+
+    Every coding starts a frame at its own codes of the frame before, gamma = ||A||_2^2 + lambda2; so the
+    exact one is not sure to have the lowest mean where lambda2 > 0.
+
+    Args:
+        x: features (rows, T, C) from the clip's start.
+        dictionary: A, (C, N).
+        lambda1, lambda2, delta_squared: as `models.tsc.TSC` takes them.
+        depths: K of each line; the exact line follows.
+        case: first column of the lines.
+    """
+    x = np.asarray(x, np.float32)
+    lines = []
+    for name, coding, depth in (
+        *((f"SISTA, K = {depth}", "sista", depth) for depth in depths),
+        (EXACT, "exact", 1),
+    ):
+        model = TSC(x.shape[-1], dictionary.shape[1], depth, lambda1, lambda2, delta_squared)
+        model.set_dictionary(dictionary)
+        statistics = Statistics(model)
+        blocks = (
+            Block(x[:, first : first + BLOCK_FRAMES], starts=not first)
+            for first in range(0, x.shape[1], BLOCK_FRAMES)
+        )
+        for block, codes, previous, similarity in code_blocks(model, blocks, coding):
+            statistics.add(block, codes, previous, similarity)
+        summary = statistics.summary(model.dictionary, float(model.srnn.gamma))
+        non_zeros = (1 - summary.zeros) * dictionary.shape[1]
+        lines.append(Line(case, name, summary.objective, None, non_zeros))
+    return lines
+
+
+def write_lines(path: Path, lines: Sequence[Line], facts: Mapping) -> None:
+    """Write the lines as CSV, the facts of all in every line; empty cells were not measured."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*(field.name for field in fields(Line)), *facts])
+    for line in lines:
+        values = [NOT_INSTALLED] if line.objective is None else [line.objective]
+        writer.writerow([line.case, line.solver, *values, *list(asdict(line).values())[3:], *facts.values()])
+    write_atomic(path, text.getvalue().encode())

@@ -1,0 +1,268 @@
+"""Table 10: training time and inference speed of every system.
+
+    python -m experiments.table_10_running_time --data DIR
+
+Paper: Table 10 and Sec. 4.8, on Avenue. Here on Avenue where it is at hand, else on Ped2, else on the first
+dataset. Training is that of this profile's runs, seed 0, on the machine that trained them; nothing is
+extrapolated to the paper's iterations. Inference is that of a live camera, one frame after another, nothing
+overlapped, on one test clip. The paper counts Conv-AE with feature extraction, its input being the frames
+themselves: so is "Inference" of Conv-AE and ConvLSTM-AE here; that of the other systems starts from features.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import keras
+import numpy as np
+
+from data_prep.backbones import Backbone
+from data_prep.datasets import Clip
+from data_prep.errors import InputError
+from data_prep.extract_features import feature_function, resize, shard_path
+from data_prep.frames import iter_frames
+from data_prep.gray_frames import gray_frames
+from data_prep.shards import Shard, list_shards
+from experiments.lab.baselines import BASELINES
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import COLUMNS, Context
+from experiments.lab.protocols import measured_row, runs_hash
+from experiments.lab.report import write_note
+from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.score import step_function
+from experiments.lab.settings import config_hash
+from experiments.lab.systems import FEATURE_SYSTEMS, as_channels, as_video, mean_frame
+from experiments.lab.train import Run
+from experiments.run import cpu_name
+from models import conv_ae, conv_lstm_ae
+from models.lstm_ae import LSTMStreaming
+from models.srnn_ae import Streaming
+
+EXHIBIT = "table_10"
+PREFERRED = ("avenue", "ped2")
+# Both multiples of the windows' length, so that as many windows as frames are timed.
+WARM_FRAMES, TIMED_FRAMES = 10, 50
+ROUNDS = 3
+ALONE, END_TO_END = "Inference", "Inference with feature extraction"
+# What scores a stream of features: (R, C) of frame after frame -> something for each.
+Scores = Callable[[Iterable[np.ndarray]], Iterator[object]]
+
+
+def run(context: Context) -> None:
+    """Time every system on one dataset, training what is not there, and write the table."""
+    command = context.command("experiments.table_10_running_time")
+    dataset = next((name for name in PREFERRED if name in context.datasets), next(iter(context.datasets)))
+    cell = partial(measured_row, context, exhibit=EXHIBIT, dataset=COLUMNS[dataset], command=command)
+    rows = frame_rows(context, dataset, cell) + feature_rows(context, dataset, cell)
+    rows = complete(EXHIBIT, rows + baseline_rows(context, dataset, cell), context.titles(), command)
+    replace_exhibit(context.results_dir, EXHIBIT, rows)
+    note = f"Measured on {machine()}, {COLUMNS[dataset]} (paper: Avenue, on a machine that it does not name)."
+    write_note(context.results_dir, EXHIBIT, f"{note} {context.differences()}")
+    score = context.settings.score
+    write_markdown_table(
+        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
+    )
+
+
+def machine() -> str:
+    """Return the name of the processor, and how many GPUs the backend computes on."""
+    gpus = len(keras.distribution.list_devices("gpu"))
+    return f"{cpu_name()}, {gpus or 'no'} GPU"
+
+
+@dataclass(frozen=True)
+class Camera:
+    """The first test clip of a dataset, as frames to extract and as features in memory.
+
+    Attributes:
+        clip: which.
+        backbone, pooling: what makes features of its frames.
+        features: of its first frames, float32 (n, R, C).
+    """
+
+    clip: Clip
+    backbone: Backbone
+    pooling: str
+    features: np.ndarray
+
+    @classmethod
+    def of(cls, context: Context, dataset: str, shards: Path, backbone: Backbone, pooling: str) -> "Camera":
+        """Return the camera; InputError: a clip too short to be timed."""
+        clip = context.datasets[dataset].split("test")[0]
+        with Shard(shard_path(shards, clip)) as shard:
+            features = shard.features(0, WARM_FRAMES + TIMED_FRAMES)
+        if len(features) <= WARM_FRAMES:
+            raise InputError(
+                f"{clip.source}: expected more than {WARM_FRAMES} frames to time, got {len(features)}"
+            )
+        return cls(clip, backbone, pooling, features)
+
+    def live(self) -> Callable[[], Iterator[np.ndarray]]:
+        """Return the function that starts the clip: it decodes frames and gives their features (R, C)."""
+        extract = feature_function(self.backbone, self.pooling)
+        size_px = self.backbone.input_size_px
+        return lambda: (extract(resize(frame, size_px)[None])[0] for frame in iter_frames(self.clip.source))
+
+
+def speed_row(of: Callable[..., Row], camera: Camera, scores: Scores, column: str, how: str) -> Row:
+    """Return the frames per second of a system, from the features in memory or from the frames."""
+    n_frames = len(camera.features) - WARM_FRAMES
+    if column == ALONE:
+        start, source = "features in memory", lambda: iter(camera.features)
+    else:
+        start, source = "decoding and feature extraction included", camera.live()
+    timed = f"{n_frames} frames of clip {camera.clip.name}, warm, median of {ROUNDS}"
+    rate = frames_per_second(lambda: scores(source()), n_frames)
+    return of([rate], column=column, metric="fps", protocol=f"{how}, {start}, {timed}, {machine()}")
+
+
+def frames_per_second(results: Callable[[], Iterator[object]], n_frames: int) -> float:
+    """Return the rate of `n_frames` results that follow `WARM_FRAMES`, the median over rounds begun anew."""
+    rates = []
+    for _ in range(ROUNDS):
+        iterator = results()
+        deque(islice(iterator, WARM_FRAMES), maxlen=0)
+        start = time.perf_counter()
+        deque(islice(iterator, n_frames), maxlen=0)
+        rates.append(n_frames / (time.perf_counter() - start))
+    return median(rates)
+
+
+def training_row(of: Callable[..., Row], runs: Mapping[str, Run], unit: str = "iterations") -> Row:
+    """Return the hours that the runs of one system took, all streams together."""
+    metrics = [run.metrics for run in runs.values()]
+    return of(
+        [sum(one["training_seconds"] for one in metrics) / 3600],
+        column="Training",
+        metric="hours",
+        protocol=f"{' and '.join(runs)}, {metrics[0]['steps']:,} {unit}",
+    )
+
+
+def feature_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list[Row]:
+    """Return the rows of the systems on features: both streams, then what the spatial one takes alone."""
+    options, shards = context.settings, context.shards(dataset)
+    camera = Camera.of(context, dataset, shards, context.backbone, options.features.pooling)
+    depths = {"sRNN-AE": options.model.depth, "TSC": options.tsc.tsc_depth}
+    rows = []
+    for system in FEATURE_SYSTEMS:
+        both = {stream: context.run(dataset, stream, 0, system) for stream in ("spatial", "temporal")}
+        spatial = {"spatial": both["spatial"]}
+        backbone = both["spatial"].config["backbone"]
+        of = partial(cell, row=system, backbone=backbone, config_hash=runs_hash([both]))
+        if system in depths:
+            rows.append(of([depths[system]], column="K", metric="depth", protocol="steps a frame"))
+        unit = "alternations" if system == "TSC" else "iterations"
+        rows += [training_row(of, runs, unit) for runs in (both, spatial)]
+        models = {stream: streaming(system, run.model()) for stream, run in both.items()}
+        window = options.train.temporal_window_frames
+        scores = partial(stream_scores, models, window)
+        two = "two streams (two steps a frame and a rolling maximum)"
+        rows += [speed_row(of, camera, scores, column, two) for column in (ALONE, END_TO_END)]
+        scores = partial(stream_scores, {"spatial": models["spatial"]}, window)
+        rows.append(speed_row(of, camera, scores, ALONE, "spatial stream alone"))
+    return rows
+
+
+def streaming(system: str, model: keras.Model) -> keras.Model:
+    """Return the form of a trained model that takes frames as they come."""
+    return LSTMStreaming(model) if system == "LSTM-AE" else Streaming(model)
+
+
+def stream_scores(
+    models: Mapping[str, keras.Model], temporal_window_frames: int, frames: Iterable[np.ndarray]
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the region errors (R,) of each stream of each frame.
+
+    Args:
+        models: {"spatial": streaming model, "temporal": another}, or the first alone.
+        temporal_window_frames: frames of the temporal stream's maximum, up to the current one.
+        frames: spatial features (R, C), frame after frame.
+    """
+    steps = {stream: step_function(model) for stream, model in models.items()}
+    recent: deque[np.ndarray] = deque(maxlen=temporal_window_frames)
+    states: dict[str, dict] = {}
+    for spatial in frames:
+        recent.append(spatial)
+        errors = {}
+        for stream, step in steps.items():
+            x = spatial if stream == "spatial" else np.maximum.reduce(list(recent))
+            state = states.get(stream) or models[stream].initial_state(len(x))
+            scores, states[stream] = step(x[:, None], state)
+            errors[stream] = scores["error"][:, 0]
+        yield errors
+
+
+def frame_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list[Row]:
+    """Return the rows of Conv-AE and ConvLSTM-AE: their "Inference" is that from frames, as in the paper."""
+    options, window = context.settings.frames, context.settings.train.window_frames
+    systems = {
+        "Conv-AE": (options.conv_ae_size_px, as_channels, conv_ae.frame_errors, window),
+        "ConvLSTM-AE": (options.conv_lstm_size_px, as_video, conv_lstm_ae.frame_errors, -(-window // 2)),
+    }
+    rows = []
+    for system, (size_px, shape, errors_of, step) in systems.items():
+        trained = {"gray frames": context.run(dataset, "frames", 0, system)}
+        (run,) = trained.values()
+        of = partial(cell, row=system, backbone=run.config["backbone"], config_hash=runs_hash([trained]))
+        shards = context.gray_shards(dataset, size_px)
+        camera = Camera.of(context, dataset, shards, gray_frames(size_px), "none")
+        mean = mean_frame(list_shards(shards, "train"))
+        scores = partial(window_scores, run.model(), mean, shape, errors_of, window, step)
+        how = f"a window of {window} frames every {step} frames"
+        full = speed_row(of, camera, scores, END_TO_END, how)
+        counted = of([full.ours], column=ALONE, metric="fps", protocol=full.protocol)
+        rows += [training_row(of, trained), counted, full, speed_row(of, camera, scores, ALONE, how)]
+    return rows
+
+
+def window_scores(
+    model, mean, shape, errors_of, window_frames: int, step_frames: int, frames: Iterable[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yield the errors (n,) that each frame completes: those of a full window's frames not scored before.
+
+    Args:
+        model, mean, shape, errors_of: see `experiments.lab.systems.frame_task`.
+        window_frames, step_frames: T, and how many frames lie between windows, as in `score_windows`.
+        frames: gray frames (1, H * W), frame after frame.
+    """
+    recent: deque[np.ndarray] = deque(maxlen=window_frames)
+    for n_seen, frame in enumerate(frames, start=1):
+        recent.append(frame[0])
+        if n_seen < window_frames or (n_seen - window_frames) % step_frames:
+            yield np.zeros(0, np.float32)
+            continue
+        x = shape(np.stack(recent)[None] - mean)
+        errors = keras.ops.convert_to_numpy(errors_of(x, model.predict_on_batch(x)))[0]
+        yield errors if n_seen == window_frames else errors[-step_frames:]
+
+
+def baseline_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list[Row]:
+    """Return the rows of Nearest Subspace and OC-SVM, fitted anew: their runs keep scores alone."""
+    settings, shards = context.settings, context.shards(dataset)
+    camera = Camera.of(context, dataset, shards, context.backbone, settings.features.pooling)
+    rows = []
+    for name, fit in BASELINES.items():
+        identity = {"settings": settings.as_dict()["baselines"], "name": name}
+        of = partial(cell, row=name, config_hash=config_hash(identity))
+        seconds = context.baseline(name, dataset).details["training_seconds"]
+        rows.append(of([seconds / 3600], column="Training", metric="hours", protocol="one fit, whole frames"))
+        errors_of, _ = fit(list_shards(shards, "train"), settings.baselines, 0)
+        scores = partial(whole_frame_scores, errors_of)
+        rows += [speed_row(of, camera, scores, column, "whole frames") for column in (ALONE, END_TO_END)]
+    return rows
+
+
+def whole_frame_scores(errors_of: Callable, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the error (1,) of each frame's 1x1 region."""
+    for features in frames:
+        yield errors_of(features[:1])
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)
