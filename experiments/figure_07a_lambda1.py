@@ -14,7 +14,7 @@ SWEEP = Sweep(
     EXHIBIT,
     "experiments.figure_07a_lambda1",
     {"TSC": "tsc_lambda1"},
-    {"smoke": (0.5, 2), "quick": (0.5, 2, 8, 32), "paper": (0.1, 0.5, 1, 2, 5, 10, 20, 50)},
+    {"smoke": (0.5, 2), "quick": (0.5, 2, 8), "paper": (0.1, 0.5, 1, 2, 5, 10, 20, 50)},
     "lambda1",
 )
 

@@ -1,6 +1,6 @@
 """Figure 7b: AUC of TSC against lambda2, the weight of temporal coherence.
 
-    python -m experiments.figure_07b_lambda2 --data DIR [--grid 0,2,8] [--jobs N | --cluster tcp://HOST:PORT]
+    python -m experiments.figure_07b_lambda2 --data DIR [--grid 0,2,20] [--jobs N | --cluster tcp://HOST:PORT]
 
 Paper: Fig. 7(b), Sec. 4.4 (the values of lambda2 are not in the text; Sec. 4.1 takes 2).
 """
@@ -14,7 +14,7 @@ SWEEP = Sweep(
     EXHIBIT,
     "experiments.figure_07b_lambda2",
     {"TSC": "tsc_lambda2"},
-    {"smoke": (0.5, 2), "quick": (0.2, 2, 20), "paper": (0.2, 0.5, 1, 2, 5, 10, 20)},
+    {"smoke": (0.5, 2), "quick": (0.02, 2, 200), "paper": (0.02, 0.2, 0.5, 1, 2, 5, 20, 200)},
     "lambda2",
 )
 

@@ -278,10 +278,11 @@ def test_exhibit_has_rows_figure_and_a_session_a_point(finished):
 
 
 def test_points_are_cut_down_as_the_sweep_settings_say():
-    context = SyntheticContext("smoke", SMALL.override(sweep_n_atoms=4, sweep_iterations=4), Path())
+    limits = {"sweep_n_atoms": 4, "sweep_iterations": 2, "sweep_alternations": 10}
+    context = SyntheticContext("smoke", SMALL.override(**limits), Path())
     depth = Sweep("figure_08", "module", {"sRNN-AE": "depth"}, {}, "K")
     size = Sweep("figure_07c", "module", {"TSC": "tsc_n_atoms", "sRNN-AE": "n_atoms"}, {}, "N")
-    shorter = {"iterations": 4, "checkpoint_every": 4}
+    shorter = {"iterations": 2, "checkpoint_every": 2}
     assert points_of(context, depth, "walkway", "sRNN-AE", 3)[0].overrides == {
         "depth": 3,
         "n_atoms": 4,

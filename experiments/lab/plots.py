@@ -360,6 +360,7 @@ def score_overview(
     for index, (start, stop) in enumerate(edges.reshape(-1, 2)):
         label = None if index else "below the threshold: abnormal"
         panel.axvspan(seconds[start], ends[stop - 1], color=VERMILLION, alpha=0.18, linewidth=0, label=label)
-    panel.set(xlabel="time (s)", ylabel="score s(t), low is abnormal", title=title, xlim=(seconds[0], max(ends[-1], 1e-3)))
+    panel.set(xlabel="time (s)", ylabel="score s(t), low is abnormal", title=title)
+    panel.set_xlim(seconds[0], max(ends[-1], 1e-3))
     panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3)
     return save_figure(figure, path)

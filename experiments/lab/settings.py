@@ -35,6 +35,7 @@ AT_LEAST = {
     "mnist_seed": 0,
     "tsc_windows": 0,
     "sweep_iterations": 0,
+    "sweep_alternations": 0,
     "sweep_n_atoms": 0,
 }
 
@@ -155,11 +156,12 @@ class BaselineSettings:
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """What a point of a sweep (Figs. 7 and 8) has of a full run."""
+    """What a point of a sweep (Figs. 7 and 8) has of a full run: at most so many, 0 for all."""
 
     sweep_streams: str = "spatial"  # Sec. 4.4; Fig. 8's AUC at K = 3 is that of "late_fusion" (Table 9)
-    sweep_iterations: int = 0  # of sRNN-AE; 0: all
-    sweep_n_atoms: int = 0  # where the dictionary size is not swept; 0: all
+    sweep_iterations: int = 0  # of sRNN-AE
+    sweep_alternations: int = 0  # of TSC
+    sweep_n_atoms: int = 0  # of both, where the dictionary size is not swept
 
 
 @dataclass(frozen=True)
@@ -271,13 +273,14 @@ PROFILES = {
         tsc_windows=40,
         lstm_units=256,
         conv_ae_size_px=99,
-        conv_ae_filters=128,
+        conv_ae_filters=64,
         conv_lstm_size_px=65,
         conv_lstm_filters=32,
         conv_lstm_memory=64,
         frames_iterations=200,
         n_subspace_atoms=500,  # as many for 1024 channels as the paper has for 2048
-        sweep_iterations=100,
+        sweep_iterations=200,
+        sweep_alternations=2,
         sweep_n_atoms=512,
         mnist_train_sequences=600,
         mnist_test_sequences=300,

@@ -85,13 +85,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Line:
-    """One solver on one case: mean objective, excess over the bound, mean non-zeros a row, seconds for all.
+    """One solver on one case: mean objective F, excess over the bound, mean non-zeros a row, seconds for all.
 
-    All four are None for a solver that is not installed, `seconds` where it was not timed.
+    `rows` counts the codes, a row of a frame being one. All four numbers are None for a solver that is not
+    installed; `excess` and `seconds` are where they were not measured.
     """
 
     case: str
     solver: str
+    rows: int
+    lambda2: float
     objective: float | None = None
     excess: float | None = None
     non_zeros: float | None = None
@@ -100,11 +103,11 @@ class Line:
     def __str__(self) -> str:
         """Return the line as it is printed."""
         if self.objective is None:
-            return f"{self.case:9} {self.solver:38} {NOT_INSTALLED}"
+            return f"{self.case:8} {self.rows:5} {self.solver:37} {NOT_INSTALLED}"
         excess = "" if self.excess is None else f"{self.excess:10.4%} above the minimum"
         seconds = "" if self.seconds is None else f"{self.seconds:9.3f} s"
-        numbers = f"objective {self.objective:9.3f} {excess}   non-zeros {self.non_zeros:7.1f} {seconds}"
-        return f"{self.case:9} {self.solver:38} {numbers}"
+        numbers = f"objective {self.objective:9.3f}  non-zeros {self.non_zeros:7.1f} {excess:29} {seconds}"
+        return f"{self.case:8} {self.rows:5} {self.solver:37} {numbers}"
 
 
 def sparse_coding(context) -> tuple:
@@ -125,10 +128,8 @@ def sparse_coding(context) -> tuple:
         clip = shard.features(0, N_CLIP_FRAMES).transpose(1, 0, 2)
     lines += clip_lines(clip, dictionary, options.tsc_lambda1, options.tsc_lambda2, options.tsc_delta_squared)
     facts = {
-        "rows": n_rows,
         "atoms": n_atoms,
         "lambda1": options.tsc_lambda1,
-        "lambda2": options.tsc_lambda2,
         "dataset": next(iter(context.datasets)),
         "backbone": context.backbone.name,
         "seed": SEED,
@@ -172,7 +173,7 @@ def sample_rows(shards: Sequence[Path], n_rows: int, seed: int) -> tuple[np.ndar
 def compare(case: str, problem: Problem) -> list[Line]:
     """Return a line for each solver; they take turns, each is timed `ROUNDS` times."""
     bound = problem.bound()
-    works = solvers(problem, bound)
+    works, n_rows = solvers(problem, bound), len(problem.x)
     seconds: dict[str, list[float]] = {name: [] for name in works}
     codes = {}
     for _ in range(ROUNDS):
@@ -184,14 +185,14 @@ def compare(case: str, problem: Problem) -> list[Line]:
         measured_line(case, name, problem, codes[name], bound, float(np.median(seconds[name])))
         for name in works
     ]
-    return lines if "SPAMS" in works else [*lines, Line(case, "SPAMS")]
+    return lines if "SPAMS" in works else [*lines, Line(case, "SPAMS", n_rows, 0.0)]
 
 
-def measured_line(case, solver, problem: Problem, codes, bound, seconds=None) -> Line:
+def measured_line(case, solver, problem: Problem, codes, bound, seconds, lambda2=0.0) -> Line:
     """Return the line of these codes (n, N)."""
     objective = float(problem.objective(codes).mean())
     non_zeros = float((codes != 0).sum(1).mean())
-    return Line(case, solver, objective, objective / bound - 1, non_zeros, seconds)
+    return Line(case, solver, len(codes), lambda2, objective, objective / bound - 1, non_zeros, seconds)
 
 
 def solvers(problem: Problem, bound: float) -> Mapping[str, Callable[[], np.ndarray]]:
@@ -289,9 +290,18 @@ def coherent_lines(x, before, dictionary, options) -> list[Line]:
     codes = problem.solve(ACCURACY).codes
     middle = now()
     by_lars = lars_codes(problem)
+    end = now()
     return [
-        measured_line("coherent", EXACT, problem, codes, bound, middle - start),
-        measured_line("coherent", "scikit-learn lars_path_gram", problem, by_lars, bound, now() - middle),
+        measured_line("coherent", EXACT, problem, codes, bound, middle - start, options.tsc_lambda2),
+        measured_line(
+            "coherent",
+            "scikit-learn lars_path_gram",
+            problem,
+            by_lars,
+            bound,
+            end - middle,
+            options.tsc_lambda2,
+        ),
     ]
 
 
@@ -316,10 +326,8 @@ def lars_codes(problem: Problem) -> np.ndarray:
     )
 
 
-def clip_lines(
-    x, dictionary, lambda1, lambda2, delta_squared=100.0, depths=CLIP_DEPTHS, case="clip"
-) -> list[Line]:
-    """Return TSC's mean objective and non-zeros on a clip: K steps a frame, and each frame's minimum.
+def clip_lines(x, dictionary, lambda1, lambda2, delta_squared=100.0, depths=CLIP_DEPTHS) -> list[Line]:
+    """Return TSC's mean objective and non-zeros on a clip: K steps a frame, then each frame's minimum.
 
     Every coding starts a frame at its own codes of the frame before, gamma = ||A||_2^2 + lambda2; so the
     exact one is not sure to have the lowest mean where lambda2 > 0.
@@ -328,28 +336,26 @@ def clip_lines(
         x: features (rows, T, C) from the clip's start.
         dictionary: A, (C, N).
         lambda1, lambda2, delta_squared: as `models.tsc.TSC` takes them.
-        depths: K of each line; the exact line follows.
-        case: first column of the lines.
+        depths: K of each line but the last, the exact one.
     """
-    x = np.asarray(x, np.float32)
+    codings = [(f"SISTA, K = {depth}", "sista", depth) for depth in depths] + [(EXACT, "exact", 1)]
     lines = []
-    for name, coding, depth in (
-        *((f"SISTA, K = {depth}", "sista", depth) for depth in depths),
-        (EXACT, "exact", 1),
-    ):
+    for name, coding, depth in codings:
         model = TSC(x.shape[-1], dictionary.shape[1], depth, lambda1, lambda2, delta_squared)
         model.set_dictionary(dictionary)
         statistics = Statistics(model)
-        blocks = (
-            Block(x[:, first : first + BLOCK_FRAMES], starts=not first)
-            for first in range(0, x.shape[1], BLOCK_FRAMES)
-        )
-        for block, codes, previous, similarity in code_blocks(model, blocks, coding):
+        for block, codes, previous, similarity in code_blocks(model, blocks_of(x), coding):
             statistics.add(block, codes, previous, similarity)
         summary = statistics.summary(model.dictionary, float(model.srnn.gamma))
         non_zeros = (1 - summary.zeros) * dictionary.shape[1]
-        lines.append(Line(case, name, summary.objective, None, non_zeros))
+        lines.append(Line("clip", name, statistics.n_frames, lambda2, summary.objective, None, non_zeros))
     return lines
+
+
+def blocks_of(x: np.ndarray) -> Iterator[Block]:
+    """Yield the frames of a clip, x (rows, T, C), in blocks."""
+    for first in range(0, x.shape[1], BLOCK_FRAMES):
+        yield Block(np.asarray(x[:, first : first + BLOCK_FRAMES], np.float32), starts=not first)
 
 
 def write_lines(path: Path, lines: Sequence[Line], facts: Mapping) -> None:
@@ -358,6 +364,6 @@ def write_lines(path: Path, lines: Sequence[Line], facts: Mapping) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*(field.name for field in fields(Line)), *facts])
     for line in lines:
-        values = [NOT_INSTALLED] if line.objective is None else [line.objective]
-        writer.writerow([line.case, line.solver, *values, *list(asdict(line).values())[3:], *facts.values()])
+        values = asdict(line) | ({"objective": NOT_INSTALLED} if line.objective is None else {})
+        writer.writerow([*values.values(), *facts.values()])
     write_atomic(path, text.getvalue().encode())

@@ -4,7 +4,7 @@ The sweeps are over test AUC, as in the paper: they show how a setting acts and 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from experiments.lab.train import Run
 NOT_A_SELECTION = "sweep over test AUC, as in the paper: not a selection"
 UNITS = {"auc": "AUC (%)", "sparsity": "zero codes (%)"}
 N_ATOMS = {"sRNN-AE": "n_atoms", "TSC": "tsc_n_atoms"}
+LENGTH = {"sRNN-AE": "iterations", "TSC": "tsc_alternations"}
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,15 @@ def points_of(context: Context, sweep: Sweep, dataset: str, system: str, value) 
 
 def reductions(context: Context, sweep: Sweep, system: str) -> dict[str, int]:
     """Return the settings in which a point is less than a full run (`SweepSettings`)."""
-    limits, reduced = context.settings.sweep, {}
-    if limits.sweep_n_atoms and sweep.settings[system] != N_ATOMS[system]:
-        reduced[N_ATOMS[system]] = limits.sweep_n_atoms
-    if limits.sweep_iterations and system == "sRNN-AE":
-        reduced |= {"iterations": limits.sweep_iterations, "checkpoint_every": limits.sweep_iterations}
+    limits = context.settings.sweep
+    length = limits.sweep_iterations if system == "sRNN-AE" else limits.sweep_alternations
+    limit = {N_ATOMS[system]: limits.sweep_n_atoms, LENGTH[system]: length}
+    full = asdict(context.settings.model) | asdict(context.settings.tsc) | asdict(context.settings.train)
+    reduced = {
+        name: most for name, most in limit.items() if 0 < most < full[name] and name != sweep.settings[system]
+    }
+    if "iterations" in reduced:
+        reduced["checkpoint_every"] = reduced["iterations"]  # scored once, at the end
     return reduced
 
 

@@ -1,0 +1,193 @@
+"""The benchmark: its solvers against each other and NumPy, its counts by hand, its files."""
+
+import csv
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from synthetic import write_clip
+
+from experiments import benchmark
+from experiments.lab import solver_benchmark
+from experiments.lab.solver_benchmark import EXACT, Line, Problem
+
+C, N, ROWS = 20, 40, 12
+LAMBDA1 = 0.05
+
+
+@pytest.fixture
+def problem(monkeypatch) -> Problem:
+    """Atoms as alike as those of features are, one of them twice, and rows near the span of a few."""
+    monkeypatch.setattr(solver_benchmark.os, "cpu_count", lambda: 1)  # starts no processes
+    rng = np.random.default_rng(0)
+    A = rng.uniform(0, 1, (C, N)) + 1
+    A[:, 7] = A[:, 3]
+    A /= np.linalg.norm(A, axis=0)
+    x = rng.uniform(0, 2, (ROWS, 5)) @ A[:, :5].T + 0.05 * rng.standard_normal((ROWS, C))
+    return Problem(x, A, LAMBDA1)
+
+
+def test_solvers_agree_on_the_minimum_and_sista_stops_short_of_it(problem):
+    lines = {line.solver: line for line in solver_benchmark.compare("rows", problem)}
+    sista = [lines[f"SISTA, K = {depth}"] for depth in (3, 30, 300)]
+    assert sista[0].excess > 0.1
+    assert sista[0].objective > sista[1].objective > sista[2].objective
+    assert 0 < lines["FISTA, K = 300"].excess < sista[2].excess
+    assert 0 <= lines[EXACT].excess <= solver_benchmark.ACCURACY
+    (descent,) = (line for name, line in lines.items() if name.startswith("scikit-learn lasso_cd"))
+    assert -1e-9 < descent.excess <= solver_benchmark.ACCURACY
+    assert -1e-9 < lines["scikit-learn lasso_lars"].excess < 1e-2  # it loses accuracy where atoms are equal
+    assert all(line.seconds > 0 for line in lines.values() if line.objective is not None)
+    assert lines[EXACT].non_zeros < N / 2 < sista[0].non_zeros
+
+
+def test_spams_is_measured_where_it_is_installed(problem):
+    pytest.importorskip("spams")
+    line = {line.solver: line for line in solver_benchmark.compare("rows", problem)}["SPAMS"]
+    assert -1e-9 < line.excess < 1e-6
+
+
+def test_spams_reads_not_installed_where_it_is_not(problem, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spams", None)
+    line = solver_benchmark.compare("rows", problem)[-1]
+    assert line == Line("rows", "SPAMS", ROWS, 0.0)
+    assert str(line).endswith("not installed")
+
+
+def test_bound_is_below_every_point_and_close_to_the_best(problem):
+    bound = problem.bound()
+    best = problem.objective(problem.solve(1e-9).codes).mean()
+    assert bound <= best <= bound * (1 + 1e-6)
+    for codes in np.random.default_rng(1).exponential(0.2, (20, ROWS, N)):
+        assert problem.objective(codes).mean() > bound
+
+
+def test_sista_and_fista_are_the_textbook_iterations(problem, monkeypatch):
+    monkeypatch.setattr(solver_benchmark, "PIECE_STEPS", 4)
+    A, x = problem.dictionary, problem.x
+    gamma = np.linalg.norm(A, 2) ** 2 * 1.01
+
+    def step(a):
+        return np.maximum(a - (A.T @ (A @ a - x.T) + LAMBDA1) / gamma, 0)
+
+    a, ahead, fast, t = np.zeros((N, ROWS)), np.zeros((N, ROWS)), np.zeros((N, ROWS)), 1.0
+    for _ in range(10):
+        a = step(a)
+        before, fast, t_before, t = fast, step(ahead), t, (1 + np.sqrt(1 + 4 * t * t)) / 2
+        ahead = fast + (t_before - 1) / t * (fast - before)
+    np.testing.assert_allclose(solver_benchmark.sista_codes(problem, gamma, 10), a.T, atol=1e-5)
+    np.testing.assert_allclose(solver_benchmark.fista_codes(problem, gamma, 10), fast.T, atol=1e-5)
+
+
+def test_coherent_codes_equal_scikit_learns_and_differ_from_incoherent_ones(problem):
+    options = SimpleNamespace(tsc_lambda1=LAMBDA1, tsc_lambda2=2.0, tsc_delta_squared=1.0)
+    before = np.roll(problem.x, 1, 0)
+    ours, rival = solver_benchmark.coherent_lines(problem.x, before, problem.dictionary, options)
+    assert (ours.solver, ours.rows, ours.lambda2) == (EXACT, ROWS, 2.0)
+    assert 0 <= ours.excess <= solver_benchmark.ACCURACY
+    assert -1e-9 < rival.excess <= solver_benchmark.ACCURACY
+    assert ours.objective > problem.bound() * 1.001
+
+
+def test_clip_lines_approach_the_exact_one_as_k_grows():
+    """Without coherence each frame has a minimum of its own, which many steps reach from any start."""
+    rng = np.random.default_rng(0)
+    A, clip = rng.standard_normal((C, 9)) / np.sqrt(C), rng.standard_normal((ROWS, 12, C))
+    lines = solver_benchmark.clip_lines(clip, A, LAMBDA1, 0.0, depths=(1, 5, 100))
+    objectives = [line.objective for line in lines]
+    assert objectives[0] > 1.01 * objectives[1] > objectives[2]
+    assert objectives[2] == pytest.approx(objectives[3], rel=1e-4)
+    exact = Problem(clip.reshape(-1, C), A, LAMBDA1)
+    codes = exact.solve(1e-6).codes
+    assert objectives[3] == pytest.approx(exact.objective(codes).mean(), rel=1e-4)
+    assert lines[3].non_zeros == pytest.approx((codes != 0).sum(1).mean(), rel=0.02)
+    assert {line.rows for line in lines} == {12 * ROWS}
+
+
+def test_sampled_rows_are_pairs_of_consecutive_frames(tmp_path):
+    def clip(number, n_frames):
+        """Features that tell clip, frame and region."""
+        place = np.stack(np.broadcast_arrays(number, np.arange(n_frames)[:, None], np.arange(21)), -1)
+        return write_clip(tmp_path, "test", f"{number:02d}", place.astype(np.float32))
+
+    shards = [clip(0, 3), clip(1, 5), clip(2, 2)]
+    n_pairs = 21 * (2 + 4 + 1)
+    x, before = solver_benchmark.sample_rows(shards, n_pairs, seed=0)
+    np.testing.assert_array_equal(x - before, [[0, 1, 0]] * n_pairs)
+    assert len(np.unique(x, axis=0)) == n_pairs
+    assert (np.diff(x[:, 0]) < 0).any()
+    few, _ = solver_benchmark.sample_rows(shards, 9, seed=1)
+    assert not np.array_equal(few, solver_benchmark.sample_rows(shards, 9, seed=2)[0])
+
+
+def test_ratio_is_to_the_faster_rival_that_is_accurate():
+    def line(solver, excess, seconds, case="rows"):
+        return Line(case, solver, 1, 0.0, 1.0, excess, 1.0, seconds)
+
+    lines = [
+        line("SISTA, K = 3", 0.5, 0.1),
+        line(EXACT, 1e-5, 2.0),
+        line("scikit-learn lasso_cd", 9e-4, 6.0),
+        line("scikit-learn lasso_lars", 2e-3, 1.0),
+        line(EXACT, 0.0, 9.0, "coherent"),
+    ]
+    assert solver_benchmark.benchmark_row(lines) == ("sparse_coding", 2.0, 6.0, 3.0, "s")
+
+
+def test_written_lines_hold_every_fact(tmp_path):
+    lines = [Line("clip", EXACT, 3, 2.0, 1.5, None, 4.0), Line("rows", "SPAMS", 3, 0.0)]
+    solver_benchmark.write_lines(tmp_path / "sparse_coding.csv", lines, {"seed": 0, "dataset": "ped2"})
+    with (tmp_path / "sparse_coding.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {
+        **{"case": "clip", "solver": EXACT, "rows": "3", "lambda2": "2.0", "objective": "1.5"},
+        **{"excess": "", "non_zeros": "4.0", "seconds": "", "seed": "0", "dataset": "ped2"},
+    }
+    assert (rows[1]["objective"], rows[1]["non_zeros"]) == ("not installed", "")
+
+
+def test_weights_of_a_streamed_frame_are_those_that_the_model_holds():
+    """At K = 1 each matrix is read once: A, Z, phi's kernel and A^T A."""
+    from models.srnn_ae import SRNNAE, Streaming
+
+    streaming = Streaming(SRNNAE(7, n_atoms=5, similarity_units=3))
+    held = sum(
+        np.prod(w.shape) for w in streaming.weights if w.name in ("dictionary", "decoder", "kernel", "gram")
+    )
+    assert benchmark.weights_read(7, 5, 3, 1) == held
+    assert benchmark.weights_read(7, 5, 3, 4) == held + 3 * 5 * 5
+
+
+def test_works_take_turns():
+    order = []
+    seconds = benchmark.median_seconds(lambda: order.append("a"), lambda: order.append("b"), rounds=2)
+    assert order == ["a", "b"] * 3
+    assert all(value >= 0 for value in seconds)
+
+
+def test_ratios_are_printed_and_written(tmp_path, monkeypatch, capsys):
+    rows = [
+        ("streaming_inference", 50.0, 100.0, 0.5, "frames/s"),
+        ("streaming_bytes", 50.0, 200.0, 0.25, "frames/s"),
+    ]
+    monkeypatch.setattr(benchmark, "train_step", lambda _: ("train_step", 1.0, 0.8, 0.8, "s"))
+    monkeypatch.setattr(benchmark, "streaming_inference", lambda _: rows)
+    monkeypatch.setattr(
+        benchmark, "feature_extraction", lambda _: ("feature_extraction", 2, 1, 2, "frames/s")
+    )
+    monkeypatch.setattr(benchmark, "memory_tenfold", lambda _: ("memory_tenfold", 3, 3, 1, "MB"))
+    monkeypatch.setattr(solver_benchmark, "sparse_coding", lambda _: ("sparse_coding", 2.0, 8.0, 4.0, "s"))
+    benchmark.run(SimpleNamespace(results_dir=tmp_path))
+    with (tmp_path / "benchmark.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [row["name"] for row in written][1:5] == [
+        "streaming_inference",
+        "streaming_bytes",
+        "feature_extraction",
+        "sparse_coding",
+    ]
+    assert written[4] == {
+        **{"name": "sparse_coding", "ours": "2", "reference": "8", "ratio": "4.000", "unit": "s"}
+    }
+    assert "sparse_coding" in capsys.readouterr().out
