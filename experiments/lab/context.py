@@ -185,7 +185,7 @@ class Context:
         paper, ours = (
             {
                 name: value
-                for group in ("features", "model", "train", "score", "baselines")
+                for group in ("features", "model", "tsc", "train", "score", "lstm_ae", "frames", "baselines")
                 for name, value in d[group].items()
             }
             for d in (PAPER.as_dict(), self.settings.as_dict())

@@ -71,9 +71,8 @@ def auc_rows(
             protocols[f"{name} alone, {headline}"] = lambda runs, name=name: auc({name: runs[name]}, context)
     for name in ("per_clip", "global", "train"):
         if name != score.normalization:
-            protocols[f"{combined}, {headline.replace(score.normalization, name)}"] = lambda runs, name=name: (
-                auc(runs, context, normalization=name)
-            )
+            protocol = f"{combined}, {headline.replace(score.normalization, name)}"
+            protocols[protocol] = lambda runs, name=name: auc(runs, context, normalization=name)
     if len(seeded[0][streams[0]].steps) > 1:
         protocols[f"{combined}, {headline.replace('last', 'best_on_test')}"] = lambda runs: best_on_test(
             runs, context

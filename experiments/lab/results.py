@@ -148,10 +148,10 @@ def complete(exhibit: str, rows: Sequence[Row], with_data: Collection[str], comm
     `with_data` holds the titles of the datasets at hand: a dataset's column outside it reads `no data`, every
     other number `not run`.
     """
-    covered = {(row.row, row.column, row.metric) for row in rows}
+    covered = {(row.row, row.column, row.metric, name) for row in rows for name in ("", row.dataset)}
     missing = []
     for (row, column, metric), (_, dataset) in published(exhibit).items():
-        if (row, column, metric) in covered:
+        if (row, column, metric, dataset) in covered:
             continue
         dataset = dataset or (column if column in DATASET_TITLES else "")
         absent = bool(dataset) and dataset not in with_data

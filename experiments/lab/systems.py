@@ -159,7 +159,11 @@ def tsc_run(shards: Path, stream: str, settings: Settings, seed: int, out: Path)
         "seed": seed,
         **identity,
         "model": {**asdict(options), "threshold": settings.model.threshold},
-        "sampling": {**sampling(stream, settings), "window_frames": settings.train.window_frames},
+        "sampling": {
+            **sampling(stream, settings),
+            "window_frames": settings.train.window_frames,
+            "batch_clips": settings.train.batch_clips,
+        },
     }
 
     def blocks() -> Iterator[Block]:
