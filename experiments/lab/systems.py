@@ -162,7 +162,6 @@ def tsc_run(shards: Path, stream: str, settings: Settings, seed: int, out: Path)
         "sampling": {
             **sampling(stream, settings),
             "window_frames": settings.train.window_frames,
-            "batch_clips": settings.train.batch_clips,
         },
     }
 
@@ -199,8 +198,9 @@ def training_blocks(shards: Path, stream: str, settings: Settings, seed: int) ->
     """Yield the frames that TSC codes in every alternation: all, or the same `tsc_windows` random windows."""
     train, n_windows = settings.train, settings.tsc.tsc_windows
     if n_windows:
-        windows = sampler(shards, stream, train, settings, seed)
-        for step in range(-(-n_windows // train.batch_clips)):
+        side_by_side = min(n_windows, WINDOWS_AT_ONCE)
+        windows = sampler(shards, stream, replace(train, batch_clips=side_by_side), settings, seed)
+        for step in range(-(-n_windows // side_by_side)):
             yield Block(windows.batch(step))
         return
     options = sampling(stream, settings)
