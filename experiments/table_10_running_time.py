@@ -31,10 +31,10 @@ from data_prep.shards import Shard, list_shards
 from experiments.lab.baselines import BASELINES
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.live import RegionErrors, TemporalMaximum
 from experiments.lab.protocols import measured_row, runs_hash
 from experiments.lab.report import write_note
 from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.score import step_function
 from experiments.lab.settings import config_hash
 from experiments.lab.systems import FEATURE_SYSTEMS, as_channels, as_video, mean_frame
 from experiments.lab.train import Run
@@ -184,9 +184,18 @@ def stream_scores(
         temporal_window_frames: frames of the temporal stream's maximum, up to the current one.
         frames: spatial features (R, C), frame after frame.
     """
-    temporal_maximum, errors = TemporalMaximum(temporal_window_frames), RegionErrors(models)
+    steps = {stream: step_function(model) for stream, model in models.items()}
+    recent: deque[np.ndarray] = deque(maxlen=temporal_window_frames)
+    states: dict[str, dict] = {}
     for spatial in frames:
-        yield errors(temporal_maximum(spatial) if "temporal" in models else {"spatial": spatial})
+        recent.append(spatial)
+        errors = {}
+        for stream, step in steps.items():
+            x = spatial if stream == "spatial" else np.maximum.reduce(list(recent))
+            state = states.get(stream) or models[stream].initial_state(len(x))
+            scores, states[stream] = step(x[:, None], state)
+            errors[stream] = scores["error"][:, 0]
+        yield errors
 
 
 def frame_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list[Row]:
