@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
 from experiments.lab.moving_mnist import SYSTEMS, Files, run_on_sequences, sequence_files
-from experiments.lab.protocols import auc, measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.protocols import auc, measured_row, publish_table, runs_hash
+from experiments.lab.results import Row
 from experiments.lab.settings import PAPER
 
 EXHIBIT = "table_01"
@@ -31,11 +30,7 @@ def run(context: Context) -> None:
             rows += auc_rows(context, system, column, files)
         notes += [order_note(column, rows), pixels_note(column, files)]
     command = rows[0].command
-    rows = complete(EXHIBIT, rows, (), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, " ".join([*notes, differences(context, files)]))
-    normalization = context.settings.score.normalization
-    write_markdown_table(context.results_dir, EXHIBIT, rows, context.profile, normalization, "last")
+    publish_table(context, EXHIBIT, rows, command, " ".join([*notes, differences(context, files)]))
 
 
 def auc_rows(context: Context, system: str, column: str, files: Files) -> list[Row]:

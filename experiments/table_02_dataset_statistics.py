@@ -13,8 +13,8 @@ import numpy as np
 from data_prep.datasets import RECORDS, Dataset, dataset_counts, where_to_get
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.protocols import publish_table
+from experiments.lab.results import Row
 from experiments.lab.settings import config_hash
 
 EXHIBIT = "table_02"
@@ -29,10 +29,9 @@ def run(context: Context) -> None:
     """Count every dataset at hand and write the table and a note on what differs from the paper."""
     command = context.command("experiments.table_02_dataset_statistics")
     counted = [row for name in context.datasets for row in dataset_rows(context, name, command)]
-    rows = complete(EXHIBIT, counted, context.titles(), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, note(counted, absent=RECORDS.keys() - context.datasets.keys()))
-    write_markdown_table(context.results_dir, EXHIBIT, rows, context.profile, "none", "none")
+    publish_table(
+        context, EXHIBIT, counted, command, note(counted, absent=RECORDS.keys() - context.datasets.keys())
+    )
 
 
 def dataset_rows(context: Context, name: str, command: str) -> list[Row]:

@@ -9,9 +9,7 @@ datasets "no data".
 from experiments.lab.baselines import BASELINES
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows, baseline_rows, late_fusion_runs
-from experiments.lab.report import write_note
-from experiments.lab.results import complete, replace_exhibit, write_markdown_table
+from experiments.lab.protocols import auc_rows, baseline_rows, late_fusion_runs, publish_table
 
 EXHIBIT = "table_03"
 SYSTEMS = ("Conv-AE", "ConvLSTM-AE", "TSC", "sRNN-AE")
@@ -27,13 +25,7 @@ def run(context: Context) -> None:
         for name in SYSTEMS:
             seeded = late_fusion_runs(context, dataset, name)
             rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
-    rows = complete(EXHIBIT, rows, context.titles(), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, context.differences())
-    score = context.settings.score
-    write_markdown_table(
-        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
-    )
+    publish_table(context, EXHIBIT, rows, command)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from experiments.lab import metrics, pixel_metrics
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import auc, late_fusion_runs, measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.protocols import auc, late_fusion_runs, measured_row, publish_table, runs_hash
+from experiments.lab.results import Row
 from experiments.lab.settings import CHOICES
 from experiments.lab.train import Run
 
@@ -32,16 +31,10 @@ def run(context: Context) -> None:
     rows = (
         [] if chosen is None else [row for s in SYSTEMS for row in system_rows(context, s, chosen, command)]
     )
-    rows = complete(EXHIBIT, rows, context.titles(), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
     absent = (
         "" if chosen == "lv" else " LV and its masks are not at hand: the walkway stands in its own column."
     )
-    write_note(context.results_dir, EXHIBIT, f"Criterion: {CRITERION}.{absent} {context.differences()}")
-    score = context.settings.score
-    write_markdown_table(
-        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
-    )
+    publish_table(context, EXHIBIT, rows, command, f"Criterion: {CRITERION}.{absent} {context.differences()}")
 
 
 def system_rows(context: Context, system: str, dataset: str, command: str) -> list[Row]:

@@ -7,9 +7,7 @@ Paper: Table 5, Sec. 4.5. LSTM-AE reads the same features as sRNN-AE, ConvLSTM-A
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows, late_fusion_runs
-from experiments.lab.report import write_note
-from experiments.lab.results import complete, replace_exhibit, write_markdown_table
+from experiments.lab.protocols import auc_rows, late_fusion_runs, publish_table
 
 EXHIBIT = "table_05"
 SYSTEMS = ("LSTM-AE", "ConvLSTM-AE", "sRNN-AE")
@@ -23,13 +21,7 @@ def run(context: Context) -> None:
         for name in SYSTEMS:
             seeded = late_fusion_runs(context, dataset, name)
             rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
-    rows = complete(EXHIBIT, rows, context.titles(), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, context.differences())
-    score = context.settings.score
-    write_markdown_table(
-        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
-    )
+    publish_table(context, EXHIBIT, rows, command)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ its Table 8. The Gaussian's lambda2 stays at its initial value; lambda1 is learn
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.protocols import auc_rows, publish_table
+from experiments.lab.results import Row
 
 EXHIBIT = "table_06"
 SIMILARITIES = {
@@ -22,15 +21,9 @@ SIMILARITIES = {
 def run(context: Context) -> None:
     """Train and score both similarities on every dataset at hand and write the table."""
     command = context.command("experiments.table_06_similarity")
-    score = context.settings.score
     rows = [row for dataset in context.datasets for row in similarity_rows(context, dataset, command)]
-    rows = complete(EXHIBIT, rows, context.titles(), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
     fixed = f"The Gaussian kernel has lambda2 fixed at {context.settings.model.lambda2:g}. "
-    write_note(context.results_dir, EXHIBIT, fixed + context.differences())
-    write_markdown_table(
-        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
-    )
+    publish_table(context, EXHIBIT, rows, command, fixed + context.differences())
 
 
 def similarity_rows(context: Context, dataset: str, command: str) -> list[Row]:

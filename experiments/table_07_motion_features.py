@@ -9,7 +9,6 @@ on the first test clip of the first dataset. The flow network has not been train
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat, tee
@@ -22,10 +21,9 @@ from data_prep.frames import Source, iter_frames
 from data_prep.optical_flow import FlowOptions, flow_stacks
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import auc, measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
-from experiments.lab.score import step_function
+from experiments.lab.live import RegionErrors, TemporalMaximum
+from experiments.lab.protocols import auc, measured_row, publish_table, runs_hash
+from experiments.lab.results import Row
 from experiments.lab.train import Run
 from models.srnn_ae import Streaming
 
@@ -44,15 +42,9 @@ TIMED_FRAMES = 50
 def run(context: Context) -> None:
     """Train and score the streams on every dataset at hand, time them on one clip, and write the table."""
     command = context.command("experiments.table_07_motion_features")
-    score = context.settings.score
     rows = [row for dataset in context.datasets for row in auc_rows(context, dataset, command)]
     rows += speed_rows(context, next(iter(context.datasets)), command)
-    rows = complete(EXHIBIT, rows, context.titles(), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, f"{context.differences()} {flow_note(context)}")
-    write_markdown_table(
-        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
-    )
+    publish_table(context, EXHIBIT, rows, command, f"{context.differences()} {flow_note(context)}")
 
 
 def flow_note(context: Context) -> str:
@@ -160,16 +152,7 @@ class LiveCamera:
 
     def errors(self, source: Source, models: Mapping[str, Streaming]) -> Iterator[dict[str, np.ndarray]]:
         """Yield the region errors, float32 (R,), of every stream in `models`, frame after frame."""
-        steps = {stream: step_function(model) for stream, model in models.items()}
-        states: dict[str, dict] = {}
-        for features in self.features(source, models.keys()):
-            errors = {}
-            for stream, step in steps.items():
-                x = features[stream][:, None]
-                state = states.get(stream) or models[stream].initial_state(len(x))
-                scores, states[stream] = step(x, state)
-                errors[stream] = scores["error"][:, 0]
-            yield errors
+        yield from map(RegionErrors(models), self.features(source, models.keys()))
 
     def features(self, source: Source, streams: Collection[str]) -> Iterator[dict[str, np.ndarray]]:
         """Yield the features, float32 (R, C), of "spatial", "temporal" and "flow", as far as asked for.
@@ -178,12 +161,11 @@ class LiveCamera:
         """
         frames, again = tee(iter_frames(source))
         stacks = flow_stacks(again, self.options) if "flow" in streams else repeat(None)
-        recent: deque[np.ndarray] = deque(maxlen=self.temporal_window_frames)
+        temporal_maximum = TemporalMaximum(self.temporal_window_frames)
         for frame, stack in zip(frames, stacks, strict=False):
             features = {} if stack is None else {"flow": self.flow(stack[None])[0]}
             if {"spatial", "temporal"} & set(streams):
-                recent.append(self.appearance(resize(frame, self.input_size_px)[None])[0])
-                features |= {"spatial": recent[-1], "temporal": np.maximum.reduce(list(recent))}
+                features |= temporal_maximum(self.appearance(resize(frame, self.input_size_px)[None])[0])
             yield features
 
 

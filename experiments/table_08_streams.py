@@ -8,9 +8,8 @@ that its other tables give for both streams together.
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows, late_fusion_runs
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.protocols import auc_rows, late_fusion_runs, publish_table
+from experiments.lab.results import Row
 
 EXHIBIT = "table_08"
 STREAMS = {"Spatial features": "spatial", "Temporal features": "temporal"}
@@ -19,14 +18,8 @@ STREAMS = {"Spatial features": "spatial", "Temporal features": "temporal"}
 def run(context: Context) -> None:
     """Train and score the two streams on every dataset at hand and write the table."""
     command = context.command("experiments.table_08_streams")
-    score = context.settings.score
     rows = [row for dataset in context.datasets for row in stream_rows(context, dataset, command)]
-    rows = complete(EXHIBIT, rows, context.titles(), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, context.differences())
-    write_markdown_table(
-        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
-    )
+    publish_table(context, EXHIBIT, rows, command)
 
 
 def stream_rows(context: Context, dataset: str, command: str) -> list[Row]:

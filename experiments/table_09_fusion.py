@@ -8,9 +8,8 @@ channels, in front of as many atoms as each stream has alone; late fusion adds t
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows, late_fusion_runs
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.protocols import auc_rows, late_fusion_runs, publish_table
+from experiments.lab.results import Row
 
 EXHIBIT = "table_09"
 
@@ -18,14 +17,8 @@ EXHIBIT = "table_09"
 def run(context: Context) -> None:
     """Train and score both fusions on every dataset at hand and write the table."""
     command = context.command("experiments.table_09_fusion")
-    score = context.settings.score
     rows = [row for dataset in context.datasets for row in fusion_rows(context, dataset, command)]
-    rows = complete(EXHIBIT, rows, context.titles(), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, context.differences())
-    write_markdown_table(
-        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
-    )
+    publish_table(context, EXHIBIT, rows, command)
 
 
 def fusion_rows(context: Context, dataset: str, command: str) -> list[Row]:

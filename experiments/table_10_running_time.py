@@ -31,10 +31,9 @@ from data_prep.shards import Shard, list_shards
 from experiments.lab.baselines import BASELINES
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
-from experiments.lab.score import step_function
+from experiments.lab.live import RegionErrors, TemporalMaximum
+from experiments.lab.protocols import measured_row, publish_table, runs_hash
+from experiments.lab.results import Row
 from experiments.lab.settings import config_hash
 from experiments.lab.systems import FEATURE_SYSTEMS, as_channels, as_video, mean_frame
 from experiments.lab.train import Run
@@ -59,14 +58,9 @@ def run(context: Context) -> None:
     dataset = next((name for name in PREFERRED if name in context.datasets), next(iter(context.datasets)))
     cell = partial(measured_row, context, exhibit=EXHIBIT, dataset=COLUMNS[dataset], command=command)
     rows = frame_rows(context, dataset, cell) + feature_rows(context, dataset, cell)
-    rows = complete(EXHIBIT, rows + baseline_rows(context, dataset, cell), context.titles(), command)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
+    rows += baseline_rows(context, dataset, cell)
     note = f"Measured on {machine()}, {COLUMNS[dataset]} (paper: Avenue, on a machine that it does not name)."
-    write_note(context.results_dir, EXHIBIT, f"{note} {context.differences()}")
-    score = context.settings.score
-    write_markdown_table(
-        context.results_dir, EXHIBIT, rows, context.profile, score.normalization, score.checkpoint
-    )
+    publish_table(context, EXHIBIT, rows, command, f"{note} {context.differences()}")
 
 
 def machine() -> str:
@@ -184,18 +178,9 @@ def stream_scores(
         temporal_window_frames: frames of the temporal stream's maximum, up to the current one.
         frames: spatial features (R, C), frame after frame.
     """
-    steps = {stream: step_function(model) for stream, model in models.items()}
-    recent: deque[np.ndarray] = deque(maxlen=temporal_window_frames)
-    states: dict[str, dict] = {}
+    temporal_maximum, region_errors = TemporalMaximum(temporal_window_frames), RegionErrors(models)
     for spatial in frames:
-        recent.append(spatial)
-        errors = {}
-        for stream, step in steps.items():
-            x = spatial if stream == "spatial" else np.maximum.reduce(list(recent))
-            state = states.get(stream) or models[stream].initial_state(len(x))
-            scores, states[stream] = step(x[:, None], state)
-            errors[stream] = scores["error"][:, 0]
-        yield errors
+        yield region_errors(temporal_maximum(spatial))
 
 
 def frame_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list[Row]:

@@ -27,7 +27,7 @@ SMALL = PAPER.override(
     conv_ae_filters=8,
     conv_lstm_filters=2,
     conv_lstm_memory=3,
-    frames_iterations=8,
+    frames_iterations=24,
     frames_batch_clips=2,
     frames_learning_rate=1e-2,
 )
@@ -129,7 +129,8 @@ def test_frame_system_trains_and_scores(frames, tmp_path, system):
     assert np.isfinite(clip.error).all()
     assert micro_auc({"frames": run.scores()}) == pytest.approx(run.metrics["auc_per_clip"])
     assert isinstance(load_model(run.folder), keras.Model)
-    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    losses = [row["loss"] for row in run.history]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
 
 def test_every_frame_is_scored_once_by_the_window_that_first_reaches_it(tmp_path):

@@ -10,7 +10,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.results import Row
+from experiments.lab.report import write_note
+from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
 from experiments.lab.score import micro_auc
 from experiments.lab.settings import config_hash
 from experiments.lab.systems import FRAME_SYSTEMS
@@ -114,6 +115,22 @@ def baseline_rows(context: Context, exhibit: str, name: str, dataset: str, comma
         )
         for normalization in ("per_clip", "global")
     ]
+
+
+def publish_table(
+    context: Context, exhibit: str, rows: Sequence[Row], command: str, note: str | None = None
+) -> None:
+    """Write a table: its rows and the published ones without a row, its note, and `table_NN.md`.
+
+    The note is `context.differences()` where none is given.
+    """
+    rows = complete(exhibit, rows, context.titles(), command)
+    replace_exhibit(context.results_dir, exhibit, rows)
+    write_note(context.results_dir, exhibit, context.differences() if note is None else note)
+    score = context.settings.score
+    write_markdown_table(
+        context.results_dir, exhibit, rows, context.profile, score.normalization, score.checkpoint
+    )
 
 
 def measured_row(context: Context, values: Sequence[float], **fields) -> Row:

@@ -24,6 +24,7 @@ from data_prep.errors import InputError
 from data_prep.shards import list_shards, read_info
 from data_prep.windows import WindowSampler
 from experiments.lab import metrics, plots
+from experiments.lab.model_card import write_model_card
 from experiments.lab.results import git_commit, write_atomic
 from experiments.lab.score import ClipScores, load_scores, micro_auc, regularity, save_scores
 from experiments.lab.settings import TrainSettings, config_hash
@@ -325,7 +326,8 @@ def finish_run(folder: Path, log: TensorBoardLog, config: dict, result: dict, la
         hyper_parameters(config), {f"final/{key}": value for key, value in result.items()}, last["step"]
     )
     log.flush()
-    write_json(folder / "metrics.json", result)
+    write_model_card(folder, result)
+    write_json(folder / "metrics.json", result)  # last: it says that the run is finished
 
 
 def has_both_classes(scores: list[ClipScores]) -> bool:

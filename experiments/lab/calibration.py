@@ -1,0 +1,130 @@
+"""Scores without looking ahead: limits, threshold and false alarms, all from a run's own frames."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.pooling import PYRAMID_LEVELS
+from experiments.lab import metrics
+from experiments.lab.pixel_metrics import footprints
+from experiments.lab.score import load_scores, regularity
+from experiments.lab.settings import ScoreSettings
+from experiments.lab.train import Run
+
+CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
+CELLS = metrics.SCALES[-1]  # among the regions
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the training frames say about the errors of others.
+
+    Attributes:
+        limits: stream -> what stands for minimum and maximum in Eq. (14).
+        weights: stream -> its weight in the score.
+        frame_error: see `metrics.frame_error`.
+        percentile: of the training frames, those beyond it are 100 - percentile per cent.
+        threshold: the score below which a frame is abnormal.
+        highest: the highest score of a training frame.
+        n_train_frames: how many frames that rests on.
+        n_held_out, n_false_alarms: normal frames that were scored but not trained on, and how many of them
+            are below the threshold.
+    """
+
+    limits: Mapping[str, tuple[float, float]]
+    weights: Mapping[str, float]
+    frame_error: str
+    percentile: float
+    threshold: float
+    highest: float
+    n_train_frames: int
+    n_held_out: int
+    n_false_alarms: int
+
+    def __str__(self) -> str:
+        """Return in words what the threshold is and how often normal frames cross it."""
+        text = (
+            f"threshold: score {self.threshold:.3f}, which {self.percentile:g} % of {self.n_train_frames} "
+            "training frames reach"
+        )
+        if self.n_held_out:
+            share = 100 * self.n_false_alarms / self.n_held_out
+            text += f"; of {self.n_held_out} other normal frames {share:.1f} % are below it"
+        return text
+
+    def score(self, errors: Mapping[str, np.ndarray]) -> float:
+        """Return s(t) of one frame from its region errors, (R,) a stream; low is abnormal.
+
+        Paper: Eq. (14), Sec. 3.7: s_spatial + temporal_weight * s_temporal.
+        """
+        return sum(
+            weight
+            * (1 - float(metrics.rescale(metrics.frame_error(errors[s][None], self.frame_error), *limits)[0]))
+            for s, weight, limits in ((s, self.weights[s], self.limits[s]) for s in self.limits)
+        )
+
+    def worst_cell(self, errors: Mapping[str, np.ndarray]) -> int:
+        """Return the 4x4 cell, 0..15 row by row, whose errors take most from the score.
+
+        The coarser regions contain the cells, so that they would say less about the place.
+        """
+        taken = [
+            self.weights[s] * metrics.rescale(errors[s][CELLS], *limits) for s, limits in self.limits.items()
+        ]
+        return int(np.argmax(np.sum(taken, axis=0)))
+
+
+def calibrate(runs: Mapping[str, Run], options: ScoreSettings, percentile: float) -> Calibration:
+    """Return the calibration of one run, or of a spatial and a temporal one, on their training frames.
+
+    Raises InputError: training errors that are all alike, or of other frames in the two runs.
+    """
+    train = {stream: load_scores(run.folder / "train_errors.npz") for stream, run in runs.items()}
+    lengths = {stream: [(clip.clip, len(clip.error)) for clip in clips] for stream, clips in train.items()}
+    if len({str(value) for value in lengths.values()}) > 1:
+        folders = " and ".join(str(run.folder) for run in runs.values())
+        raise InputError(f"{folders}: expected runs trained on the same clips, got others")
+    train_errors = {
+        stream: np.concatenate([metrics.frame_error(clip.error, options.frame_error) for clip in clips])
+        for stream, clips in train.items()
+    }
+    common = {
+        "frame_error": options.frame_error,
+        "normalization": "train",
+        "temporal_weight": options.temporal_weight,
+        "train_errors": train_errors,
+    }
+    try:
+        limits = {s: metrics.error_limits([errors], "train", errors)[0] for s, errors in train_errors.items()}
+    except ValueError as fault:
+        folder = next(iter(runs.values())).folder
+        raise InputError(f"{folder}: no threshold can be taken from its training frames, {fault}") from None
+    scores = np.concatenate(regularity(train, **common))
+    threshold = float(np.percentile(scores, 100 - percentile))
+    held_out = {stream: run.scores() for stream, run in runs.items()}
+    labels = np.concatenate([clip.labels for clip in next(iter(held_out.values()))])
+    normal = np.concatenate(regularity(held_out, **common))[labels == 0]
+    return Calibration(
+        limits=limits,
+        weights={s: options.temporal_weight if s == "temporal" and len(runs) > 1 else 1.0 for s in runs},
+        frame_error=options.frame_error,
+        percentile=percentile,
+        threshold=threshold,
+        highest=float(scores.max()),
+        n_train_frames=scores.size,
+        n_held_out=normal.size,
+        n_false_alarms=int((normal < threshold).sum()),
+    )
+
+
+def cell_boxes(map_side: int) -> np.ndarray:
+    """Return left, top, right, bottom of each 4x4 cell as shares of the frame, (16, 4): what it pools."""
+    covers = footprints(map_side, CELLS_PER_SIDE).reshape(-1, map_side, map_side)
+    rows, columns = covers.any(axis=2), covers.any(axis=1)
+    edges = [
+        (c.argmax(), r.argmax(), map_side - c[::-1].argmax(), map_side - r[::-1].argmax())
+        for r, c in zip(rows, columns, strict=True)
+    ]
+    return np.array(edges) / map_side

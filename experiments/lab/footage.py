@@ -1,0 +1,93 @@
+"""A user's own normal footage as a dataset, and the two sRNN-AEs trained on it."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.datasets import Clip, Dataset
+from data_prep.errors import InputError
+from data_prep.extract_features import extract_dataset
+from data_prep.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Segment, count_frames, read_frames, source_digest
+from data_prep.layouts import Record, natural_order
+from experiments.lab.context import Context
+from experiments.lab.systems import run_system
+from experiments.lab.train import Run
+
+SYSTEM = "sRNN-AE"
+STREAMS = ("spatial", "temporal")
+# The last of every clip is not trained on: it tells how often normal frames cross the threshold.
+HELD_OUT_SHARE = 0.1
+
+
+def train_on_footage(context: Context, footage: Path, until: float) -> dict[str, Run]:
+    """Return the spatial and the temporal sRNN-AE of normal footage, trained first where they are not there.
+
+    Args:
+        context: its settings and folders.
+        footage: see `footage_dataset`.
+        until: see `footage_dataset`.
+    """
+    dataset = footage_dataset(footage, until, context.settings.train.window_frames)
+    pooling = context.settings.features.pooling
+    shards = extract_dataset(dataset, context.backbone, context.out / "features", pooling)
+    held_out = {clip.name: clip.source for clip in dataset.split("test")}
+
+    def frames(clip: str, indices) -> np.ndarray:
+        return read_frames(held_out[clip], list(map(int, indices)))
+
+    return {
+        stream: run_system(SYSTEM, shards, stream, context.settings, 0, context.out, frames)
+        for stream in STREAMS
+    }
+
+
+def footage_dataset(footage: Path, until: float = 1.0, window_frames: int = 10) -> Dataset:
+    """Return normal footage as a dataset: the first part of each clip to train on, its last frames held out.
+
+    Args:
+        footage: a video file, a folder of images, or a folder of such clips.
+        until: share of each clip that is used, from its start.
+        window_frames: frames of a training window; a clip must hold one.
+
+    Raises InputError: no clip, a clip that cannot be read or is too short.
+    """
+    train, test, digest = {}, {}, hashlib.sha256()
+    for name, source in footage_clips(footage).items():
+        n_frames = int(count_frames(source) * until)
+        stop = n_frames - max(1, int(n_frames * HELD_OUT_SHARE))
+        if stop < window_frames:
+            raise InputError(
+                f"{source}: too short to train on, expected more than {window_frames} frames, got {n_frames}"
+            )
+        train[name], test[name] = Segment(source, 0, stop), Segment(source, stop, n_frames)
+        digest.update(source_digest(train[name]).encode())
+    # The digest in the name keeps the features and runs of other footage apart.
+    title = footage.resolve().stem
+    name = f"watch-{title}-{digest.hexdigest()[:8]}"
+    record = Record(name, title, "", "the user's own", (), (), ())
+    clips = [
+        Clip(name, split, clip, source)
+        for split, sources in (("train", train), ("test", test))
+        for clip, source in sources.items()
+    ]
+    labels = {clip: np.zeros(source.stop - source.start, np.uint8) for clip, source in test.items()}
+    return Dataset(record, footage, "footage", tuple(clips), labels, {}, "normal by the user's word")
+
+
+def footage_clips(footage: Path) -> Mapping[str, Path]:
+    """Return the clips of footage by their names, in natural order. InputError when there is none."""
+    if not footage.is_dir():
+        return {footage.stem: footage}
+    inside = [path for path in footage.iterdir() if not path.name.startswith(".")]
+    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in inside):
+        return {footage.name: footage}
+    clips = {
+        path.name: path
+        for path in sorted(inside, key=lambda path: natural_order(path.name))
+        if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES
+    }
+    if not clips:
+        raise InputError(f"{footage}: nothing to train on, expected images, videos or folders of images")
+    return clips

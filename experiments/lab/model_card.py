@@ -1,0 +1,147 @@
+"""The card beside a trained model: what it is, how to load it, what it was made from, what it cannot do."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from experiments.lab.metrics import frame_error
+from experiments.lab.results import write_atomic
+from experiments.lab.score import ClipScores, load_scores, micro_auc
+
+CARD = "model_card.md"
+NORMALIZATIONS = {
+    "per_clip": "limits of each clip, Eq. (14): looks ahead",
+    "global": "limits of all test clips: looks ahead",
+    "train": "limits of the training errors: can run live",
+}
+# system -> module that registers its classes, what the model takes, what it returns
+FEATURES = "features float32 (rows, T, C), a row for each of a frame's 21 regions"
+USE = {
+    "sRNN-AE": ("models.srnn_ae", FEATURES, "`reconstruction`, `codes`, `similarity`"),
+    "TSC": ("models.tsc", FEATURES, "`reconstruction`, `codes`, `similarity`"),
+    "LSTM-AE": ("models.lstm_ae", FEATURES, "`reconstruction`"),
+    "Conv-AE": (
+        "models.conv_ae",
+        "gray frames minus the mean training frame, float32 (n, H, W, T)",
+        "their reconstruction",
+    ),
+    "ConvLSTM-AE": (
+        "models.conv_lstm_ae",
+        "gray frames minus the mean training frame, float32 (n, T, H, W, 1)",
+        "`current`, `past`",
+    ),
+}
+
+
+def write_model_card(folder: Path, metrics: Mapping | None = None) -> Path:
+    """Write `model_card.md` beside a trained model, atomically; return its path.
+
+    Args:
+        folder: of the run: `config.json`, the scores of its test clips, `train_errors.npz`.
+        metrics: the run's final metrics; None for those of its `metrics.json`.
+    """
+    config = json.loads((folder / "config.json").read_text())
+    if metrics is None:
+        metrics = json.loads((folder / "metrics.json").read_text())
+    test = load_scores(folder / "scores" / f"step_{metrics['steps']:06d}.npz")
+    train = load_scores(folder / "train_errors.npz")
+    title = f"{config['system']}, {config['stream']} stream, {config['dataset']}, seed {config['seed']}"
+    parts = [
+        f"# {title}",
+        "Reconstructs the features of normal video; what it reconstructs badly is taken for abnormal. "
+        "Luo et al., *Video Anomaly Detection With Sparse Coding Inspired Deep Neural Networks*, TPAMI 2019.",
+        "## Use",
+        usage(config),
+        "## Data",
+        data(config, train, test),
+        "## Result",
+        results(config, metrics, train, test),
+        "## Settings",
+        settings_table(config),
+        "## Limits",
+        limits(config),
+        "## Made with",
+        f"Commit {config['commit']}; " + ", ".join(f"{k} {v}" for k, v in config["versions"].items()) + ".",
+    ]
+    path = folder / CARD
+    write_atomic(path, ("\n\n".join(parts) + "\n").encode())
+    return path
+
+
+def usage(config: Mapping) -> str:
+    """Return how the model is loaded and called; the package `models` is all that it needs."""
+    module, takes, returns = USE[config["system"]]
+    return (
+        f"```python\nimport keras\nimport {module}  # registers the classes\n\n"
+        'model = keras.saving.load_model("last.keras")\noutputs = model(x)\n```\n\n'
+        f"`x`: {takes}; returns {returns}. Needs the folder `models/` of the repository, nothing else of it."
+    )
+
+
+def data(config: Mapping, train: list[ClipScores], test: list[ClipScores]) -> str:
+    """Return what was trained and scored on, and through which network."""
+    features = config["features"]
+    n_abnormal = sum(int(clip.labels.sum()) for clip in test)
+    return (
+        f"{config['dataset']}: trained on {extent(train)}, all taken for normal; scored on {extent(test)}, "
+        f"{n_abnormal:,} of them abnormal. Features: {config['backbone']}, layer {features['layer']}, "
+        f"{features['input_size_px']} px, pooling {features['pooling']}, weights SHA-256 "
+        f"{features['weights_sha256'][:16] or 'none'}."
+    )
+
+
+def extent(clips: list[ClipScores]) -> str:
+    """Return the number of clips and of frames in words."""
+    return f"{len(clips)} clips with {sum(len(clip.labels) for clip in clips):,} frames"
+
+
+def results(config: Mapping, metrics: Mapping, train: list[ClipScores], test: list[ClipScores]) -> str:
+    """Return the final numbers, the AUC under every normalization where there is one."""
+    lines = [
+        f"| {name.replace('_', ' ')} | {value:,.5g} |"
+        for name, value in sorted(metrics.items())
+        if name != "auc_per_clip"  # below, beside the other normalizations
+    ]
+    table = "\n".join(["| at the last step | |", "|---|---|", *lines])
+    if len(np.unique(np.concatenate([clip.labels for clip in test]))) < 2:
+        return f"{table}\n\nNo AUC: the scored frames are of one class."
+    errors = np.concatenate([frame_error(clip.error) for clip in train])
+    stream = config["stream"]
+    rows = []
+    for name, meaning in NORMALIZATIONS.items():
+        auc = micro_auc({stream: test}, normalization=name, train_errors={stream: errors})
+        rows.append(f"| {name} | {meaning} | {100 * auc:.2f} |")
+    head = "| normalization | | frame-level micro AUC, per cent |"
+    return "\n".join([table, "", head, "|---|---|---|", *rows, "", "This stream alone, one seed."])
+
+
+def settings_table(config: Mapping) -> str:
+    """Return every setting that the weights depend on, as a table."""
+    groups = {key: value for key, value in config.items() if isinstance(value, dict)}
+    rows = [
+        f"| `{name}` | {value} |"
+        for group, values in groups.items()
+        if group not in ("features", "versions")
+        for name, value in values.items()
+    ]
+    return "\n".join(["| setting | value |", "|---|---|", *rows])
+
+
+def limits(config: Mapping) -> str:
+    """Return what the model cannot do."""
+    lines = [
+        "It knows the normal footage above and its camera: another scene, light or season is abnormal to it.",
+        "An error says that features are unusual, not what happens or how bad it is; a person has to look.",
+        "What also occurs in the training footage is normal to it, whatever it is.",
+        "A score has a meaning only beside those of the same model; thresholds are per model and camera.",
+    ]
+    if config["system"] in ("sRNN-AE", "TSC", "LSTM-AE"):
+        lines.append(f"Features of another network than {config['backbone']} are not what it was trained on.")
+        lines.append(
+            "Regions overlap and are large: the finest is about a quarter of each side of the frame."
+        )
+    if config.get("train", config.get("sampling", {})).get("alignment") == "centered":
+        lines.append("Its temporal maximum looks at later frames: it cannot run live.")
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,194 @@
+"""What is written while a video is watched: tables that grow by whole lines, a video, and its overview.
+
+Frames are counted from 1, times are seconds from the first frame. A score is low where a frame is abnormal.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from experiments.lab import plots
+from experiments.lab.annotated_video import AnnotatedVideo, Annotator
+from experiments.lab.calibration import Calibration
+from experiments.lab.live import FrameScore
+from experiments.lab.results import write_atomic
+
+SCORES, INTERVALS, VIDEO, OVERVIEW = "scores.csv", "intervals.csv", "annotated.mp4", "overview.png"
+FILES = (SCORES, INTERVALS, VIDEO, OVERVIEW)
+SCORE_COLUMNS = ("time_seconds", "frame", "score", "abnormal", "region_row", "region_column")
+INTERVAL_COLUMNS = (
+    "start_seconds",
+    "end_seconds",
+    "first_frame",
+    "last_frame",
+    "abnormal_frames",
+    "lowest_score",
+    "region_row",
+    "region_column",
+)
+# Crossings closer than this belong to one interval: a person behind a lamp post.
+JOIN_SECONDS = 1.0
+N_BINS = 1024  # of the overview; its memory does not depend on the video's length
+
+
+class Table:
+    """A CSV file of numbers that is valid at any moment: each line is one write.
+
+    Args:
+        path: the file; it appears with its header.
+        columns: of the header.
+    """
+
+    def __init__(self, path: Path, columns: tuple[str, ...]):
+        write_atomic(path, (",".join(columns) + "\n").encode())
+        self._file = open(path, "ab", buffering=0)
+
+    def add(self, *values: object) -> None:
+        """Add a line; OSError, and nothing added, where the disk is full."""
+        line = (",".join(map(str, values)) + "\n").encode()
+        size = self._file.tell()
+        if self._file.write(line) != len(line):
+            self._file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+
+    def close(self) -> None:
+        """Bring it to the disk."""
+        os.fsync(self._file)
+        self._file.close()
+
+
+class Outputs:
+    """All that is written about one video; a context manager.
+
+    The tables grow while it is open; video and overview appear when it is closed, unless by an exception.
+
+    Args:
+        folder: of the outputs; those of an earlier watching are removed.
+        title: of the overview.
+        calibration: for threshold and range.
+        boxes: see `calibration.cell_boxes`.
+        rate: frames per second, nominal.
+        live: whether the video may never end.
+    """
+
+    def __init__(
+        self, folder: Path, title: str, calibration: Calibration, boxes: np.ndarray, rate: float, live: bool
+    ):
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+        self.folder, self._title, self._calibration = folder, title, calibration
+        self._annotator = Annotator(calibration, boxes)
+        self._overview = Overview()
+        self._closing = ExitStack()
+        self._video = self._closing.enter_context(AnnotatedVideo(folder / VIDEO, rate, live))
+        self._scores, table = (
+            Table(folder / SCORES, SCORE_COLUMNS),
+            Table(folder / INTERVALS, INTERVAL_COLUMNS),
+        )
+        self._closing.callback(self._scores.close)
+        self._closing.callback(table.close)
+        self._intervals = Intervals(table.add)
+        self._closing.callback(self._intervals.close)
+        self.n_frames = self.n_abnormal = 0
+
+    @property
+    def n_intervals(self) -> int:
+        """How many intervals began so far."""
+        return self._intervals.n_intervals
+
+    def add(self, picture: np.ndarray, frame: FrameScore) -> bool:
+        """Take the next frame, uint8 (h, w, 3) RGB with even sides; return whether an interval begins."""
+        self._scores.add(
+            f"{frame.seconds:.3f}", frame.number, f"{frame.score:.4f}", int(frame.abnormal), *frame.place
+        )
+        self._video.write(self._annotator.draw(picture, frame), frame.seconds)
+        self._overview.add(frame.seconds, frame.score)
+        self.n_frames += 1
+        self.n_abnormal += frame.abnormal
+        return self._intervals.add(frame)
+
+    def __enter__(self) -> "Outputs":
+        """Return the outputs themselves."""
+        return self
+
+    def __exit__(self, kind, *fault) -> None:
+        """Close everything; draw the overview unless an exception is on its way."""
+        self._closing.__exit__(kind, *fault)
+        if kind is None and self.n_frames:
+            plots.score_overview(
+                self.folder / OVERVIEW, *self._overview.curves(), self._calibration.threshold, self._title
+            )
+
+
+class Intervals:
+    """The intervals below the threshold, each handed on once it is over.
+
+    Args:
+        emit: takes the values of `INTERVAL_COLUMNS`.
+    """
+
+    def __init__(self, emit: Callable[..., None]):
+        self._emit = emit
+        self._first: FrameScore | None = None
+        self.n_intervals = 0
+
+    def add(self, frame: FrameScore) -> bool:
+        """Take the next frame; return whether an interval begins with it."""
+        if self._first is not None and frame.seconds - self._last.seconds > JOIN_SECONDS:
+            self.close()
+        if not frame.abnormal:
+            return False
+        begins = self._first is None
+        if begins:
+            self._first = self._lowest = frame
+            self._n_frames = 0
+            self.n_intervals += 1
+        self._last = frame
+        self._n_frames += 1
+        self._lowest = min(self._lowest, frame, key=lambda f: f.score)
+        return begins
+
+    def close(self) -> None:
+        """Hand on the interval that is open, if any."""
+        if self._first is None:
+            return
+        first, last, lowest = self._first, self._last, self._lowest
+        self._emit(
+            f"{first.seconds:.3f}",
+            f"{last.seconds:.3f}",
+            first.number,
+            last.number,
+            self._n_frames,
+            f"{lowest.score:.4f}",
+            *lowest.place,
+        )
+        self._first = None
+
+
+class Overview:
+    """Lowest and highest score over equal numbers of frames: a curve of any length in `N_BINS` bins or so."""
+
+    def __init__(self):
+        self._frames_a_bin, self._n_in_last = 1, 0
+        self._bins: list[tuple[float, float, float]] = []
+
+    def add(self, seconds: float, score: float) -> None:
+        """Take the next frame's score."""
+        if self._n_in_last % self._frames_a_bin == 0:
+            if len(self._bins) == 2 * N_BINS:
+                pairs = zip(self._bins[::2], self._bins[1::2], strict=True)
+                self._bins = [(a[0], min(a[1], b[1]), max(a[2], b[2])) for a, b in pairs]
+                self._frames_a_bin *= 2
+            self._bins.append((seconds, score, score))
+            self._n_in_last = 0
+        start, low, high = self._bins[-1]
+        self._bins[-1] = start, min(low, score), max(high, score)
+        self._n_in_last += 1
+
+    def curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return start in seconds, lowest and highest score of each bin, (n,) each."""
+        return tuple(np.array(self._bins).T)
