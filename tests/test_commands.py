@@ -112,12 +112,12 @@ def test_same_command_again_trains_nothing(smoke):
         (["--seeds", "0"], "--seeds: expected at least 1, got 0"),
         (["--set", "depht=3"], "'depht': unknown, expected one of"),
         (["--set", "depth"], "--set depth: expected NAME=VALUE"),
-        (["--only", "table_3"], "--only table_3: unknown, expected one of table_03"),
+        (["--only", "table_3"], "--only table_3: unknown, expected one of table_01"),
         (
             ["--datasets", "walkway,ped3", "--profile", "smoke"],
             "--datasets ped3: not at hand, expected some of",
         ),
-        (["--weights", "nowhere.h5", "--profile", "smoke"], "nowhere.h5"),
+        (["--weights", "nowhere.h5"], "--weights nowhere.h5: no such file"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):

@@ -46,6 +46,8 @@ def context(arguments: argparse.Namespace):
         raise InputError(f"--seeds: expected at least 1, got {arguments.seeds}")
     if arguments.data is not None and not arguments.data.is_dir():
         raise InputError(f"--data {arguments.data}: no such folder")
+    if arguments.weights is not None and not arguments.weights.is_file():
+        raise InputError(f"--weights {arguments.weights}: no such file")
     settings = PROFILES[arguments.profile].override(**overrides)
     # Imported here: --help and bad flags answer without loading TensorFlow.
     from experiments.lab.context import Context

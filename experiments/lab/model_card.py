@@ -82,13 +82,21 @@ def usage(config: Mapping) -> str:
 
 def data(config: Mapping, train: list[ClipScores], test: list[ClipScores]) -> str:
     """Return what was trained and scored on, and through which network."""
-    features = config["features"]
     n_abnormal = sum(int(clip.labels.sum()) for clip in test)
     return (
         f"{config['dataset']}: trained on {extent(train)}, all taken for normal; scored on {extent(test)}, "
-        f"{n_abnormal:,} of them abnormal. Features: {config['backbone']}, layer {features['layer']}, "
-        f"{features['input_size_px']} px, pooling {features['pooling']}, weights SHA-256 "
-        f"{features['weights_sha256'][:16] or 'none'}."
+        f"{n_abnormal:,} of them abnormal. Features: {feature_source(config)}."
+    )
+
+
+def feature_source(config: Mapping) -> str:
+    """Return which network the features come from; Moving-MNIST has pixels and no network."""
+    features = config["features"]
+    if not config["backbone"]:
+        return "the frames' pixels"
+    return (
+        f"{config['backbone']}, layer {features['layer']}, {features['input_size_px']} px, pooling "
+        f"{features['pooling']}, weights SHA-256 {features['weights_sha256'][:16] or 'none'}"
     )
 
 
