@@ -78,7 +78,8 @@ def pixels_note(column: str, files: Files) -> str:
 
 def differences(context: Context, files: Files) -> str:
     """Return sentences on the data, on TSC's similarity, and on every setting that is not the paper's."""
-    settings, data = context.settings, files.settings
+    settings, data, usual = context.settings, files.settings, PAPER.model
+    options = settings.moving_mnist
     least = math.exp(-2 / settings.tsc.tsc_delta_squared)
     sentences = [
         f"{data['train']['n_sequences']} training and {data['test']['n_sequences']} test sequences of each "
@@ -86,6 +87,9 @@ def differences(context: Context, files: Files) -> str:
         "no step).",
         f"S of TSC is never below {least:.2f}: frames of length 1 lie within sqrt(2) of each other, and "
         f"delta^2 = {settings.tsc.tsc_delta_squared:g}.",
+        f"sRNN-AE starts at lambda1 = {options.mnist_lambda1:g} (elsewhere {usual.lambda1:g}, with which "
+        f"every code of a frame of length 1 stays zero); its weight decay is {options.mnist_weight_decay:g} "
+        f"(paper: {usual.weight_decay:g}, with which it reconstructs such frames less well).",
     ]
     ours, paper = (
         {name: value for group in ("moving_mnist", "frames") for name, value in d[group].items()}

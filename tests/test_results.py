@@ -123,6 +123,15 @@ def test_replace_exhibit_touches_no_other_and_keeps_the_papers_order(tmp_path):
     assert [row.ours for row in rows] == [0.7, 0.6, 0.5, 0.5, 0.5, 0.5]
 
 
+def test_rows_that_are_kept_stay_byte_for_byte(tmp_path):
+    """A count too: it is written as it will be read back."""
+    counted = make_row(exhibit="table_02", system="Total", metric="frames", ours=200)
+    path = results.replace_exhibit(tmp_path, "table_02", [counted])
+    before = path.read_text()
+    results.replace_exhibit(tmp_path, "table_03", [make_row()])
+    assert path.read_text().startswith(before)
+
+
 def test_replace_exhibit_refuses_strangers_and_repeated_keys(tmp_path):
     with pytest.raises(ValueError, match="table_05"):
         results.replace_exhibit(tmp_path, "table_03", [make_row(exhibit="table_05")])

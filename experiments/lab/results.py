@@ -84,6 +84,8 @@ class Row:
                 raise ValueError(f"{name}: expected text, got {getattr(self, name)!r}")
         exhibit_order(self.exhibit)
         self._check_numbers()
+        if self.measured:  # a count too, as it is read back
+            object.__setattr__(self, "ours", float(self.ours))
         paper = published(self.exhibit).get((self.row, self.column, self.metric))
         holds = paper is not None and paper[1].casefold() in ("", self.dataset.casefold())
         object.__setattr__(self, "paper", paper[0] if holds else None)
