@@ -87,7 +87,7 @@ def n_scenes(dataset: str, clips: Sequence[str]) -> int:
 def note(rows: Sequence[Row], absent) -> str:
     """Return what is counted, where it is not what the paper prints, and where to get the absent datasets."""
     other = [
-        f"{row.column} {row.row} {row.ours:,} (paper: {row.paper:,.0f})"
+        f"{row.column} {row.row} {row.ours:,.0f} (paper: {row.paper:,.0f})"
         for row in rows
         if row.paper is not None and row.paper != row.ours
     ]
