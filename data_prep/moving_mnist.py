@@ -24,7 +24,6 @@ import functools
 import gzip
 import hashlib
 import importlib.util
-import os
 import socket
 import sys
 import zipfile
@@ -41,7 +40,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import InputError
-from data_prep.shards import Disk, one_line
+from data_prep.shards import one_line, written_whole
 
 VERSION = 2  # raise it when the same settings come to give other pictures
 KINDS, SPLITS = ("spatial", "temporal"), ("train", "test")
@@ -123,7 +122,7 @@ def generate(
         with MovingMNIST(path) as present:
             if present.settings == settings:
                 return path
-    with _written_whole(path) as file:
+    with written_whole(path) as file:
         shape = (n_sequences, SEQUENCE_FRAMES, SIZE_PX, SIZE_PX)
         storage = {"compression": "gzip", "compression_opts": 1, "shuffle": False, "fletcher32": True}
         frames = file.create_dataset("frames", shape, np.uint8, chunks=(1, *shape[1:]), **storage)
@@ -310,28 +309,6 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: damaged Moving-MNIST file, {one_line(error)}") from error
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[h5py.File]:
-    """Give an HDF5 file that appears at `path` when the block ends well, and leaves nothing otherwise."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        disk = Disk(temporary)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written, {one_line(error)}") from error
-    with disk:
-        try:
-            with h5py.File(disk, "w", libver="latest") as file:
-                yield file
-            disk.finish()
-            os.replace(temporary, path)
-        except BaseException as error:
-            temporary.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise InputError(f"{path}: cannot be written, {one_line(error)}") from error
-            raise
 
 
 def load_digits(data_dir: Path | None = None, split: str = "train") -> Digits:

@@ -99,6 +99,16 @@ def write_shard(path: Path, batches: Iterable[np.ndarray], info: ShardInfo, labe
     labels = np.asarray(labels, np.uint8)
     if labels.shape != (info.n_frames,) or info.n_frames == 0:
         raise InputError(f"{path}: expected one label for each of {info.n_frames} frames, got {labels.shape}")
+    with written_whole(path) as file:
+        _write_contents(file, batches, info, labels)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[h5py.File]:
+    """Give an HDF5 file that appears at `path` when the block ends well, and leaves nothing otherwise.
+
+    Raises InputError: a file that cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +118,7 @@ def write_shard(path: Path, batches: Iterable[np.ndarray], info: ShardInfo, labe
     with disk:
         try:
             with h5py.File(disk, "w", libver="latest") as file:
-                _write_contents(file, batches, info, labels)
+                yield file
             disk.finish()
             os.replace(temporary, path)
         except BaseException as error:
