@@ -21,12 +21,12 @@ from data_prep.extract_features import resize
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities, load_digits
 from experiments.lab.score import ClipScores, step_function
 from experiments.lab.settings import Settings, config_hash
-from experiments.lab.systems import FrameWindows, as_channels, build_srnn_ae
+from experiments.lab.systems import FrameWindows, as_channels, build_srnn_ae, build_tsc
 from experiments.lab.train import Run, Task, train_task
 from experiments.lab.tsc import train_tsc
 from models.conv_ae import ConvAE, frame_errors
 from models.srnn_ae import Streaming, jit_compile
-from models.tsc import TSC, Block, initial_dictionary
+from models.tsc import TSC, Block
 
 SYSTEMS = ("Conv-AE", "TSC", "sRNN-AE")
 SEQUENCES_AT_ONCE = 64
@@ -207,17 +207,7 @@ def tsc_run(files: Files, settings: Settings, seed: int, out: Path) -> Run:
             yield from map(Block, reader.batches(SEQUENCES_AT_ONCE, files.pixels))
 
     def build() -> TSC:
-        model = TSC(
-            len(files.pixels),
-            options.tsc_n_atoms,
-            options.tsc_depth,
-            options.tsc_lambda1,
-            options.tsc_lambda2,
-            options.tsc_delta_squared,
-            settings.model.threshold,
-        )
-        model.set_dictionary(initial_dictionary(blocks(), options.tsc_n_atoms, seed))
-        return model
+        return build_tsc(blocks, settings, seed)
 
     how = (options.tsc_alternations, options.tsc_update_steps, options.atom_norm, options.tsc_coding)
     return train_tsc(config, blocks, build, streaming_scorer(files), out, *how)

@@ -168,23 +168,13 @@ def tsc_run(shards: Path, stream: str, settings: Settings, seed: int, out: Path)
     def blocks() -> Iterator[Block]:
         return training_blocks(shards, stream, settings, seed)
 
-    def model() -> TSC:
-        fresh = TSC(
-            next(iter(blocks())).x.shape[-1],
-            options.tsc_n_atoms,
-            options.tsc_depth,
-            options.tsc_lambda1,
-            options.tsc_lambda2,
-            options.tsc_delta_squared,
-            settings.model.threshold,
-        )
-        fresh.set_dictionary(initial_dictionary(blocks(), options.tsc_n_atoms, seed))
-        return fresh
+    def build() -> TSC:
+        return build_tsc(blocks, settings, seed)
 
     return train_tsc(
         config,
         blocks,
-        model,
+        build,
         streaming_scorer(shards, stream, settings, Streaming),
         out,
         options.tsc_alternations,
@@ -192,6 +182,22 @@ def tsc_run(shards: Path, stream: str, settings: Settings, seed: int, out: Path)
         options.atom_norm,
         options.tsc_coding,
     )
+
+
+def build_tsc(blocks: Callable[[], Iterator[Block]], settings: Settings, seed: int) -> TSC:
+    """Return TSC with a dictionary of random rows of the training blocks."""
+    options = settings.tsc
+    model = TSC(
+        next(iter(blocks())).x.shape[-1],
+        options.tsc_n_atoms,
+        options.tsc_depth,
+        options.tsc_lambda1,
+        options.tsc_lambda2,
+        options.tsc_delta_squared,
+        settings.model.threshold,
+    )
+    model.set_dictionary(initial_dictionary(blocks(), options.tsc_n_atoms, seed))
+    return model
 
 
 def training_blocks(shards: Path, stream: str, settings: Settings, seed: int) -> Iterator[Block]:
