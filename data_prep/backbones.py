@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import keras
@@ -24,7 +25,8 @@ from keras import layers, ops
 
 from data_prep.errors import InputError
 
-# Output of each stage of blocks, the first at a quarter of the input's resolution.
+# Output of each stage of blocks, the first at a quarter of the input's resolution. Several joined by "+", as
+# in "conv3+conv4", give their channels side by side.
 LAYERS = ("conv2", "conv3", "conv4", "last")
 MIN_INPUT_SIZE_PX = 32  # the last map is at 1/32 of the resolution
 DOWNLOAD_TIMEOUT_SECONDS = 10
@@ -85,10 +87,11 @@ class Backbone:
     Attributes:
         name: key in `ARCHITECTURES`, with "-flow" behind it for a flow network.
         model: (n, s, s, 3) RGB 0..255, uint8 or float32 -> map float32 (n, h, w, channels);
-            a flow network takes stacks (n, s, s, 20), see `optical_flow.flow_stacks`.
+            a flow network takes stacks (n, s, s, 20), see `optical_flow.flow_stacks`. A list of maps where
+            `layer` names several.
         input_size_px: s.
-        layer: which map, one of `LAYERS`.
-        channels: of the map.
+        layer: which map, one of `LAYERS`, or several joined by "+".
+        channels: of the map, or of all maps together.
         weights_sha256: of the weights file.
         requested: the name that was asked for.
         fallback_reason: why `name` is not `requested`; empty when it is.
@@ -125,7 +128,7 @@ def load_backbone(
             whose first convolution has 20 channels as they are, those of an RGB network through
             `flow_convolution`.
         input_size_px: side s of the square frames.
-        layer: one of `LAYERS`.
+        layer: one of `LAYERS`, or several in their order, joined by "+".
         flow: return a flow network.
 
     Raises InputError: an unknown name or layer, a size below 32, a weights file that is missing or does
@@ -148,7 +151,7 @@ def load_backbone(
         model=model,
         input_size_px=input_size_px,
         layer=layer,
-        channels=model.output.shape[-1],
+        channels=sum(feature_map.shape[-1] for feature_map in model.outputs),
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         requested=requested + suffix,
         fallback_reason=fallback_reason,
@@ -181,8 +184,10 @@ def _check_request(name: str, input_size_px: int, layer: str) -> None:
     """Raise InputError for a name, size or layer that does not exist."""
     if name not in ARCHITECTURES:
         raise InputError(f"backbone: expected one of {', '.join(ARCHITECTURES)}, got {name!r}")
-    if layer not in LAYERS:
-        raise InputError(f"layer: expected one of {', '.join(LAYERS)}, got {layer!r}")
+    if layer.split("+") not in [list(several) for n in range(1, 5) for several in combinations(LAYERS, n)]:
+        raise InputError(
+            f"layer: expected one of {', '.join(LAYERS)}, or several in this order joined by +, got {layer!r}"
+        )
     if input_size_px < MIN_INPUT_SIZE_PX:
         raise InputError(f"input size: expected at least {MIN_INPUT_SIZE_PX} px, got {input_size_px}")
 
@@ -268,20 +273,24 @@ def _build(name: str, convolutions: list[Convolution], input_size_px: int, layer
 
     A stage's map is read only at every second row and column by the stage after it (1x1 convolutions of
     stride 2). That stride is therefore taken one block earlier, at the 3x3 convolution of the last block,
-    except where the map is the output: the same numbers for 9 % fewer multiplications.
+    except where the map is an output: the same numbers for 9 % fewer multiplications.
     """
     architecture = ARCHITECTURES[name]
     remaining = iter(convolutions)
     n_channels = convolutions[0][0].shape[2]
     inputs = keras.Input((input_size_px, input_size_px, n_channels), name="frames")
     x = _stem(inputs, next(remaining), architecture)
-    last_stage = LAYERS.index(layer)
-    for stage in range(last_stage + 1):
+    wanted = [LAYERS.index(part) for part in layer.split("+")]
+    maps = []
+    for stage in range(wanted[-1] + 1):
         n_blocks = architecture.n_blocks[stage]
         for block in range(n_blocks):
-            strides = 2 if block == n_blocks - 1 and stage < last_stage else 1
+            strides = 2 if block == n_blocks - 1 and stage not in wanted else 1
             x = _residual_block(x, remaining, first=block == 0, strides=strides)
-    return keras.Model(inputs, x, name=name)
+        if stage in wanted:
+            maps.append(x)
+            x = _every_other(x)
+    return keras.Model(inputs, maps if len(maps) > 1 else maps[0], name=name)
 
 
 def _stem(inputs, convolution: Convolution, architecture: Architecture):
@@ -302,11 +311,16 @@ def _residual_block(x, remaining: Iterator[Convolution], first: bool, strides: i
     """Return relu(shortcut + expand(spatial(reduce(x)))), a bottleneck block, at every `strides`-th pixel."""
     shortcut = _convolve(x, next(remaining)) if first else x
     if strides > 1:
-        shortcut = layers.MaxPooling2D(1, strides)(shortcut)  # subsampling; faster than a strided slice
+        shortcut = _every_other(shortcut)
     y = _convolve(x, next(remaining), activation="relu")
     y = _convolve(layers.ZeroPadding2D(1)(y), next(remaining), strides=strides, activation="relu")
     y = _convolve(y, next(remaining))
     return layers.ReLU()(layers.Add()([y, shortcut]))
+
+
+def _every_other(x):
+    """Return every second row and column of x."""
+    return layers.MaxPooling2D(1, 2)(x)  # faster than a strided slice
 
 
 def _convolve(x, convolution: Convolution, strides: int = 1, activation: str | None = None):

@@ -11,10 +11,9 @@ import argparse
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import fields
 from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
@@ -26,12 +25,13 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tqdm import tqdm
 
-from data_prep.backbones import ARCHITECTURES, LAYERS, Backbone, load_backbone
+from data_prep.backbones import ARCHITECTURES, Backbone, load_backbone
 from data_prep.datasets import Clip, Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.frames import Source, iter_frames, source_digest
-from data_prep.pooling import POOLING_MODES, region_pyramid
-from data_prep.shards import DTYPES, Shard, ShardInfo, validate_shard, write_shard
+from data_prep.normalization import AS_EXTRACTED, NORMALIZATIONS, normalize_shards
+from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS, region_pyramid
+from data_prep.shards import DTYPES, ShardInfo, is_current, write_shard
 
 BATCH_FRAMES = 16
 READ_AHEAD_BATCHES = 4
@@ -47,6 +47,7 @@ def extract_dataset(
     dtype: str = "float16",
     batch_frames: int = BATCH_FRAMES,
     progress: bool = True,
+    pyramid: str = PAPER_PYRAMID,
 ) -> Path:
     """Write the shards of a dataset that are missing, damaged or made otherwise.
 
@@ -59,14 +60,15 @@ def extract_dataset(
         dtype: of the features as stored, "float16" or "float32".
         batch_frames: frames per call of the network.
         progress: show a progress bar with frames per second and the time left.
+        pyramid: which regions, key in `pooling.PYRAMIDS`.
 
     Returns: the folder `<features_dir>/<dataset>/<feature key>`, which holds `<split>/<clip>.h5`.
 
     Raises InputError: a frame that cannot be read, a shard that cannot be written.
     """
-    folder = Path(features_dir) / dataset.name / feature_key(backbone, pooling)
+    folder = Path(features_dir) / dataset.name / feature_key(backbone, pooling, pyramid)
     read = partial(frame_batches, input_size_px=backbone.input_size_px, batch_frames=batch_frames)
-    return extract_clips(dataset, backbone, folder, read, RESIZING, pooling, shard, dtype, progress)
+    return extract_clips(dataset, backbone, folder, read, RESIZING, pooling, shard, dtype, progress, pyramid)
 
 
 def extract_clips(
@@ -79,21 +81,23 @@ def extract_clips(
     shard: tuple[int, int],
     dtype: str,
     progress: bool,
+    pyramid: str = PAPER_PYRAMID,
 ) -> Path:
     """Write the shards of a dataset under `folder`, as `extract_dataset` does; return `folder`.
 
     Args:
         read: a clip's source -> what the network takes of its frames, batch by batch.
         resizing: what `read` does, in words; shards made in other words are made again.
-        dataset, backbone, pooling, shard, dtype, progress: see `extract_dataset`.
+        dataset, backbone, pooling, shard, dtype, progress, pyramid: see `extract_dataset`.
     """
     index, n_machines = shard
     labels = {clip: dataset.frame_labels(clip) for clip in dataset.clips[index - 1 :: n_machines]}
-    infos = {clip: _describe(clip, len(labels[clip]), backbone, resizing, pooling, dtype) for clip in labels}
-    todo = [clip for clip in labels if not _is_done(shard_path(folder, clip), infos[clip], labels[clip])]
+    how = {"resizing": resizing, "pooling": pooling, "dtype": dtype, "pyramid": pyramid}
+    infos = {clip: _describe(clip, len(labels[clip]), backbone, how) for clip in labels}
+    todo = [clip for clip in labels if not is_current(shard_path(folder, clip), infos[clip], labels[clip])]
     if not todo:
         return folder
-    extract = feature_function(backbone, pooling)
+    extract = feature_function(backbone, pooling, pyramid)
     batches = read_ahead(_clip_batches(todo, read), READ_AHEAD_BATCHES)
     n_frames = sum(infos[clip].n_frames for clip in todo)
     title = f"{dataset.name} {backbone.name}"
@@ -104,9 +108,10 @@ def extract_clips(
     return folder
 
 
-def feature_key(backbone: Backbone, pooling: str) -> str:
+def feature_key(backbone: Backbone, pooling: str, pyramid: str = PAPER_PYRAMID) -> str:
     """Return the name of the folder for features made this way, such as `thin_resnet50-last-224-max`."""
-    return f"{backbone.name}-{backbone.layer}-{backbone.input_size_px}-{pooling}"
+    key = f"{backbone.name}-{backbone.layer}-{backbone.input_size_px}-{pooling}"
+    return key if pyramid == PAPER_PYRAMID else f"{key}-{pyramid.replace(',', '_')}"
 
 
 def shard_path(folder: Path, clip: Clip) -> Path:
@@ -114,16 +119,22 @@ def shard_path(folder: Path, clip: Clip) -> Path:
     return folder / clip.split / f"{clip.name}.h5"
 
 
-def feature_function(backbone: Backbone, pooling: str = "max") -> Callable[[np.ndarray], np.ndarray]:
-    """Return the backbone with pooling inside: its input (n, s, s, channels), any n -> float32 (n, 21, C)."""
-    network = keras.Model(backbone.model.input, region_pyramid(backbone.model.output, pooling))
+def feature_function(
+    backbone: Backbone,
+    pooling: str = "max",
+    pyramid: str = PAPER_PYRAMID,
+    normalization: Callable[[np.ndarray], np.ndarray] = AS_EXTRACTED,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the backbone with pooling inside: its input (n, s, s, channels), any n -> float32 (n, R, C)."""
+    regions = [region_pyramid(feature_map, pooling, pyramid) for feature_map in backbone.model.outputs]
+    network = keras.Model(backbone.model.input, keras.ops.concatenate(regions, -1))
     if keras.backend.backend() != "tensorflow":
-        return network.predict_on_batch
+        return lambda frames: normalization(network.predict_on_batch(frames))
     # One graph for every n, its weights constants: they are laid out for the processor once, not per call.
     frames = tf.TensorSpec((None, *backbone.model.input.shape[1:]), backbone.input_dtype)
     graph = tf.function(network, input_signature=[frames]).get_concrete_function()
     frozen = convert_variables_to_constants_v2(graph)
-    return lambda frames: frozen(tf.constant(frames))[0].numpy()
+    return lambda frames: normalization(frozen(tf.constant(frames))[0].numpy())
 
 
 def frame_batches(source: Source, input_size_px: int, batch_frames: int) -> Iterator[np.ndarray]:
@@ -176,10 +187,8 @@ def _features(
         bar.update(len(frames))
 
 
-def _describe(
-    clip: Clip, n_frames: int, backbone: Backbone, resizing: str, pooling: str, dtype: str
-) -> ShardInfo:
-    """Return the attributes that the shard of a clip is to have."""
+def _describe(clip: Clip, n_frames: int, backbone: Backbone, how: Mapping[str, str]) -> ShardInfo:
+    """Return the attributes that the shard of a clip is to have; `how`: those that nothing else gives."""
     return ShardInfo(
         dataset=clip.dataset,
         split=clip.split,
@@ -190,38 +199,10 @@ def _describe(
         weights_sha256=backbone.weights_sha256,
         layer=backbone.layer,
         input_size_px=backbone.input_size_px,
-        resizing=resizing,
-        pooling=pooling,
-        dtype=dtype,
+        **how,
         requested_backbone=backbone.requested,
         fallback_reason=backbone.fallback_reason,
     )
-
-
-def _is_done(path: Path, wanted: ShardInfo, labels: np.ndarray) -> bool:
-    """Tell whether a shard is there, whole and as wanted; where it is there but not so, say why."""
-    if not path.exists():
-        return False
-    try:
-        found = validate_shard(path)
-        with Shard(path) as shard:
-            same_labels = np.array_equal(shard.labels, labels)
-    except InputError as error:
-        return _redo(str(error))
-    if found != wanted:
-        changed = [
-            f.name
-            for f in fields(ShardInfo)
-            if f.compare and getattr(found, f.name) != getattr(wanted, f.name)
-        ]
-        return _redo(f"{path}: made with another {', '.join(changed)}")
-    return same_labels or _redo(f"{path}: made with other labels")
-
-
-def _redo(reason: str) -> bool:
-    """Say why a shard is extracted again; return False."""
-    print(f"{reason}; extracting it again", file=sys.stderr)
-    return False
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -244,11 +225,9 @@ def run_command(options: argparse.Namespace, extract: Callable[..., Path], flow:
         datasets = _choose(options.data, options.dataset)
         backbone = load_backbone(options.backbone, options.weights, options.input_size, options.layer, flow)
         for dataset in datasets:
-            print(
-                extract(
-                    dataset, backbone, options.out, options.pooling, options.shard, options.dtype, **chosen
-                )
-            )
+            how = {name: getattr(options, name) for name in ("pooling", "shard", "dtype", "pyramid")}
+            folder = extract(dataset, backbone, options.out, **how, **chosen)
+            print(normalize_shards(folder, options.normalization))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -276,8 +255,10 @@ def command_line(module: str, description: str) -> argparse.ArgumentParser:
     add("--backbone", default="resnet50", choices=ARCHITECTURES)
     add("--weights", type=Path, metavar="FILE", help="local weights file (default: download)")
     add("--input-size", type=int, default=224, metavar="PX", help="side of the network's input (%(default)s)")
-    add("--layer", default="last", choices=LAYERS, help="which map (default: %(default)s)")
+    add("--layer", default="last", help="conv2, conv3, conv4, last, or several: conv3+conv4 (default: last)")
     add("--pooling", default="max", choices=POOLING_MODES)
+    add("--pyramid", default=PAPER_PYRAMID, choices=PYRAMIDS, help="cells per side (default: %(default)s)")
+    add("--normalization", default="none", choices=NORMALIZATIONS, help="of the features (%(default)s)")
     add("--dtype", default="float16", choices=DTYPES, help="of the stored features (default: %(default)s)")
     add("--shard", type=_parse_shard, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
     return parser

@@ -42,6 +42,7 @@ from data_prep.extract_features import (
     stack_batches,
 )
 from data_prep.frames import Source, iter_frames
+from data_prep.pooling import PAPER_PYRAMID
 
 BOUND_PX = 20.0
 BYTE_RANGE = 255.0
@@ -98,6 +99,7 @@ def extract_flow_dataset(
     dtype: str = "float16",
     batch_frames: int = BATCH_FRAMES,
     progress: bool = True,
+    pyramid: str = PAPER_PYRAMID,
     flow_size_px: int | None = None,
     flow_warps: int = WARPS,
 ) -> Path:
@@ -106,7 +108,7 @@ def extract_flow_dataset(
     Flow is computed on all cores, ahead of the network.
 
     Args:
-        dataset, features_dir, pooling, shard, dtype, batch_frames, progress: as in
+        dataset, features_dir, pooling, shard, dtype, batch_frames, progress, pyramid: as in
             `extract_features.extract_dataset`.
         backbone: a flow network.
         flow_size_px: side of the frames that flow is computed on; None for the network's input size.
@@ -118,7 +120,7 @@ def extract_flow_dataset(
     """
     size_px = backbone.input_size_px if flow_size_px is None else flow_size_px
     options = FlowOptions(size_px, flow_warps, backbone.input_size_px)
-    folder = Path(features_dir) / dataset.name / f"{feature_key(backbone, pooling)}-{options.key}"
+    folder = Path(features_dir) / dataset.name / f"{feature_key(backbone, pooling, pyramid)}-{options.key}"
     n_workers = os.cpu_count()
     with ThreadPoolExecutor(n_workers) as pool:
         flow_map = partial(map_ahead, pool, PAIRS_AHEAD_PER_WORKER * n_workers)
@@ -126,7 +128,9 @@ def extract_flow_dataset(
         def read(source: Source) -> Iterator[np.ndarray]:
             return stack_batches(flow_stacks(iter_frames(source), options, flow_map), batch_frames)
 
-        return extract_clips(dataset, backbone, folder, read, str(options), pooling, shard, dtype, progress)
+        return extract_clips(
+            dataset, backbone, folder, read, str(options), pooling, shard, dtype, progress, pyramid
+        )
 
 
 def flow_stacks(

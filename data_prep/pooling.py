@@ -9,33 +9,51 @@ import math
 import numpy as np
 from keras import ops
 
-PYRAMID_LEVELS = (1, 2, 4)  # cells per axis
+# Cells per axis of each level, by the name of the pyramid. The 1x1 region comes first in all of them.
+PYRAMIDS = {"1": (1,), "1,2": (1, 2), "1,2,4": (1, 2, 4), "1,2,4,8": (1, 2, 4, 8)}
+PAPER_PYRAMID = "1,2,4"  # Sec. 3.6
+PYRAMID_LEVELS = PYRAMIDS[PAPER_PYRAMID]
 N_REGIONS = sum(level**2 for level in PYRAMID_LEVELS)
 POOLING_MODES = ("max", "mean", "none")
 
 
-def region_pyramid(feature_map, mode: str = "max"):
+def level_regions(n_regions: int) -> dict[int, slice]:
+    """Return where the regions of each level stand among all `n_regions` of a frame: level -> slice.
+
+    Raises ValueError: no pyramid has so many regions.
+    """
+    for levels in PYRAMIDS.values():
+        ends = np.cumsum([level**2 for level in levels]).tolist()
+        if ends[-1] == n_regions:
+            return {level: slice(end - level**2, end) for level, end in zip(levels, ends, strict=True)}
+    raise ValueError(f"regions: expected those of a pyramid, {' or '.join(PYRAMIDS)}, got {n_regions}")
+
+
+def region_pyramid(feature_map, mode: str = "max", pyramid: str = PAPER_PYRAMID):
     """Return the pooled regions of a batch of maps.
 
     Args:
         feature_map: float (n, h, w, C), array or tensor; h, w and C static.
         mode: "max" (paper, Sec. 3.6), "mean" (the released code), or "none": the map itself is one region.
+        pyramid: key in `PYRAMIDS`.
 
     Returns:
-        Tensor of the Keras backend, (n, 21, C): 1x1, then 2x2 row by row, then 4x4 row by row; with "none"
-        (n, 1, h * w * C).
+        Tensor of the Keras backend, (n, R, C), R = 21 for the paper's pyramid: 1x1, then 2x2 row by row, then
+        4x4 row by row; with "none" (n, 1, h * w * C).
 
-    Raises ValueError: another mode.
+    Raises ValueError: another mode or pyramid.
     """
     if mode not in POOLING_MODES:
         raise ValueError(f"mode: expected one of {POOLING_MODES}, got {mode!r}")
+    if pyramid not in PYRAMIDS:
+        raise ValueError(f"pyramid: expected one of {tuple(PYRAMIDS)}, got {pyramid!r}")
     if mode == "none":
         return ops.reshape(feature_map, (-1, 1, math.prod(feature_map.shape[1:])))
     pool = ops.max if mode == "max" else ops.mean
     height, width = feature_map.shape[1:3]
     regions = [
         pool(feature_map[:, rows, columns], axis=(1, 2))
-        for level in PYRAMID_LEVELS
+        for level in PYRAMIDS[pyramid]
         for rows in _cells(height, level)
         for columns in _cells(width, level)
     ]

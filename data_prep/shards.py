@@ -1,7 +1,8 @@
 """Shards: the features of one clip in one HDF5 file, written whole or not at all.
 
 Layout, contiguous, so that a range of frames is one read:
-    features  float16 or float32 (n_frames, R, C), maps pooled over R = 21 regions; gray frames have R = 1
+    features  float16 or float32 (n_frames, R, C), maps pooled over R regions (21 in the paper); gray frames
+              have R = 1
     labels    uint8 (n_frames,), 1 = abnormal
     attributes, one per field of `ShardInfo`
 The checksum covers features and labels; HDF5's own checksums cover the attributes (`libver="latest"`).
@@ -13,6 +14,7 @@ import hashlib
 import io
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -23,8 +25,9 @@ import h5py
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.pooling import PAPER_PYRAMID
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DTYPES = ("float16", "float32")
 _BLOCK_FRAMES = 256  # frames that are checked at a time
 _LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "opencv-contrib-python-headless")
@@ -57,7 +60,8 @@ class ShardInfo:
         source_sha256: of the clip's file names and sizes, see `frames.source_digest`.
         backbone, weights_sha256, layer, input_size_px: the network, see `backbones.Backbone`.
         resizing: how frames, or the flow between them, became squares of `input_size_px`.
-        pooling: "max", "mean" or "none", see `pooling.region_pyramid`.
+        pooling: "max", "mean" or "none"; pyramid: which regions; see `pooling.region_pyramid`.
+        normalization: what was done to the features after that, see `normalization.Normalization`.
         dtype: of the features as stored.
         requested_backbone, fallback_reason: see `backbones.Backbone`.
         commit, versions: of this code and its libraries.
@@ -75,6 +79,8 @@ class ShardInfo:
     input_size_px: int
     resizing: str
     pooling: str
+    pyramid: str = PAPER_PYRAMID
+    normalization: str = "none"
     dtype: str = "float16"
     schema_version: int = SCHEMA_VERSION
     requested_backbone: str = field(default="", compare=False)
@@ -144,6 +150,29 @@ def validate_shard(path: Path) -> ShardInfo:
         if checksum.hexdigest() != shard.info.checksum:
             raise InputError(f"{path}: damaged shard, its features and labels do not match their checksum")
         return shard.info
+
+
+def is_current(path: Path, wanted: ShardInfo, labels: np.ndarray) -> bool:
+    """Tell whether a shard is there, whole and as wanted; where it is there but not so, say why on stderr."""
+    if not path.exists():
+        return False
+    try:
+        found = validate_shard(path)
+        with Shard(path) as shard:
+            same_labels = np.array_equal(shard.labels, labels)
+    except InputError as error:
+        return _make_again(str(error))
+    if found != wanted:
+        compared = [f.name for f in fields(ShardInfo) if f.compare]
+        changed = [name for name in compared if getattr(found, name) != getattr(wanted, name)]
+        return _make_again(f"{path}: made with another {', '.join(changed)}")
+    return same_labels or _make_again(f"{path}: made with other labels")
+
+
+def _make_again(reason: str) -> bool:
+    """Say why a shard is made again; return False."""
+    print(f"{reason}; extracting it again", file=sys.stderr)
+    return False
 
 
 def read_info(path: Path) -> ShardInfo:

@@ -16,7 +16,7 @@ from itertools import repeat, tee
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.extract_features import feature_function, resize
+from data_prep.extract_features import resize
 from data_prep.frames import Source, iter_frames
 from data_prep.optical_flow import FlowOptions, flow_stacks
 from experiments.lab.cli import exhibit_main
@@ -99,7 +99,7 @@ def as_appearance_and_motion(runs: Mapping[str, Run]) -> dict[str, Run]:
 def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
     """Return the frames per second of every row of the table on the first test clip of a dataset."""
     clip = context.datasets[dataset].split("test")[0]
-    camera = live_camera(context)
+    camera = live_camera(context, dataset)
     runs = {
         name: {stream: context.run(dataset, stream) for stream in streams}
         for name, streams in STREAMS.items()
@@ -169,12 +169,11 @@ class LiveCamera:
             yield features
 
 
-def live_camera(context: Context) -> LiveCamera:
-    """Return what scores frames under these settings, its networks compiled."""
-    pooling = context.settings.features.pooling
+def live_camera(context: Context, dataset: str) -> LiveCamera:
+    """Return what scores a dataset's frames under these settings, its networks compiled."""
     return LiveCamera(
-        feature_function(context.backbone, pooling),
-        feature_function(context.flow_backbone, pooling),
+        context.extractor(dataset),
+        context.extractor(dataset, flow=True),
         context.backbone.input_size_px,
         flow_options(context),
         context.settings.train.temporal_window_frames,

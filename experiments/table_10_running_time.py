@@ -21,7 +21,6 @@ from statistics import median
 import keras
 import numpy as np
 
-from data_prep.backbones import Backbone
 from data_prep.datasets import Clip
 from data_prep.errors import InputError
 from data_prep.extract_features import feature_function, resize, shard_path
@@ -75,17 +74,20 @@ class Camera:
 
     Attributes:
         clip: which.
-        backbone, pooling: what makes features of its frames.
+        extract: what makes features of its frames, see `extract_features.feature_function`.
+        input_size_px: of what it takes.
         features: of its first frames, float32 (n, R, C).
     """
 
     clip: Clip
-    backbone: Backbone
-    pooling: str
+    extract: Callable[[np.ndarray], np.ndarray]
+    input_size_px: int
     features: np.ndarray
 
     @classmethod
-    def of(cls, context: Context, dataset: str, shards: Path, backbone: Backbone, pooling: str) -> "Camera":
+    def of(
+        cls, context: Context, dataset: str, shards: Path, extract: Callable, input_size_px: int
+    ) -> "Camera":
         """Return the camera; InputError: a clip too short to be timed."""
         clip = context.datasets[dataset].split("test")[0]
         with Shard(shard_path(shards, clip)) as shard:
@@ -94,13 +96,12 @@ class Camera:
             raise InputError(
                 f"{clip.source}: expected more than {WARM_FRAMES} frames to time, got {len(features)}"
             )
-        return cls(clip, backbone, pooling, features)
+        return cls(clip, extract, input_size_px, features)
 
     def live(self) -> Callable[[], Iterator[np.ndarray]]:
         """Return the function that starts the clip: it decodes frames and gives their features (R, C)."""
-        extract = feature_function(self.backbone, self.pooling)
-        size_px = self.backbone.input_size_px
-        return lambda: (extract(resize(frame, size_px)[None])[0] for frame in iter_frames(self.clip.source))
+        frames = partial(iter_frames, self.clip.source)
+        return lambda: (self.extract(resize(frame, self.input_size_px)[None])[0] for frame in frames())
 
 
 def speed_row(of: Callable[..., Row], camera: Camera, scores: Scores, column: str, how: str) -> Row:
@@ -141,7 +142,7 @@ def training_row(of: Callable[..., Row], runs: Mapping[str, Run], unit: str = "i
 def feature_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list[Row]:
     """Return the rows of the systems on features: both streams, then what the spatial one takes alone."""
     options, shards = context.settings, context.shards(dataset)
-    camera = Camera.of(context, dataset, shards, context.backbone, options.features.pooling)
+    camera = Camera.of(context, dataset, shards, context.extractor(dataset), context.backbone.input_size_px)
     depths = {"sRNN-AE": options.model.depth, "TSC": options.tsc.tsc_depth}
     rows = []
     for system in FEATURE_SYSTEMS:
@@ -196,7 +197,8 @@ def frame_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list
         (run,) = trained.values()
         of = partial(cell, row=system, backbone=run.config["backbone"], config_hash=runs_hash([trained]))
         shards = context.gray_shards(dataset, size_px)
-        camera = Camera.of(context, dataset, shards, gray_frames(size_px), "none")
+        extract = feature_function(gray_frames(size_px), "none")
+        camera = Camera.of(context, dataset, shards, extract, size_px)
         mean = mean_frame(list_shards(shards, "train"))
         scores = partial(window_scores, run.model(), mean, shape, errors_of, window, step)
         how = f"a window of {window} frames every {step} frames"
@@ -230,7 +232,7 @@ def window_scores(
 def baseline_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list[Row]:
     """Return the rows of Nearest Subspace and OC-SVM, fitted anew: their runs keep scores alone."""
     settings, shards = context.settings, context.shards(dataset)
-    camera = Camera.of(context, dataset, shards, context.backbone, settings.features.pooling)
+    camera = Camera.of(context, dataset, shards, context.extractor(dataset), context.backbone.input_size_px)
     rows = []
     for name, fit in BASELINES.items():
         identity = {"settings": settings.as_dict()["baselines"], "name": name}

@@ -30,13 +30,16 @@ from data_prep.backbones import Backbone
 from data_prep.errors import InputError
 from data_prep.extract_features import feature_function
 from data_prep.live_frames import FALLBACK_RATE, FrameStream
+from data_prep.normalization import load_normalization
+from data_prep.pooling import PYRAMIDS
 from experiments.evaluate import load_runs
 from experiments.lab import cli
-from experiments.lab.calibration import Calibration, calibrate, cell_boxes
+from experiments.lab.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.context import Context
 from experiments.lab.footage import STREAMS, SYSTEM, train_on_footage
 from experiments.lab.live import FrameScore, live_scores, stop_on_signal
 from experiments.lab.pixel_metrics import map_side
+from experiments.lab.settings import FeatureSettings
 from experiments.lab.train import Run, load_model
 from experiments.lab.watching import Outputs
 from models.srnn_ae import Streaming
@@ -71,6 +74,11 @@ def run(arguments: argparse.Namespace) -> None:
     check(arguments)
     stream = FrameStream(arguments.video, arguments.rate)
     context = cli.context(arguments)
+    if CELLS_PER_SIDE not in PYRAMIDS[context.settings.features.pyramid]:
+        raise InputError(
+            f"setting pyramid: expected the {CELLS_PER_SIDE}x{CELLS_PER_SIDE} cells, got "
+            f"{context.settings.features.pyramid}"
+        )
     if arguments.train:
         if context.settings.train.alignment != "causal":
             raise InputError("setting alignment: expected causal, for a live video, got centered")
@@ -78,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         runs = load_runs(arguments.run)
         for trained in runs.values():
-            check_run(trained, context.backbone, context.settings.features.pooling)
+            check_run(trained, context.backbone, context.settings.features)
     calibration = calibrate(runs, context.settings.score, arguments.threshold)
     print(calibration, flush=True)
     print(watch(stream, context, runs, calibration))
@@ -105,7 +113,7 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError(f"--rate: expected frames per second above 0, got {arguments.rate}")
 
 
-def check_run(trained: Run, backbone: Backbone, pooling: str) -> None:
+def check_run(trained: Run, backbone: Backbone, features: FeatureSettings) -> None:
     """Raise InputError where a run cannot score frames as they come from this backbone."""
     config = trained.config
     if config["system"] != SYSTEM or config["stream"] not in STREAMS:
@@ -117,10 +125,13 @@ def check_run(trained: Run, backbone: Backbone, pooling: str) -> None:
         "backbone": backbone.name,
         "input_size_px": backbone.input_size_px,
         "layer": backbone.layer,
-        "pooling": pooling,
+        "pooling": features.pooling,
+        "pyramid": features.pyramid,
+        "normalization": features.feature_normalization,
         "weights_sha256": backbone.weights_sha256,
     }
     made_with = {"backbone": config["backbone"], **config["features"]}
+    made_with["normalization"] = load_normalization(trained.folder).method
     for name, value in asked.items():
         if made_with[name] != value:
             raise InputError(
@@ -141,7 +152,8 @@ def watch(stream: FrameStream, context: Context, runs: Mapping[str, Run], calibr
     title = f"{folder.name}: {SYSTEM}, {' + '.join(runs)}, {backbone.name}, profile {context.profile}"
     boxes = cell_boxes(map_side(config["features"]))
     models = {name: Streaming(load_model(run.folder)) for name, run in runs.items()}
-    extract = feature_function(backbone, context.settings.features.pooling)
+    features, normalization = context.settings.features, load_normalization(next(iter(runs.values())).folder)
+    extract = feature_function(backbone, features.pooling, features.pyramid, normalization)
     window_frames = config["train"]["temporal_window_frames"]
     faults: list[InputError] = []
     outputs = None

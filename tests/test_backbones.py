@@ -11,8 +11,9 @@ import pytest
 from data_prep import backbones
 from data_prep.backbones import ARCHITECTURES, LAYERS, load_backbone
 from data_prep.errors import InputError
-from data_prep.extract_features import resize
+from data_prep.extract_features import feature_function, resize
 from data_prep.frames import read_frames
+from data_prep.pooling import region_pyramid
 
 ONNX_OUTPUTS = {"conv2": "Relu_9:0", "conv3": "Relu_21:0", "conv4": "Relu_39:0", "last": "Relu_48:0"}
 
@@ -81,6 +82,25 @@ def test_every_layer_at_another_size(layer):
     expected = run_onnx(frames, ONNX_OUTPUTS[layer])
     assert_same_map(backbone.model.predict_on_batch(frames), expected)
     assert backbone.channels == expected.shape[-1]
+
+
+@pytest.mark.parametrize("layer", ["conv3+conv4", "conv2+last", "conv2+conv3+conv4+last"])
+def test_several_layers_are_those_of_the_network_side_by_side(layer):
+    several = load_backbone("thin_resnet50", input_size_px=96, layer=layer)
+    frames, names = random_frames(2, 96), layer.split("+")
+    expected = [run_onnx(frames, ONNX_OUTPUTS[name]) for name in names]
+    for got, want in zip(several.model.predict_on_batch(frames), expected, strict=True):
+        assert_same_map(got, want)
+    assert several.channels == sum(want.shape[-1] for want in expected)
+    pooled = feature_function(several)(frames)
+    by_hand = np.concatenate([np.asarray(region_pyramid(want)) for want in expected], -1)
+    np.testing.assert_allclose(pooled, by_hand, atol=1e-3 * by_hand.max())
+
+
+@pytest.mark.parametrize("layer", ["conv4+conv3", "conv3+conv3", "conv3+", "conv1", ""])
+def test_layers_that_do_not_exist_or_are_out_of_order(layer):
+    with pytest.raises(InputError, match="layer: expected one of conv2, conv3, conv4, last, or several"):
+        load_backbone("thin_resnet50", layer=layer)
 
 
 def test_sizes_that_do_not_divide_give_a_map_too():

@@ -160,8 +160,18 @@ def test_frame_error_kinds():
     np.testing.assert_allclose(metrics.frame_error(errors, "frame"), [1, 0])
     with pytest.raises(ValueError, match="kind"):
         metrics.frame_error(errors, "mean")
-    with pytest.raises(ValueError, match="21"):
+    with pytest.raises(ValueError, match="expected those of a pyramid, 1 or 1,2 or 1,2,4 or 1,2,4,8, got 20"):
         metrics.frame_error(errors[:, :20])
+
+
+def test_frame_error_of_other_pyramids():
+    errors = np.random.default_rng(0).random((3, 85))
+    for n_regions, levels in ((5, [(0, 1), (1, 5)]), (85, [(0, 1), (1, 5), (5, 21), (21, 85)])):
+        some = errors[:, :n_regions]
+        np.testing.assert_array_equal(metrics.frame_error(some), some.max(1))
+        maxima = [some[:, start:stop].max(1) for start, stop in levels]
+        np.testing.assert_allclose(metrics.frame_error(some, "scale_mean"), np.mean(maxima, 0))
+        np.testing.assert_array_equal(metrics.frame_error(some, "frame"), some[:, 0])
 
 
 def test_equal_error_rate():

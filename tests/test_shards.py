@@ -226,7 +226,7 @@ def test_missing_and_foreign_files_are_named(tmp_path, shard):
         Shard(tmp_path / "02.h5")
     with h5py.File(shard, "r+") as file:
         file.attrs["schema_version"] = 99
-    with pytest.raises(InputError, match="expected a shard of schema 1"):
+    with pytest.raises(InputError, match="expected a shard of schema 2"):
         Shard(shard)
 
 

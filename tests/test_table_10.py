@@ -134,7 +134,7 @@ def test_clip_too_short_to_be_timed_is_refused(tmp_path):
     clip = SimpleNamespace(name="01", split="test", source="videos/01.avi")
     dataset = SimpleNamespace(split=lambda _: [clip])
     with pytest.raises(InputError, match=r"videos/01\.avi: expected more than 10 frames to time, got 10"):
-        table_10.Camera.of(SimpleNamespace(datasets={"ped2": dataset}), "ped2", tmp_path, None, "max")
+        table_10.Camera.of(SimpleNamespace(datasets={"ped2": dataset}), "ped2", tmp_path, None, 32)
 
 
 def test_baselines_see_the_whole_frame_alone():

@@ -29,7 +29,7 @@ from experiments.lab.calibration import calibrate, cell_boxes
 from experiments.lab.footage import footage_dataset
 from experiments.lab.live import FrameScore, ahead
 from experiments.lab.score import ClipScores, load_scores, regularity, save_scores
-from experiments.lab.settings import ScoreSettings
+from experiments.lab.settings import FeatureSettings, ScoreSettings
 from experiments.lab.train import Run
 
 ROOT = Path(__file__).parents[1]
@@ -246,9 +246,11 @@ def test_run_that_cannot_run_live(trained, change, message):
         layer="last",
         weights_sha256=features["weights_sha256"],
     )
-    watch.check_run(run, backbone, "max")
+    watch.check_run(run, backbone, FeatureSettings())
     with pytest.raises(InputError, match=message):
-        watch.check_run(SimpleNamespace(folder="f", config={**run.config, **change}), backbone, "max")
+        watch.check_run(
+            SimpleNamespace(folder=Path("f"), config={**run.config, **change}), backbone, FeatureSettings()
+        )
 
 
 # Live

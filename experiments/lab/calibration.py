@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.pooling import PYRAMID_LEVELS
+from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions
 from experiments.lab import metrics
 from experiments.lab.pixel_metrics import footprints
 from experiments.lab.score import load_scores, regularity
@@ -14,7 +14,7 @@ from experiments.lab.settings import ScoreSettings
 from experiments.lab.train import Run
 
 CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
-CELLS = metrics.SCALES[-1]  # among the regions
+CELLS = level_regions(N_REGIONS)[CELLS_PER_SIDE]  # among the regions
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.errors import InputError
-from experiments.lab.settings import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES
+from experiments.lab.settings import ABLATION_SEEDS, CHOSEN, DEFAULT_SEEDS, PROFILES
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -23,6 +23,11 @@ def parser(description: str) -> argparse.ArgumentParser:
     flags.add_argument("--datasets", help="names to use of those at hand, e.g. ped2,walkway (default: all)")
     flags.add_argument("--out", type=Path, default=Path("."), help="root of all outputs (default: .)")
     flags.add_argument("--seeds", type=int, help="number of seeds (default: the profile's)")
+    flags.add_argument(
+        "--chosen",
+        action="store_true",
+        help="settings that experiments.choose_on_normal chose, not the paper's",
+    )
     flags.add_argument("--weights", type=Path, help="weights file of the backbone (default: download)")
     flags.add_argument(
         "--set",
@@ -48,7 +53,9 @@ def context(arguments: argparse.Namespace):
         raise InputError(f"--data {arguments.data}: no such folder")
     if arguments.weights is not None and not arguments.weights.is_file():
         raise InputError(f"--weights {arguments.weights}: no such file")
-    settings = PROFILES[arguments.profile].override(**overrides)
+    settings = (
+        PROFILES[arguments.profile].override(**CHOSEN if arguments.chosen else {}).override(**overrides)
+    )
     # Imported here: --help and bad flags answer without loading TensorFlow.
     from experiments.lab.context import Context
 
@@ -61,6 +68,7 @@ def context(arguments: argparse.Namespace):
         weights=arguments.weights,
         n_seeds=arguments.seeds or DEFAULT_SEEDS[arguments.profile],
         n_ablation_seeds=arguments.seeds or ABLATION_SEEDS[arguments.profile],
+        chosen=arguments.chosen,
         flags=_flags_text(arguments),
     )
 
@@ -74,6 +82,8 @@ def _flags_text(arguments: argparse.Namespace) -> str:
         flags.append(f"--datasets {arguments.datasets}")
     if arguments.seeds is not None:
         flags.append(f"--seeds {arguments.seeds}")
+    if arguments.chosen:
+        flags.append("--chosen")
     if arguments.weights is not None:
         flags.append(f"--weights {arguments.weights}")
     return " ".join([*flags, *(f"--set {item}" for item in arguments.set)])

@@ -1,6 +1,7 @@
 """What an exhibit runs in: its profile, data, features, trained runs, and the folder of its results."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
-from data_prep.extract_features import extract_dataset
+from data_prep.extract_features import extract_dataset, feature_function
 from data_prep.frames import read_frames
 from data_prep.gray_frames import gray_frames
+from data_prep.normalization import load_normalization, normalize_shards
 from data_prep.optical_flow import extract_flow_dataset
 from experiments.lab.baselines import Baseline, run_baseline
 from experiments.lab.results import git_commit
@@ -46,6 +48,7 @@ class Context:
         weights: the backbone's weights file; None for the usual download.
         n_seeds: seeds 0 .. n_seeds - 1 are run where systems are compared.
         n_ablation_seeds: likewise where sRNN-AE is varied, and in the sweeps.
+        chosen: whether the settings are those that `experiments.choose_on_normal` chose.
         flags: the command line as given, for the `command` column.
     """
 
@@ -57,12 +60,13 @@ class Context:
     weights: Path | None = None
     n_seeds: int = 1
     n_ablation_seeds: int = 1
+    chosen: bool = False
     flags: str = ""
 
     @property
     def results_dir(self) -> Path:
-        """Return the folder of this profile's results."""
-        return self.out / "results" / self.profile
+        """Return the folder of this profile's results; those of `--chosen` have their own."""
+        return self.out / "results" / (f"{self.profile}-chosen" if self.chosen else self.profile)
 
     @property
     def generated_dir(self) -> Path:
@@ -107,8 +111,20 @@ class Context:
     def shards(self, dataset: str) -> Path:
         """Return the folder of a dataset's shards, extracted first where they are not there."""
         root = self.generated_dir if dataset == "walkway" else self.out
-        pooling = self.settings.features.pooling
-        return extract_dataset(self.datasets[dataset], self.backbone, root / "features", pooling=pooling)
+        return self.features_of(self.datasets[dataset], root)
+
+    def features_of(self, dataset: Dataset, root: Path) -> Path:
+        """Return the folder of any dataset's shards under `root/features`, extracted where not there."""
+        features = self.settings.features
+        how = {"pooling": features.pooling, "pyramid": features.pyramid}
+        shards = extract_dataset(dataset, self.backbone, root / "features", **how)
+        return normalize_shards(shards, features.feature_normalization)
+
+    def extractor(self, dataset: str, flow: bool = False) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function from frames, or stacks of flow, to features as a dataset's shards hold them."""
+        features, network = self.settings.features, self.flow_backbone if flow else self.backbone
+        shards = self.flow_shards(dataset) if flow else self.shards(dataset)
+        return feature_function(network, features.pooling, features.pyramid, load_normalization(shards))
 
     @functools.cached_property
     def flow_backbone(self) -> Backbone:
@@ -121,15 +137,17 @@ class Context:
     def flow_shards(self, dataset: str) -> Path:
         """Return the folder of a dataset's flow features, computed first where they are not there."""
         root = self.generated_dir if dataset == "walkway" else self.out
-        flow = self.settings.flow
-        return extract_flow_dataset(
+        flow, features = self.settings.flow, self.settings.features
+        shards = extract_flow_dataset(
             self.datasets[dataset],
             self.flow_backbone,
             root / "features",
-            pooling=self.settings.features.pooling,
+            pooling=features.pooling,
+            pyramid=features.pyramid,
             flow_size_px=flow.flow_size_px,
             flow_warps=flow.flow_warps,
         )
+        return normalize_shards(shards, features.feature_normalization)
 
     def gray_shards(self, dataset: str, size_px: int) -> Path:
         """Return the folder of a dataset's gray frames, made first where they are not there."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from data_prep.datasets import Clip, Dataset
 from data_prep.errors import InputError
-from data_prep.extract_features import extract_dataset
 from data_prep.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Segment, count_frames, read_frames, source_digest
 from data_prep.layouts import Record, natural_order
 from experiments.lab.context import Context
@@ -30,8 +29,7 @@ def train_on_footage(context: Context, footage: Path, until: float) -> dict[str,
         until: see `footage_dataset`.
     """
     dataset = footage_dataset(footage, until, context.settings.train.window_frames)
-    pooling = context.settings.features.pooling
-    shards = extract_dataset(dataset, context.backbone, context.out / "features", pooling)
+    shards = context.features_of(dataset, context.out)
     held_out = {clip.name: clip.source for clip in dataset.split("test")}
 
     def frames(clip: str, indices) -> np.ndarray:

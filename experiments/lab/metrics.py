@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from data_prep.pooling import N_REGIONS
+from data_prep.pooling import level_regions
 
-# Regions of a frame: the 1x1 one, the four of 2x2, the sixteen of 4x4, both row-major.
-SCALES = (slice(0, 1), slice(1, 5), slice(5, 21))
 TRAIN_PERCENTILE = 99.9
 
 
@@ -21,18 +19,21 @@ def frame_error(region_errors: np.ndarray, kind: str = "max") -> np.ndarray:
     """Return the error of each frame, (n,), from those of its regions, (n, R): 21, or 1 for whole frames.
 
     max        : l(t) = max_i l(t, i)                                        Paper: Sec. 3.7
-    scale_mean : mean of (l of 1x1, max over 2x2, max over 4x4)
+    scale_mean : mean of (l of 1x1, max over 2x2, max over 4x4), for any pyramid
     frame      : l of the 1x1 region alone
+
+    Raises ValueError: another number of regions than a pyramid has, another kind.
     """
     errors = _finite(region_errors, "region_errors")
-    if errors.ndim != 2 or errors.shape[1] not in (1, N_REGIONS):
-        raise ValueError(f"region_errors: expected shape (n, {N_REGIONS}) or (n, 1), got {errors.shape}")
-    if errors.shape[1] == 1:
+    if errors.ndim != 2:
+        raise ValueError(f"region_errors: expected shape (n, R), got {errors.shape}")
+    scales = level_regions(errors.shape[1]).values()
+    if len(scales) == 1:
         return errors[:, 0]
     if kind == "max":
         return errors.max(axis=1)
     if kind == "scale_mean":
-        return np.mean([errors[:, scale].max(axis=1) for scale in SCALES], axis=0)
+        return np.mean([errors[:, scale].max(axis=1) for scale in scales], axis=0)
     if kind == "frame":
         return errors[:, 0]
     raise ValueError(f"kind: expected max, scale_mean or frame, got {kind!r}")

@@ -96,7 +96,8 @@ def feature_source(config: Mapping) -> str:
         return "the frames' pixels"
     return (
         f"{config['backbone']}, layer {features['layer']}, {features['input_size_px']} px, pooling "
-        f"{features['pooling']}, weights SHA-256 {features['weights_sha256'][:16] or 'none'}"
+        f"{features['pooling']} over the pyramid {features['pyramid']}, normalization "
+        f"{features['normalization']}, weights SHA-256 {features['weights_sha256'][:16] or 'none'}"
     )
 
 

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 
 from data_prep.backbones import LAYERS
-from data_prep.pooling import PYRAMID_LEVELS, region_pyramid
+from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions, region_pyramid
 from experiments.lab import metrics
 
 FINEST_LEVEL = PYRAMID_LEVELS[-1]
@@ -46,8 +46,9 @@ class FrameTruth:
 
 
 def map_side(features: Mapping) -> int:
-    """Return s, the side of the map behind a run's features: its config's `layer` and `input_size_px`."""
-    return math.ceil(features["input_size_px"] / (4 << LAYERS.index(features["layer"])))
+    """Return s, the side of the finest map behind a run's features: its `layer` and `input_size_px`."""
+    finest = features["layer"].split("+")[0]
+    return math.ceil(features["input_size_px"] / (4 << LAYERS.index(finest)))
 
 
 @functools.cache
@@ -55,12 +56,12 @@ def footprints(side: int = 7, level: int = FINEST_LEVEL) -> np.ndarray:
     """Return which entries of a map each cell of a pyramid level covers, bool (level ** 2, side ** 2)."""
     one_entry_each = np.eye(side * side, dtype=np.float32).reshape(-1, side, side, 1)
     pooled = keras.ops.convert_to_numpy(region_pyramid(one_entry_each))
-    return pooled[:, metrics.SCALES[PYRAMID_LEVELS.index(level)], 0].T > 0
+    return pooled[:, level_regions(N_REGIONS)[level], 0].T > 0
 
 
 def cell_errors(region_errors: Sequence[np.ndarray], level: int = FINEST_LEVEL) -> list[np.ndarray]:
     """Return the errors of one level's cells, (n_frames, level ** 2) a clip, of those of all 21 regions."""
-    return [errors[:, metrics.SCALES[PYRAMID_LEVELS.index(level)]] for errors in region_errors]
+    return [errors[:, level_regions(errors.shape[1])[level]] for errors in region_errors]
 
 
 @functools.lru_cache(maxsize=4)

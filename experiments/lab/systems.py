@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from data_prep.normalization import keep_normalization
 from data_prep.shards import Shard, list_shards
 from data_prep.windows import WindowSampler, stream_features
 from experiments.lab.score import ClipScores, score_clips
@@ -44,14 +45,17 @@ def run_system(
         sample_frames: see `Task`.
     """
     if system == "TSC":
-        return tsc_run(shards, stream, settings, seed, out)
-    task = {
-        "sRNN-AE": srnn_ae_task,
-        "LSTM-AE": lstm_ae_task,
-        "Conv-AE": conv_ae_task,
-        "ConvLSTM-AE": conv_lstm_ae_task,
-    }[system]
-    return train_task(task(shards, stream, settings, seed, sample_frames), out)
+        run = tsc_run(shards, stream, settings, seed, out)
+    else:
+        task = {
+            "sRNN-AE": srnn_ae_task,
+            "LSTM-AE": lstm_ae_task,
+            "Conv-AE": conv_ae_task,
+            "ConvLSTM-AE": conv_lstm_ae_task,
+        }[system]
+        run = train_task(task(shards, stream, settings, seed, sample_frames), out)
+    keep_normalization(shards, run.folder)
+    return run
 
 
 def sampling(stream: str, settings: Settings) -> dict:

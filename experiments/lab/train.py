@@ -103,6 +103,8 @@ def shards_identity(shards_folder: Path) -> dict:
             "layer": first.layer,
             "input_size_px": first.input_size_px,
             "pooling": first.pooling,
+            "pyramid": first.pyramid,
+            "normalization": first.normalization,
             "weights_sha256": first.weights_sha256,
             "training_shards": fingerprint.hexdigest()[:16],
         },

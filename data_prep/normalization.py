@@ -1,0 +1,160 @@
+"""Features brought to one scale after they are extracted; the paper takes them as they are.
+
+    none          as extracted
+    l2            each region of each frame scaled to length sqrt(C): a mean square of 1
+    standardized  each channel less its mean, over its standard deviation, both taken over all regions of all
+                  training frames; a deviation counts as at least a tenth of the channels' mean, so that a
+                  channel that hardly moves in training is not blown up
+
+Normalized shards are made from the extracted ones, clip by clip, and lie in a folder beside them, together
+with `normalization.npz`, from which live frames are normalized alike. The temporal maximum comes afterwards.
+"""
+
+import hashlib
+import io
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.shards import Shard, is_current, list_shards, read_info, write_shard
+
+NORMALIZATIONS = ("none", "l2", "standardized")
+FILE = "normalization.npz"
+SMALLEST_DEVIATION = 0.1  # of the channels' mean deviation
+BLOCK_FRAMES = 64
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Normalization:
+    """A function from features (.., C) to features (.., C), float32.
+
+    Attributes:
+        method: one of `NORMALIZATIONS`.
+        mean, deviation: float32 (C,) each, of "standardized".
+    """
+
+    method: str = "none"
+    mean: np.ndarray | None = None
+    deviation: np.ndarray | None = None
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return the normalized features."""
+        if self.method == "l2":
+            length = np.linalg.norm(features, axis=-1, keepdims=True)
+            scale = np.float32(features.shape[-1] ** 0.5)
+            return features * (scale / np.maximum(length, np.finfo(np.float32).tiny))
+        if self.method == "standardized":
+            return (features - self.mean) / self.deviation
+        return features
+
+    def __str__(self) -> str:
+        """Return the method and what tells its statistics from others."""
+        if self.mean is None:
+            return self.method
+        digest = hashlib.sha256(self.mean.tobytes() + self.deviation.tobytes()).hexdigest()
+        return f"{self.method}, statistics {digest[:16]}"
+
+
+AS_EXTRACTED = Normalization()
+
+
+def normalize_shards(folder: Path, method: str) -> Path:
+    """Return the folder of the normalized shards, making those that are missing, damaged or made otherwise.
+
+    Args:
+        folder: of the extracted shards, `<split>/<clip>.h5`; it is returned itself for "none".
+        method: one of `NORMALIZATIONS`.
+
+    Raises InputError: no training shard, a damaged one, one that cannot be written.
+    """
+    if method == "none":
+        return folder
+    target = folder.with_name(f"{folder.name}-{method}")
+    normalization = _fitted(folder, target, method)
+    for path in [path for split in SPLITS for path in sorted((folder / split).glob("[!.]*.h5"))]:
+        made = target / path.relative_to(folder)
+        with Shard(path) as shard:
+            wanted = replace(shard.info, normalization=str(normalization))
+            if is_current(made, wanted, shard.labels):
+                continue
+            blocks = (
+                normalization(shard.features(start, start + BLOCK_FRAMES))
+                for start in range(0, shard.n_frames, BLOCK_FRAMES)
+            )
+            write_shard(made, blocks, wanted, shard.labels)
+    return target
+
+
+def _fitted(folder: Path, target: Path, method: str) -> Normalization:
+    """Return the normalization fitted to the training shards, which is kept in `target`."""
+    paths = list_shards(folder, "train")
+    source = hashlib.sha256("\n".join(read_info(path).checksum for path in paths).encode()).hexdigest()
+    kept = target / FILE
+    if not kept.exists() or str(_read(kept)["source"]) != source:
+        arrays = {"method": method, "source": source}
+        if method == "standardized":
+            arrays["mean"], arrays["deviation"] = channel_statistics(paths)
+        content = io.BytesIO()
+        np.savez(content, **arrays)
+        _write_whole(kept, content.getvalue())
+    return load_normalization(target)
+
+
+def channel_statistics(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of each channel over all regions and frames, float32 (C,) each."""
+    n, total, squares = 0, 0.0, 0.0
+    for path in paths:
+        with Shard(path) as shard:
+            for start in range(0, shard.n_frames, BLOCK_FRAMES):
+                x = shard.features(start, start + BLOCK_FRAMES).astype(np.float64)
+                x = x.reshape(-1, x.shape[-1])
+                n, total, squares = n + len(x), total + x.sum(0), squares + np.square(x).sum(0)
+    mean = total / n
+    deviation = np.sqrt(np.maximum(squares / n - mean**2, 0))
+    if not deviation.any():
+        raise InputError(f"{paths[0].parent}: expected features that vary, got the same everywhere")
+    least = SMALLEST_DEVIATION * deviation.mean()
+    return mean.astype(np.float32), np.maximum(deviation, least).astype(np.float32)
+
+
+def load_normalization(folder: Path) -> Normalization:
+    """Return the normalization kept in a folder of shards, or of a run; "none" where there is none."""
+    path = folder / FILE
+    if not path.exists():
+        return AS_EXTRACTED
+    arrays = _read(path)
+    statistics = {name: arrays[name] for name in ("mean", "deviation") if name in arrays}
+    return Normalization(str(arrays["method"]), **statistics)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Return what `_fitted` wrote. InputError where it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        return {"method": arrays.pop("method"), "source": arrays.pop("source"), **arrays}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
+        raise InputError(f"{path}: expected a normalization of features, got {fault}; delete it") from None
+
+
+def keep_normalization(shards: Path, run: Path) -> None:
+    """Put the normalization of a folder of shards, if any, beside a run, which then needs no shards."""
+    if (shards / FILE).exists() and not (run / FILE).exists():
+        _write_whole(run / FILE, (shards / FILE).read_bytes())
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
