@@ -1,0 +1,119 @@
+"""What each choice that the paper leaves open does to the AUC of sRNN-AE, one changed at a time.
+
+    python -m experiments.ablations --data DIR [--datasets ped2] [--seeds 3]
+
+Each value below takes the place of the default; everything else stays as the profile has it. AUC:
+frame-level, micro, spatial + temporal_weight x temporal. The differences are taken seed by seed, so that what
+the seeds have in common falls out. On test AUC: it shows what a choice does and selects nothing.
+
+Writes results/<profile>/ablations.csv and ablations.md.
+"""
+
+import csv
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import COLUMNS, Context
+from experiments.lab.protocols import auc, best_on_test, late_fusion_runs
+from experiments.lab.results import write_atomic
+
+# Only how errors become scores: no run is trained for these.
+SCORES: Sequence[Mapping[str, object]] = [
+    {"frame_error": "scale_mean"},
+    {"frame_error": "frame"},
+    {"normalization": "global"},
+    {"normalization": "train"},
+    {"checkpoint": "best_on_test"},
+    {"temporal_weight": 0.0},
+    {"temporal_weight": 1.0},
+]
+TRAINED: Sequence[Mapping[str, object]] = [
+    {"first_layer": "eq7"},
+    {"threshold": "two_sided"},
+    {"pooling": "mean"},
+    {"weight_decay": 0.0},
+    {"trainable_lambda2": False},
+    {"trainable_initial_codes": False},
+    {"slot_start": 1.0},
+    {"alignment": "centered"},
+    {"feature_normalization": "standardized"},
+    {"feature_normalization": "l2"},
+]
+
+
+def run(context: Context) -> None:
+    """Train what is not there, write and print the table of every dataset at hand."""
+    lines = []
+    for dataset in context.datasets:
+        seeded = late_fusion_runs(context, dataset, n_seeds=context.n_ablation_seeds)
+        default = [auc(runs, context) for runs in seeded]
+        lines.append(line(dataset, "default", "", default, default))
+        for changed in (*SCORES, *TRAINED):
+            ((name, value),) = changed.items()
+            if name == "checkpoint":
+                values = [best_on_test(runs, context) for runs in seeded]
+            elif changed in SCORES:
+                values = [auc(runs, context, **changed) for runs in seeded]
+            else:
+                values = trained_aucs(context, dataset, changed)
+            lines.append(line(dataset, name, value, values, default))
+            print(", ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, lines[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    write_atomic(context.results_dir / "ablations.csv", text.getvalue().encode())
+    write_atomic(context.results_dir / "ablations.md", markdown(context, lines).encode())
+    print(f"wrote {context.results_dir / 'ablations.md'}")
+
+
+def trained_aucs(context: Context, dataset: str, changed: Mapping[str, object]) -> list[float]:
+    """Return the AUC of every seed, trained with some settings changed."""
+    context = replace(context, settings=context.settings.override(**changed))
+    seeded = late_fusion_runs(context, dataset, n_seeds=context.n_ablation_seeds)
+    return [auc(runs, context) for runs in seeded]
+
+
+def line(dataset: str, name: str, value, values: Sequence[float], default: Sequence[float]) -> dict:
+    """Return one line of the table; AUC and differences in per cent."""
+    differences = [100 * (ours - usual) for ours, usual in zip(values, default, strict=True)]
+    return {
+        "dataset": COLUMNS[dataset],
+        "setting": name,
+        "value": value,
+        "auc": f"{100 * statistics.fmean(values):.2f}",
+        "auc_std": spread([100 * value for value in values]),
+        "difference": f"{statistics.fmean(differences):+.2f}",
+        "difference_std": spread(differences),
+        "seeds": len(values),
+    }
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the sample standard deviation, empty for one seed."""
+    return f"{statistics.stdev(values):.2f}" if len(values) > 1 else ""
+
+
+def markdown(context: Context, lines: Sequence[Mapping]) -> str:
+    """Return the table for readers."""
+    rows = [
+        f"| {one['dataset']} | {one['setting']} | {one['value']} | {one['auc']}{pm(one['auc_std'])} "
+        f"| {one['difference']}{pm(one['difference_std'])} |"
+        for one in lines
+    ]
+    head = ["| dataset | setting | value | AUC, % | difference, points |", "|---|---|---|---|---|"]
+    title = f"# One choice changed at a time: sRNN-AE, profile {context.profile}\n"
+    told = f"{lines[0]['seeds']} seeds. {context.differences()}"
+    return "\n".join([title, *head, *rows, "", told, f"\n`{context.command('experiments.ablations')}`\n"])
+
+
+def pm(std: str) -> str:
+    """Return a standard deviation as it follows its mean."""
+    return f" ± {std}" if std else ""
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)

@@ -1,0 +1,89 @@
+"""Choosing on normal data: the rule, and that no test label of the dataset is ever read."""
+
+import csv
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from experiments import ablations, choose_on_normal
+from experiments.choose_on_normal import choose, first_within_tie
+from experiments.lab.context import Context
+from experiments.lab.settings import PROFILES
+
+AUC = {"a": 0.70, "b": 0.704, "c": 0.72}
+
+
+@pytest.mark.parametrize(
+    ("criteria", "index"),
+    [([0.7, 0.704, 0.5], 0), ([0.7, 0.706, 0.71], 1), ([0.7, 0.706, 0.7111], 2), ([0.9], 0)],
+)
+def test_the_first_within_half_a_point_of_the_best_is_chosen(criteria, index):
+    assert first_within_tie(criteria) == index
+
+
+def test_stages_build_on_each_other(monkeypatch):
+    tried = []
+
+    def planted_auc(context, planted, settings):
+        tried.append(dict(settings))
+        value = AUC[settings["x"]] + (0.1 if settings.get("y") == 2 else 0)
+        return {"stranger": value + 0.1, "speed": value - 0.1, "mirror": value}
+
+    monkeypatch.setattr(choose_on_normal, "planted_auc", planted_auc)
+    stages = {"first": [{"x": "a"}, {"x": "b"}, {"x": "c"}], "second": [{"y": 1}, {"y": 2}]}
+    chosen, lines = choose(None, None, {"z": 0}, stages)
+    assert chosen == {"z": 0, "x": "c", "y": 2}
+    assert tried[3:] == [{"z": 0, "x": "c", "y": 1}, {"z": 0, "x": "c", "y": 2}]
+    assert [line["candidate"] for line in lines if line["chosen"]] == ["x=c", "y=2"]
+    assert lines[4]["criterion"] == pytest.approx(0.82)
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    settings = PROFILES["smoke"].override(
+        input_size_px=32, iterations=4, checkpoint_every=4, log_every=2, n_atoms=8, similarity_units=8
+    )
+    return Context("smoke", settings, tmp_path_factory.mktemp("out"), n_seeds=1, n_ablation_seeds=1)
+
+
+def test_the_command_reads_no_test_clip(context, monkeypatch, capsys):
+    full = context.datasets["walkway"]
+    training = tuple(clip for clip in full.clips if clip.split == "train")
+    blind = replace(full, clips=training, test_labels={}, mask_sources={})
+    shown = SimpleNamespace(name="walkway", record=full.record, root=full.root, split=blind.split)
+    monkeypatch.setitem(context.__dict__, "datasets", {"walkway": shown})
+    start = {"n_atoms": 8, "iterations": 4, "checkpoint_every": 4}
+    monkeypatch.setattr(choose_on_normal, "SMOKE_START", start)
+    choose_on_normal.run(context)
+    monkeypatch.undo()
+    with (context.results_dir / "choice_walkway.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["stage"] for line in lines] == ["features"] * 2 + ["frame_error"] * 3
+    assert sum(line["chosen"] == "yes" for line in lines) == 2
+    for line in lines:
+        kinds = [float(line[kind]) for kind in ("stranger", "speed", "mirror")]
+        assert all(0 <= value <= 1 for value in kinds)
+        assert float(line["criterion"]) == pytest.approx(sum(kinds) / 3)
+    said = capsys.readouterr().out
+    assert "walkway: chosen --set n_atoms=8 --set iterations=4" in said
+    assert "features: layer=conv4 feature_normalization=standardized: " in said
+
+
+def test_ablations_change_one_setting_at_a_time(context, monkeypatch):
+    monkeypatch.setattr(ablations, "TRAINED", [{"threshold": "two_sided"}])
+    two = replace(context, n_ablation_seeds=2)
+    ablations.run(two)
+    with (two.results_dir / "ablations.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["setting"] for line in lines] == [
+        "default",
+        *(name for changed in ablations.SCORES for name in changed),
+        "threshold",
+    ]
+    assert (lines[0]["difference"], lines[0]["difference_std"]) == ("+0.00", "0.00")
+    for line in lines:
+        assert float(line["auc"]) - float(lines[0]["auc"]) == pytest.approx(
+            float(line["difference"]), abs=0.011
+        )
+    assert "| Walkway | threshold | two_sided |" in (two.results_dir / "ablations.md").read_text()

@@ -1,0 +1,129 @@
+"""Planted anomalies: what they change and what they leave, on clips that the test draws."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep.datasets import Clip
+from data_prep.errors import InputError
+from data_prep.frames import Segment, count_frames, iter_frames
+from data_prep.planted import KINDS, first_frames, moving_thing, planted_dataset, split_clips
+
+HEIGHT, WIDTH = 48, 80
+
+
+def draw_clip(folder, n_frames=48, gray=40, walks=True):
+    """Write a clip on a plain ground: a bright square that walks from the left to the right."""
+    folder.mkdir(parents=True)
+    for index in range(n_frames):
+        frame = np.full((HEIGHT, WIDTH, 3), gray, np.uint8)
+        if walks:
+            frame[24:32, index : index + 8] = 200
+        cv2.imwrite(str(folder / f"{index + 1:03d}.png"), frame)
+    return folder
+
+
+def dataset_of(clips, root):
+    """Return what `planted_dataset` needs of a dataset."""
+    record = SimpleNamespace(title="Drawn", licence="none")
+    training = tuple(Clip("drawn", "train", name, source) for name, source in clips.items())
+    return SimpleNamespace(name="drawn", record=record, root=root, split=lambda split: training)
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    clips = {f"{n:02d}": draw_clip(tmp_path / "drawn" / f"{n:02d}", gray=35 + n) for n in range(1, 9)}
+    return dataset_of(clips, tmp_path / "drawn")
+
+
+@pytest.fixture
+def planted(drawn, tmp_path):
+    return planted_dataset(drawn, tmp_path / "planted")
+
+
+def frames_of(planted, title):
+    clip = next(clip for clip in planted.split("test") if clip.name == title)
+    return np.stack(list(iter_frames(clip.source))), planted.frame_labels(clip)
+
+
+def test_every_fourth_clip_is_held_out_and_no_frame_is_in_both(planted):
+    assert [clip.name for clip in planted.split("train")] == ["01", "02", "03", "05", "06", "07"]
+    titles = [clip.name for clip in planted.split("test")]
+    assert titles == [f"{clip}-{kind}" for clip in ("04", "08") for kind in KINDS]
+
+
+def test_few_clips_give_their_last_quarters(tmp_path):
+    source = draw_clip(tmp_path / "one", 200)
+    fit, held_out = split_clips(dataset_of({"one": Segment(source, 8, 200)}, tmp_path))
+    assert fit == {"one": Segment(source, 8, 152)}
+    assert held_out == {"one": Segment(source, 152, 200)}
+
+
+def test_untouched_frames_are_those_of_the_clip(drawn, planted):
+    original = first_frames(drawn.split("train")[3].source)
+    for kind in ("stranger", "mirror"):
+        frames, labels = frames_of(planted, f"04-{kind}")
+        assert 0 < labels.sum() < len(labels) == len(original)
+        changed = (frames != original).any((1, 2, 3))
+        if kind == "mirror":
+            np.testing.assert_array_equal(frames[12:36], original[12:36, :, ::-1])
+            np.testing.assert_array_equal(labels, np.r_[np.zeros(12), np.ones(24), np.zeros(12)])
+        assert not changed[labels == 0].any() or kind == "stranger"  # its edges come in before it counts
+        assert changed[labels == 1].all()
+        assert not changed[:12].any()
+        assert not changed[36:].any()
+
+
+def test_speed_skips_frames_in_the_middle_alone(drawn, planted):
+    original = first_frames(drawn.split("train")[3].source)
+    frames, labels = frames_of(planted, "04-speed")
+    np.testing.assert_array_equal(frames, original[np.r_[:12, 12:36:3, 36:48]])
+    np.testing.assert_array_equal(labels, np.r_[np.zeros(12), np.ones(8), np.zeros(12)])
+
+
+def test_the_thing_is_what_moved():
+    frames = np.full((30, HEIGHT, WIDTH, 3), 40, np.uint8)
+    for index in range(30):
+        frames[index, 20:26, 2 * index : 2 * index + 7] = 220
+    thing, opacity, bottom = moving_thing(frames, np.random.default_rng(0))
+    assert (thing.shape, bottom) == ((6, 7, 3), 26)
+    assert (thing == 220).all()
+    assert opacity.min() > 0.4
+
+
+def test_where_nothing_moves_a_rectangle_stands_in():
+    thing, opacity, bottom = moving_thing(
+        np.full((5, HEIGHT, WIDTH, 3), 40, np.uint8), np.random.default_rng(0)
+    )
+    assert thing.shape == (6, 6, 3)
+    assert (opacity == 1).all()
+    assert bottom == HEIGHT // 2
+
+
+def test_same_seed_same_pictures_and_nothing_is_written_twice(drawn, planted, tmp_path):
+    again = planted_dataset(drawn, tmp_path / "planted")
+    assert again.name == planted.name
+    other = planted_dataset(drawn, tmp_path / "planted", seed=1)
+    assert other.name != planted.name
+    elsewhere = planted_dataset(drawn, tmp_path / "elsewhere")
+    for title in ("04-stranger", "08-stranger"):
+        same, labels = frames_of(elsewhere, title)
+        np.testing.assert_array_equal(same, frames_of(planted, title)[0])
+        np.testing.assert_array_equal(labels, frames_of(planted, title)[1])
+    assert not np.array_equal(frames_of(other, "04-stranger")[0], frames_of(planted, "04-stranger")[0])
+
+
+def test_interrupted_pictures_are_written_again(drawn, planted, tmp_path):
+    folder = planted.split("test")[0].source
+    (folder / "labels.npy").unlink()
+    (folder / "0003.png").unlink()
+    planted_dataset(drawn, tmp_path / "planted")
+    assert count_frames(folder) == 48
+
+
+def test_no_clip_long_enough(tmp_path):
+    clips = {str(n): draw_clip(tmp_path / str(n), 7) for n in range(4)}
+    with pytest.raises(InputError, match="expected a training clip to hold out of at least 8 frames"):
+        planted_dataset(dataset_of(clips, tmp_path), tmp_path / "planted")
