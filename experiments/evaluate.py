@@ -21,9 +21,10 @@ from data_prep.errors import InputError
 from data_prep.pooling import N_REGIONS
 from experiments.lab import cli, metrics, pixel_metrics
 from experiments.lab.results import git_commit
+from experiments.lab.runs import Run, load_runs
 from experiments.lab.score import regularity
 from experiments.lab.settings import CHOICES, ScoreSettings
-from experiments.lab.train import Run, write_json
+from experiments.lab.train import write_json
 
 NORMALIZATIONS = CHOICES["normalization"]
 CHECKPOINTS = CHOICES["checkpoint"]
@@ -94,41 +95,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
     content |= {"options": asdict(options), "results": results, "notes": notes, "commit": git_commit()}
     write_json(path, content)
     print(f"\nwrote {path}")
-
-
-def load_runs(folders: Sequence[Path]) -> dict[str, Run]:
-    """Return the runs by stream, spatial first. InputError unless they are one, or two that can be fused."""
-    runs = [finished_run(folder) for folder in folders]
-    configs = [run.config for run in runs]
-    streams = {config["stream"]: run for config, run in zip(configs, runs, strict=True)}
-    if len(runs) == 1:
-        return streams
-    if len(runs) != 2 or set(streams) != {"spatial", "temporal"}:
-        got = ", ".join(config["stream"] for config in configs)
-        raise InputError(f"--run: expected one run, or a spatial and a temporal one, got {got}")
-    same = [(key, *(config[key] for config in configs)) for key in ("system", "dataset", "features")]
-    for what, first, second in [*same, ("steps", *(run.steps for run in runs))]:
-        if first != second:
-            raise InputError(f"{folders[1]}: expected the {what} of the first run, {first}, got {second}")
-    return {stream: streams[stream] for stream in ("spatial", "temporal")}
-
-
-def finished_run(folder: Path) -> Run:
-    """Return the run in a folder. InputError unless it is finished and its config can be read."""
-    for name in ("config.json", "metrics.json"):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder / name}: no such file, expected the folder of a finished run")
-    run = Run(folder)
-    try:
-        config = run.config
-    except ValueError as fault:
-        raise InputError(f"{folder / 'config.json'}: damaged, expected JSON, got {fault}") from None
-    keys = {"system", "dataset", "stream", "seed", "backbone", "features"}
-    if missing := keys - set(config if isinstance(config, dict) else ()):
-        raise InputError(f"{folder / 'config.json'}: expected the key {min(missing)}, got none")
-    if not run.steps:
-        raise InputError(f"{folder / 'scores'}: no scores, expected step_NNNNNN.npz files")
-    return run
 
 
 def find_test_set(data_dir: Path, runs: Mapping[str, Run]) -> Dataset:

@@ -40,11 +40,10 @@ def draw_clip(context: Context, dataset: str, runs, path) -> None:
     index = next(i for i, clip in enumerate(spatial) if 0 < clip.labels.mean() < 1)
     clip = spatial[index]
     options = context.settings.score
-    fused = regularity(
-        scores,
-        options.frame_error,
-        temporal_weight=options.temporal_weight,
-    )[index]
+    errors = {stream: run.train_errors(options.frame_error) for stream, run in runs.items()}
+    fused = regularity(scores, options.frame_error, options.normalization, options.temporal_weight, errors)[
+        index
+    ]
     shown = np.linspace(0, len(clip.labels) - 1, SAMPLE_FRAMES).astype(int)
     plots.clip_curves(
         path,

@@ -16,8 +16,8 @@ from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocols import auc, late_fusion_runs, measured_row, runs_hash
 from experiments.lab.report import write_note
 from experiments.lab.results import Row, replace_exhibit
+from experiments.lab.runs import Run
 from experiments.lab.settings import PAPER
-from experiments.lab.train import Run
 
 EXHIBIT = "figure_11"
 WEIGHTS = tuple(step / 10 for step in range(11))

@@ -15,8 +15,8 @@ from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocols import auc, late_fusion_runs, measured_row, publish_table, runs_hash
 from experiments.lab.results import Row
+from experiments.lab.runs import Run
 from experiments.lab.settings import CHOICES
-from experiments.lab.train import Run
 
 EXHIBIT = "table_04"
 SYSTEMS = ("TSC", "sRNN-AE")

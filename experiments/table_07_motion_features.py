@@ -24,7 +24,7 @@ from experiments.lab.context import COLUMNS, Context
 from experiments.lab.live import RegionErrors, TemporalMaximum
 from experiments.lab.protocols import auc, measured_row, publish_table, runs_hash
 from experiments.lab.results import Row
-from experiments.lab.train import Run
+from experiments.lab.runs import Run
 from models.srnn_ae import Streaming
 
 EXHIBIT = "table_07"

@@ -32,15 +32,14 @@ from data_prep.extract_features import feature_function
 from data_prep.live_frames import FALLBACK_RATE, FrameStream
 from data_prep.normalization import load_normalization
 from data_prep.pooling import PYRAMIDS
-from experiments.evaluate import load_runs
 from experiments.lab import cli
 from experiments.lab.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.context import Context
 from experiments.lab.footage import STREAMS, SYSTEM, train_on_footage
 from experiments.lab.live import FrameScore, live_scores, stop_on_signal
 from experiments.lab.pixel_metrics import map_side
+from experiments.lab.runs import Run, load_model, load_runs
 from experiments.lab.settings import FeatureSettings
-from experiments.lab.train import Run, load_model
 from experiments.lab.watching import Outputs
 from models.srnn_ae import Streaming
 

@@ -7,10 +7,11 @@ from synthetic import write_clip, write_dataset
 
 from data_prep.shards import Shard
 from experiments.lab import systems, tsc
+from experiments.lab.frame_systems import as_channels, as_video, mean_frame, score_windows
+from experiments.lab.runs import load_model
 from experiments.lab.score import micro_auc
 from experiments.lab.settings import PAPER
-from experiments.lab.systems import as_channels, as_video, mean_frame, run_system, score_windows
-from experiments.lab.train import load_model
+from experiments.lab.systems import run_system
 
 SMALL = PAPER.override(
     n_atoms=8,

@@ -28,9 +28,9 @@ from experiments.lab.annotated_video import VERMILLION, AnnotatedVideo, Annotato
 from experiments.lab.calibration import calibrate, cell_boxes
 from experiments.lab.footage import footage_dataset
 from experiments.lab.live import FrameScore, ahead
+from experiments.lab.runs import Run
 from experiments.lab.score import ClipScores, load_scores, regularity, save_scores
 from experiments.lab.settings import FeatureSettings, ScoreSettings
-from experiments.lab.train import Run
 
 ROOT = Path(__file__).parents[1]
 N_FRAMES, RATE = 60, 10

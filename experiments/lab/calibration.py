@@ -9,9 +9,9 @@ from data_prep.errors import InputError
 from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions
 from experiments.lab import metrics
 from experiments.lab.pixel_metrics import footprints
+from experiments.lab.runs import Run
 from experiments.lab.score import load_scores, regularity
 from experiments.lab.settings import ScoreSettings
-from experiments.lab.train import Run
 
 CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
 CELLS = level_regions(N_REGIONS)[CELLS_PER_SIDE]  # among the regions

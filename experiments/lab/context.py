@@ -18,9 +18,9 @@ from data_prep.normalization import load_normalization, normalize_shards
 from data_prep.optical_flow import extract_flow_dataset
 from experiments.lab.baselines import Baseline, run_baseline
 from experiments.lab.results import git_commit
+from experiments.lab.runs import Run
 from experiments.lab.settings import PAPER, Settings
 from experiments.lab.systems import run_system
-from experiments.lab.train import Run
 
 # Datasets as the paper's tables head their columns.
 COLUMNS = {

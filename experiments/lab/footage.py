@@ -11,8 +11,8 @@ from data_prep.errors import InputError
 from data_prep.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Segment, count_frames, read_frames, source_digest
 from data_prep.layouts import Record, natural_order
 from experiments.lab.context import Context
+from experiments.lab.runs import Run
 from experiments.lab.systems import run_system
-from experiments.lab.train import Run
 
 SYSTEM = "sRNN-AE"
 STREAMS = ("spatial", "temporal")

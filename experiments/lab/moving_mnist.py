@@ -19,10 +19,12 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.extract_features import resize
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities, load_digits
+from experiments.lab.frame_systems import FrameWindows, as_channels
+from experiments.lab.runs import Run
 from experiments.lab.score import ClipScores, step_function
 from experiments.lab.settings import Settings, config_hash
-from experiments.lab.systems import FrameWindows, as_channels, build_srnn_ae, build_tsc
-from experiments.lab.train import Run, Task, train_task
+from experiments.lab.systems import build_srnn_ae, build_tsc
+from experiments.lab.train import Task, train_task
 from experiments.lab.tsc import train_tsc
 from models.conv_ae import ConvAE, frame_errors
 from models.srnn_ae import Streaming, jit_compile

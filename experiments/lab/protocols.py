@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.report import write_note
 from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.runs import Run
 from experiments.lab.score import micro_auc
 from experiments.lab.settings import config_hash
 from experiments.lab.systems import FRAME_SYSTEMS
-from experiments.lab.train import Run
 
 SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
 

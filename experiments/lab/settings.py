@@ -132,6 +132,7 @@ class LSTMSettings:
 
     lstm_units: int = 2048  # choice: as wide as the dictionary
     lstm_learning_rate: float = 1e-3  # choice: Keras's default for RMSProp
+    lstm_epsilon: float = 1e-7  # choice: likewise
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from data_prep.errors import InputError
 from experiments.lab import cli
 from experiments.lab.context import Context
-from experiments.lab.train import Run
+from experiments.lab.runs import Run
 
 STREAMS = {"spatial": ("spatial",), "late_fusion": ("spatial", "temporal")}
 ATTEMPTS = 3  # of a point whose process is killed

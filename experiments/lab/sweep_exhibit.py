@@ -13,9 +13,9 @@ from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocols import auc, measured_row, runs_hash
 from experiments.lab.report import write_note
 from experiments.lab.results import Row, complete, exhibit_title, replace_exhibit
+from experiments.lab.runs import Run
 from experiments.lab.sweep import STREAMS, Point, parse_grid, run_points
 from experiments.lab.tensorboard import TensorBoardLog
-from experiments.lab.train import Run
 
 NOT_A_SELECTION = "sweep over test AUC, as in the paper: not a selection"
 UNITS = {"auc": "AUC (%)", "sparsity": "zero codes (%)"}

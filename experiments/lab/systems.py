@@ -1,10 +1,10 @@
 """The systems of the paper's tables: how each is built, sampled and scored; all train through `train_task`.
 
-sRNN-AE, LSTM-AE and TSC read feature shards of 21 regions; Conv-AE and ConvLSTM-AE read shards of gray frames
-(`data_prep.backbones.gray_frames`), one region. TSC is not trained by gradients, see `experiments.lab.tsc`.
+sRNN-AE, LSTM-AE and TSC read feature shards of 21 regions; TSC is not trained by gradients, see
+`experiments.lab.tsc`. Conv-AE and ConvLSTM-AE, on gray frames, are in `experiments.lab.frame_systems`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,13 +14,12 @@ import numpy as np
 from data_prep.normalization import keep_normalization
 from data_prep.shards import Shard, list_shards
 from data_prep.windows import WindowSampler, stream_features
+from experiments.lab.frame_systems import conv_ae_task, conv_lstm_ae_task
+from experiments.lab.runs import Run
 from experiments.lab.score import ClipScores, score_clips
 from experiments.lab.settings import Settings
-from experiments.lab.train import Run, Task, shards_identity, train_task
+from experiments.lab.train import Task, shards_identity, train_task
 from experiments.lab.tsc import train_tsc
-from models import conv_ae, conv_lstm_ae
-from models.conv_ae import ConvAE
-from models.conv_lstm_ae import ConvLSTMAE
 from models.lstm_ae import LSTMAE, LSTMStreaming
 from models.srnn_ae import SRNNAE, Streaming, jit_compile
 from models.tsc import TSC, Block, initial_dictionary
@@ -132,11 +131,11 @@ def build_srnn_ae(n_features: int, n_rows: int, settings: Settings, seed: int) -
 def lstm_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
     """Return the task of LSTM-AE: the features, windows and optimizer of sRNN-AE. Paper: Sec. 4.5."""
     options = settings.lstm_ae
-    train = replace(settings.train, learning_rate=options.lstm_learning_rate)
+    train = replace(settings.train, learning_rate=options.lstm_learning_rate, epsilon=options.lstm_epsilon)
 
     def build(sample: np.ndarray) -> LSTMAE:
         model = LSTMAE(sample.shape[-1], options.lstm_units, seed=seed)
-        optimizer = keras.optimizers.RMSprop(train.learning_rate, train.rho)
+        optimizer = keras.optimizers.RMSprop(train.learning_rate, train.rho, epsilon=train.epsilon)
         model.compile(optimizer, jit_compile=jit_compile())
         return model
 
@@ -220,160 +219,3 @@ def training_blocks(shards: Path, stream: str, settings: Settings, seed: int) ->
                 stop = min(start + train.window_frames, shard.n_frames)
                 features = stream_features(shard, start, stop, **options)
                 yield Block(features.transpose(1, 0, 2), starts=start == 0)
-
-
-class FrameWindows:
-    """Windows of gray frames minus the mean frame, in the shape that a network takes.
-
-    Args:
-        windows: sampler of batches (n, T, H * W).
-        mean: mean training frame, float32 (H * W,).
-        shape: (windows (n, T, H * W)) -> the network's input.
-    """
-
-    def __init__(self, windows: WindowSampler, mean: np.ndarray, shape: Callable[[np.ndarray], np.ndarray]):
-        self.windows, self.mean, self.shape = windows, mean, shape
-
-    def batch(self, step: int) -> np.ndarray:
-        """Return batch number `step`."""
-        return self.shape(self.windows.batch(step) - self.mean)
-
-    def batches(self, start_step: int = 0) -> Iterator[tuple[np.ndarray]]:
-        """Yield (batch,) from `start_step` on, without end."""
-        for (windows,) in self.windows.batches(start_step):
-            yield (self.shape(windows - self.mean),)
-
-
-def as_channels(windows: np.ndarray) -> np.ndarray:
-    """Return windows (n, T, H * W) of square frames as (n, H, W, T), the input of Conv-AE."""
-    side = round(windows.shape[-1] ** 0.5)
-    return windows.reshape(*windows.shape[:2], side, side).transpose(0, 2, 3, 1)
-
-
-def as_video(windows: np.ndarray) -> np.ndarray:
-    """Return windows (n, T, H * W) of square frames as (n, T, H, W, 1), the input of ConvLSTM-AE."""
-    side = round(windows.shape[-1] ** 0.5)
-    return windows.reshape(*windows.shape[:2], side, side, 1)
-
-
-def mean_frame(shards: Sequence[Path]) -> np.ndarray:
-    """Return the mean training frame, float32 (H * W,); memory holds one clip."""
-    total, n_frames = 0.0, 0
-    for path in shards:
-        with Shard(path) as shard:
-            total = total + shard.features()[:, 0].sum(0, dtype=np.float64)
-            n_frames += shard.n_frames
-    return (total / n_frames).astype(np.float32)
-
-
-def conv_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
-    """Return the task of Conv-AE: every frame is scored once, in consecutive windows."""
-    options = settings.frames
-    wide = options.conv_ae_filters
-
-    def build(sample: np.ndarray) -> ConvAE:
-        return ConvAE(sample.shape[-1], (wide, wide // 2, wide // 4), sample.shape[1], seed=seed)
-
-    window_frames = settings.train.window_frames
-    return frame_task(
-        "Conv-AE",
-        shards,
-        settings,
-        seed,
-        sample_frames,
-        build,
-        as_channels,
-        conv_ae.frame_errors,
-        window_frames,
-    )
-
-
-def conv_lstm_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
-    """Return the task of ConvLSTM-AE: the second half of each window is scored, as the released code does."""
-    options = settings.frames
-    narrow = options.conv_lstm_filters
-
-    def build(sample: np.ndarray) -> ConvLSTMAE:
-        filters = (narrow, 2 * narrow, 4 * narrow)
-        return ConvLSTMAE(filters, (options.conv_lstm_memory,), sample.shape[2], seed=seed)
-
-    step = -(-settings.train.window_frames // 2)
-    return frame_task(
-        "ConvLSTM-AE", shards, settings, seed, sample_frames, build, as_video, conv_lstm_ae.frame_errors, step
-    )
-
-
-def frame_task(system, shards, settings, seed, sample_frames, build, shape, errors, step_frames) -> Task:
-    """Return the task of a system on gray frames, trained with AdaGrad as both of their papers do.
-
-    Args:
-        system, shards, settings, seed, sample_frames: see `run_system`.
-        build: a sample batch -> the network.
-        shape: `as_channels` or `as_video`.
-        errors: (batch, the network's output) -> errors of the frames, (n, T).
-        step_frames: frames between the windows that are scored.
-    """
-    options = settings.frames
-    train = replace(
-        settings.train,
-        iterations=options.frames_iterations,
-        batch_clips=options.frames_batch_clips,
-        learning_rate=options.frames_learning_rate,
-    )
-    mean = mean_frame(list_shards(shards, "train"))
-
-    def compiled(sample: np.ndarray) -> keras.Model:
-        model = build(sample)
-        model.compile(keras.optimizers.Adagrad(train.learning_rate), jit_compile=jit_compile())
-        return model
-
-    def scorer(model):
-        def errors_of(windows: np.ndarray) -> np.ndarray:
-            x = shape(windows - mean)
-            return keras.ops.convert_to_numpy(errors(x, model.predict_on_batch(x)))
-
-        return lambda split: [
-            score_windows(path, errors_of, train.window_frames, step_frames)
-            for path in list_shards(shards, split)
-        ]
-
-    return Task(
-        system,
-        shards_identity(shards)["dataset"],
-        "frames",
-        seed,
-        {**shards_identity(shards), "model": asdict(options)},
-        train,
-        FrameWindows(sampler(shards, "frames", train, settings, seed), mean, shape),
-        compiled,
-        scorer,
-        sample_frames,
-    )
-
-
-def score_windows(path: Path, errors_of: Callable, window_frames: int, step_frames: int) -> ClipScores:
-    """Return the scores of one clip, R = 1: each window gives the errors of its frames not scored before.
-
-    A clip shorter than a window is filled up with its last frame.
-
-    Args:
-        path: shard of gray frames.
-        errors_of: windows (n, T, H * W) -> errors (n, T).
-        window_frames: T.
-        step_frames: frames between windows; the last one ends with the clip.
-    """
-    with Shard(path) as shard:
-        n_frames, labels, clip = shard.n_frames, shard.labels, shard.info.clip
-        last = max(0, n_frames - window_frames)
-        starts = [*range(0, last, step_frames), last]
-        error = np.empty(n_frames, np.float32)
-        scored = 0
-        for first in range(0, len(starts), WINDOWS_AT_ONCE):
-            group = starts[first : first + WINDOWS_AT_ONCE]
-            windows = [shard.features(start, start + window_frames)[:, 0] for start in group]
-            windows = [np.pad(w, ((0, window_frames - len(w)), (0, 0)), "edge") for w in windows]
-            for start, errors in zip(group, errors_of(np.stack(windows)), strict=True):
-                stop = min(start + window_frames, n_frames)
-                error[scored:stop] = errors[scored - start : stop - start]
-                scored = stop
-    return ClipScores(clip, labels, error[:, None])

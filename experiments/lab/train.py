@@ -6,7 +6,6 @@ curves), `scores/step_NNNNNN.npz` (the test clips scored at every checkpoint), a
 unbroken one.
 """
 
-import functools
 import hashlib
 import json
 import os
@@ -23,70 +22,15 @@ from tqdm import tqdm
 from data_prep.errors import InputError
 from data_prep.shards import list_shards, read_info
 from data_prep.windows import WindowSampler
-from experiments.lab import metrics, plots
+from experiments.lab import plots
 from experiments.lab.model_card import write_model_card
 from experiments.lab.results import git_commit, write_atomic
+from experiments.lab.runs import MODEL_FILE, Run, load_model, scores_path
 from experiments.lab.score import ClipScores, load_scores, micro_auc, regularity, save_scores
 from experiments.lab.settings import TrainSettings, config_hash
 from experiments.lab.tensorboard import TensorBoardLog
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn", "h5py")
-MODEL_FILE = "last.keras"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder and what is read from it."""
-
-    folder: Path
-
-    @property
-    def config(self) -> dict:
-        """Return the configuration that the run was trained with."""
-        return json.loads((self.folder / "config.json").read_text())
-
-    @property
-    def history(self) -> list[dict]:
-        """Return the training curves, one dict a logged step."""
-        return json.loads((self.folder / "history.json").read_text())
-
-    @property
-    def metrics(self) -> dict:
-        """Return the final metrics."""
-        return json.loads((self.folder / "metrics.json").read_text())
-
-    @property
-    def steps(self) -> list[int]:
-        """Return the steps at which the test clips were scored, ascending."""
-        return sorted(int(path.stem.split("_")[1]) for path in (self.folder / "scores").glob("step_*.npz"))
-
-    def scores(self, step: int | None = None) -> list[ClipScores]:
-        """Return the test clips' scores at a checkpoint, the last by default."""
-        return finished_scores(scores_path(self.folder, self.steps[-1] if step is None else step))
-
-    def train_errors(self, frame_error="max") -> np.ndarray:
-        """Return the frame errors of all training frames, (n,), for `normalization="train"`."""
-        return np.concatenate(
-            [
-                metrics.frame_error(clip.error, frame_error)
-                for clip in load_scores(self.folder / "train_errors.npz")
-            ]
-        )
-
-    def model(self) -> keras.Model:
-        """Return the trained model."""
-        return keras.saving.load_model(self.folder / MODEL_FILE)
-
-
-@functools.lru_cache(maxsize=8)
-def finished_scores(path: Path) -> list[ClipScores]:
-    """Return the scores in a finished run's file; several protocols read the same."""
-    return load_scores(path)
-
-
-def scores_path(folder: Path, step: int) -> Path:
-    """Return where the test scores of a step are."""
-    return folder / "scores" / f"step_{step:06d}.npz"
 
 
 def shards_identity(shards_folder: Path) -> dict:
@@ -197,15 +141,6 @@ def train_task(task: Task, out: Path) -> Run:
         )
     recorder.finish()
     return run
-
-
-def load_model(folder: Path, name: str = MODEL_FILE) -> keras.Model:
-    """Return the model of a run's newest checkpoint. InputError if it is damaged."""
-    path = folder / name
-    try:
-        return keras.saving.load_model(path)
-    except (OSError, ValueError, KeyError) as fault:
-        raise InputError(f"{path}: expected a checkpoint of this run, got {fault}; delete it") from None
 
 
 def write_config(folder: Path, config: dict) -> None:

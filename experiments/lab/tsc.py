@@ -13,19 +13,11 @@ import keras
 from tqdm import tqdm
 
 from data_prep.errors import InputError
+from experiments.lab.runs import MODEL_FILE, Run, load_model, scores_path
 from experiments.lab.score import ClipScores, save_scores
 from experiments.lab.settings import config_hash
 from experiments.lab.tensorboard import TensorBoardLog
-from experiments.lab.train import (
-    MODEL_FILE,
-    Run,
-    finish_run,
-    load_model,
-    save_model,
-    scores_path,
-    write_config,
-    write_json,
-)
+from experiments.lab.train import finish_run, save_model, write_config, write_json
 from models.tsc import TSC, Alternation, Block, alternate
 
 
