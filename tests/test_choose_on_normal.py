@@ -72,18 +72,23 @@ def test_the_command_reads_no_test_clip(context, monkeypatch, capsys):
 
 def test_ablations_change_one_setting_at_a_time(context, monkeypatch):
     monkeypatch.setattr(ablations, "TRAINED", [{"threshold": "two_sided"}])
-    two = replace(context, n_ablation_seeds=2)
-    ablations.run(two)
-    with (two.results_dir / "ablations.csv").open(newline="") as file:
+    ablations.run(context)
+    with (context.results_dir / "ablations.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["setting"] for line in lines] == [
         "default",
         *(name for changed in ablations.SCORES for name in changed),
         "threshold",
     ]
-    assert (lines[0]["difference"], lines[0]["difference_std"]) == ("+0.00", "0.00")
+    assert (lines[0]["difference"], lines[0]["difference_std"]) == ("+0.00", "")
     for line in lines:
         assert float(line["auc"]) - float(lines[0]["auc"]) == pytest.approx(
             float(line["difference"]), abs=0.011
         )
-    assert "| Walkway | threshold | two_sided |" in (two.results_dir / "ablations.md").read_text()
+    assert "| Walkway | threshold | two_sided |" in (context.results_dir / "ablations.md").read_text()
+
+
+def test_differences_are_taken_seed_by_seed():
+    one = ablations.line("ped2", "threshold", "two_sided", [0.72, 0.82, 0.92], [0.7, 0.8, 0.9])
+    assert (one["auc"], one["auc_std"]) == ("82.00", "10.00")
+    assert (one["difference"], one["difference_std"], one["seeds"]) == ("+2.00", "0.00", 3)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.moving_mnist import Digits, MovingMNIST, generate, intensities
+from data_prep.mnist_digits import Digits
+from data_prep.moving_mnist import MovingMNIST, generate, intensities
 from experiments import figure_04_moving_mnist, table_01_moving_mnist
 from experiments.lab import cli, moving_mnist, tsc
 from experiments.lab.moving_mnist import (

@@ -18,7 +18,8 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.extract_features import resize
-from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities, load_digits
+from data_prep.mnist_digits import load_digits
+from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities
 from experiments.lab.frame_systems import FrameWindows, as_channels
 from experiments.lab.runs import Run
 from experiments.lab.score import ClipScores, step_function
