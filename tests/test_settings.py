@@ -3,6 +3,7 @@
 import pytest
 
 from data_prep.errors import InputError
+from experiments.lab.cli import default_seeds
 from experiments.lab.settings import PAPER, PROFILES, config_hash
 
 
@@ -41,3 +42,8 @@ def test_bad_settings_are_named(values, message):
 def test_config_hash_depends_on_values_not_on_order():
     assert config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
     assert config_hash({"a": 1}) != config_hash({"a": 2})
+
+
+def test_seeds_of_a_profile():
+    assert [default_seeds(profile, has_data=True) for profile in ("smoke", "quick", "paper")] == [1, 3, 3]
+    assert [default_seeds(profile, has_data=False) for profile in ("smoke", "quick", "paper")] == [1, 1, 3]

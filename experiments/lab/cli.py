@@ -66,11 +66,16 @@ def context(arguments: argparse.Namespace):
         data_dir=arguments.data,
         only_datasets=tuple(arguments.datasets.split(",")) if arguments.datasets else (),
         weights=arguments.weights,
-        n_seeds=arguments.seeds or DEFAULT_SEEDS[arguments.profile],
+        n_seeds=arguments.seeds or default_seeds(arguments.profile, arguments.data is not None),
         n_ablation_seeds=arguments.seeds or ABLATION_SEEDS[arguments.profile],
         chosen=arguments.chosen,
         flags=_flags_text(arguments),
     )
+
+
+def default_seeds(profile: str, has_data: bool) -> int:
+    """Return how many seeds compare systems: the profile's; quick on the embedded data alone has one."""
+    return DEFAULT_SEEDS[profile] if has_data or profile == "paper" else ABLATION_SEEDS[profile]
 
 
 def _flags_text(arguments: argparse.Namespace) -> str:
