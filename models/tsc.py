@@ -293,18 +293,27 @@ def updated_dictionary(dictionary, B, D, n_steps, atom_norm="at_most_one") -> np
     """
     A = normalize_atoms(dictionary, atom_norm)
     step = 1 / max(largest_eigenvalue(B) * (1 + MARGIN), np.finfo(float).tiny)
-    for _ in range(n_steps):
-        A = normalize_atoms(A - step * (A @ B - D), atom_norm)
+    step_B, step_D, product = step * B, step * D, np.empty_like(A)
+    for _ in range(n_steps):  # in place: with many channels, a new array costs more than the sums in it
+        np.matmul(A, step_B, out=product)
+        A -= product
+        A += step_D
+        A /= atom_scale(A, atom_norm)
     return A
 
 
 def normalize_atoms(dictionary, atom_norm="at_most_one") -> np.ndarray:
     """Return A, float64 (C, N), its columns scaled to norm <= 1, or to norm 1 ("unit"; zeros stay zero)."""
+    A = np.asarray(dictionary, np.float64)
+    return A / atom_scale(A, atom_norm)
+
+
+def atom_scale(A, atom_norm) -> np.ndarray:
+    """Return what each column of A (C, N) is divided by to have the norm asked for, (N,)."""
     if atom_norm not in ATOM_NORMS:
         raise ValueError(f"atom_norm: expected one of {ATOM_NORMS}, got {atom_norm!r}")
-    A = np.asarray(dictionary, np.float64)
     smallest = 1.0 if atom_norm == "at_most_one" else np.finfo(float).tiny
-    return A / np.maximum(np.linalg.norm(A, axis=0), smallest)
+    return np.maximum(np.sqrt(np.einsum("cn,cn->n", A, A)), smallest)
 
 
 def largest_eigenvalue(matrix) -> float:

@@ -20,7 +20,7 @@ from models.srnn_ae import Streaming
 
 # Clips scored side by side: rows enough for efficient matrix products, memory independent of the dataset.
 CLIPS_AT_ONCE = 16
-BLOCK_FRAMES = 10
+BLOCK_FRAMES = 5
 PER_FRAME = ("error", "similarity", "code_distance", "sparsity")
 
 
