@@ -43,7 +43,8 @@ _PAGE = Template("""<!DOCTYPE html>
 body{font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;max-width:72rem;margin:0 auto;padding:1rem}
 h1{font-size:1.5rem;line-height:1.25;margin:.2rem 0 .6rem} h2{font-size:1.2rem;margin:0 0 .4rem}
 section{border-top:1px solid #ccc;padding:1.2rem 0} ul.first{padding-left:1.1rem;margin:0}
-ul.first li{margin:.25rem 0} .muted,small{color:#595959} code{font-size:.85em;overflow-wrap:anywhere}
+ul.first li{margin:.25rem 0} .muted,small,.note{color:#595959} .note{font-size:.85rem}
+code{font-size:.85em;overflow-wrap:anywhere}
 .wrap{overflow-x:auto} table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid #e2e2e2;vertical-align:top}
 th{white-space:nowrap} thead th{border-bottom:2px solid #888}
@@ -208,7 +209,7 @@ def _absence_lines(head: Sequence[Row]) -> list[str]:
     ran = {row.row for row in head if row.measured}
     not_run = _distinct(row.row for row in head if row.ours == NOT_RUN and row.row not in ran)
     lines = [f"<b>No data on disk:</b> {_listed(absent)}."] if absent else []
-    return lines + ([f"<b>Not run:</b> {_listed(not_run)}."] if not_run else [])
+    return lines + ([f"<b>Not run:</b> {_listed(not_run)}".removesuffix(".") + "."] if not_run else [])
 
 
 def _ranking_line(head: Sequence[Row]) -> list[str]:
@@ -232,13 +233,13 @@ def _ranking_line(head: Sequence[Row]) -> list[str]:
 
 def _section(exhibit: str, rows: Sequence[Row], images: Sequence[Path], notes: Mapping[str, str]) -> str:
     parts = [f'<section id="{exhibit}"><h2>{escape(exhibit_title(exhibit))}</h2>']
-    if exhibit in notes:
-        parts.append(f"<p>{escape(notes[exhibit])}</p>")
     if rows and exhibit.startswith("table"):
         parts.append(_grid(headline(rows)))
     for path in images:
         content = base64.b64encode(path.read_bytes()).decode()
         parts.append(f'<img alt="{escape(path.stem)}" src="data:image/png;base64,{content}">')
+    if exhibit in notes:
+        parts.append(f'<p class="note">{escape(notes[exhibit])}</p>')
     if rows:
         parts.append(_long_table(rows))
     return "\n".join([*parts, "</section>"])
@@ -286,11 +287,15 @@ def _long_table(rows: Sequence[Row]) -> str:
         body.append(f"<tr><th>{escape(row.row)}</th>")
         body += [f"<td{tag}>{escape(cell)}</td>" for tag, cell in tagged]
         body.append("</tr>")
-    made_by = _distinct((row.command, row.commit, row.config_hash) for row in rows)
+    made_by: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        configurations = made_by.setdefault((row.command, row.commit), [])
+        if row.config_hash and row.config_hash not in configurations:
+            configurations.append(row.config_hash)
     origin = "<br>".join(
         f"<code>{escape(command or 'no command')}</code> at commit {escape(commit or 'unknown')}"
-        + (f", configuration {escape(config)}" if config else "")
-        for command, commit, config in made_by
+        + (f", configurations {escape(', '.join(configurations))}" if configurations else "")
+        for (command, commit), configurations in made_by.items()
     )
     head = "<th>System</th>" + "".join(
         f"<th{tag}>{label}</th>" for tag, label in zip(tags, labels, strict=True)

@@ -145,7 +145,7 @@ def note(context: Context, sweep: Sweep) -> str:
         for name, value in reductions(context, sweep, system).items()
     )
     points = f" Points are less than full runs: {reduced}." if reduced else ""
-    return f"{NOT_A_SELECTION.capitalize()}.{points} {context.differences()}"
+    return f"{NOT_A_SELECTION[0].upper()}{NOT_A_SELECTION[1:]}.{points} {context.differences()}"
 
 
 def command(context: Context, sweep: Sweep) -> str:
