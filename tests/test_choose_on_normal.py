@@ -92,3 +92,13 @@ def test_differences_are_taken_seed_by_seed():
     one = ablations.line("ped2", "threshold", "two_sided", [0.72, 0.82, 0.92], [0.7, 0.8, 0.9])
     assert (one["auc"], one["auc_std"]) == ("82.00", "10.00")
     assert (one["difference"], one["difference_std"], one["seeds"]) == ("+2.00", "0.00", 3)
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+def test_every_candidate_of_the_grid_can_be_trained(profile):
+    for length in choose_on_normal.STAGES["length"]:
+        train = PROFILES[profile].override(**choose_on_normal.START).override(**length).train
+        assert train.iterations % train.checkpoint_every == train.checkpoint_every % train.log_every == 0
+    for stage in choose_on_normal.STAGES.values():
+        for candidate in stage:
+            PROFILES[profile].override(**candidate)
