@@ -33,8 +33,8 @@ from experiments.lab.systems import run_system
 
 TIE = 0.005
 STREAMS = ("spatial", "temporal")
-START = {"n_atoms": 256, "learning_rate": 1e-4, "iterations": 500, "checkpoint_every": 500, "log_every": 50}
-MAPS = (("last", 224), ("conv4", 224), ("last", 448), ("conv4", 448), ("conv3+conv4", 448))
+START = {"n_atoms": 256, "learning_rate": 1e-4, "iterations": 300, "checkpoint_every": 300, "log_every": 50}
+MAPS = (("last", 224), ("conv4", 224), ("conv4", 448), ("conv3+conv4", 448))
 NORMALIZATIONS = ("none", "standardized", "l2")
 Settings = Mapping[str, object]
 STAGES: dict[str, Sequence[Settings]] = {
