@@ -44,11 +44,9 @@ STAGES: dict[str, Sequence[Settings]] = {
         for normalization in NORMALIZATIONS
     ],
     "model": [
-        {"n_atoms": n_atoms, "learning_rate": rate}
-        for n_atoms in (256, 64, 32, 1024)
-        for rate in (1e-4, 1e-3)
+        {"n_atoms": n_atoms, "learning_rate": rate} for n_atoms in (256, 64, 1024) for rate in (1e-4, 1e-3)
     ],
-    "length": [{"iterations": n, "checkpoint_every": n} for n in (500, 2000)],
+    "length": [{"iterations": n, "checkpoint_every": n} for n in (300, 1500)],
     "frame_error": [{"frame_error": kind} for kind in ("max", "scale_mean", "frame")],
 }
 SMOKE_START = {"n_atoms": 32, "iterations": 20, "checkpoint_every": 20}
