@@ -4,7 +4,7 @@ import pytest
 
 from data_prep.errors import InputError
 from experiments.lab.cli import default_seeds
-from experiments.lab.settings import PAPER, PROFILES, config_hash
+from experiments.lab.settings import CHOSEN, PAPER, PROFILES, config_hash
 
 
 def test_defaults_are_the_papers():
@@ -47,3 +47,11 @@ def test_config_hash_depends_on_values_not_on_order():
 def test_seeds_of_a_profile():
     assert [default_seeds(profile, has_data=True) for profile in ("smoke", "quick", "paper")] == [1, 3, 3]
     assert [default_seeds(profile, has_data=False) for profile in ("smoke", "quick", "paper")] == [1, 1, 3]
+
+
+def test_settings_chosen_on_normal_data_are_valid_in_every_profile():
+    for settings in PROFILES.values():
+        chosen = settings.override(**CHOSEN)
+        assert chosen.train.iterations % chosen.train.checkpoint_every == 0
+        assert chosen.train.checkpoint_every % chosen.train.log_every == 0
+        assert chosen.score.normalization == "per_clip"

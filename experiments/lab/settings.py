@@ -263,7 +263,17 @@ def config_hash(config: dict) -> str:
 
 PAPER = Settings()
 # What `experiments.choose_on_normal` chose from Ped2's normal clips alone, see DEVIATIONS.md; `--chosen`.
-CHOSEN = {}
+CHOSEN = {
+    "n_atoms": 256,
+    "learning_rate": 1e-3,
+    "iterations": 300,
+    "checkpoint_every": 300,
+    "log_every": 50,
+    "layer": "last",
+    "input_size_px": 224,
+    "feature_normalization": "standardized",
+    "frame_error": "scale_mean",
+}
 PROFILES = {
     "paper": PAPER,
     # A quarter of the atoms and 150 of the 20,000 iterations of the paper, the others likewise: minutes,
