@@ -33,7 +33,7 @@ from experiments.lab.systems import run_system
 
 TIE = 0.005
 STREAMS = ("spatial", "temporal")
-START = {"n_atoms": 256, "learning_rate": 1e-4, "iterations": 300, "checkpoint_every": 300, "log_every": 50}
+START = {"n_atoms": 256, "learning_rate": 1e-4, "iterations": 300, "checkpoint_every": 50, "log_every": 50}
 MAPS = (("last", 224), ("conv4", 224), ("conv4", 448), ("conv3+conv4", 448))
 NORMALIZATIONS = ("none", "standardized", "l2")
 Settings = Mapping[str, object]
@@ -46,10 +46,10 @@ STAGES: dict[str, Sequence[Settings]] = {
     "model": [
         {"n_atoms": n_atoms, "learning_rate": rate} for n_atoms in (256, 64, 1024) for rate in (1e-4, 1e-3)
     ],
-    "length": [{"iterations": n, "checkpoint_every": n} for n in (300, 1500)],
+    "length": [{"iterations": n} for n in (300, 1500)],
     "frame_error": [{"frame_error": kind} for kind in ("max", "scale_mean", "frame")],
 }
-SMOKE_START = {"n_atoms": 32, "iterations": 20, "checkpoint_every": 20}
+SMOKE_START = {"n_atoms": 32, "iterations": 20}
 SMOKE_STAGES: dict[str, Sequence[Settings]] = {
     "features": [{"layer": layer, "feature_normalization": "standardized"} for layer in ("last", "conv4")],
     "frame_error": STAGES["frame_error"],

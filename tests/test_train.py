@@ -116,6 +116,13 @@ def test_iterations_must_fit_the_checkpoints(shards, tmp_path):
         run_srnn_ae(shards, "spatial", SMALL.override(iterations=13), seed=0, out=tmp_path)
 
 
+def test_a_run_shorter_than_a_checkpoint_is_scored_at_its_end(shards, tmp_path):
+    short = SMALL.override(iterations=3, checkpoint_every=50, log_every=50)
+    run = run_srnn_ae(shards, "spatial", short, seed=0, out=tmp_path)
+    assert (run.steps, [row["step"] for row in run.history]) == ([3], [3])
+    assert run_srnn_ae(shards, "spatial", short, seed=0, out=tmp_path).folder == run.folder
+
+
 def test_damaged_checkpoint_is_named(shards, finished, tmp_path):
     source = finished[1].folder
     folder = tmp_path / "checkpoints" / "synthetic" / source.name

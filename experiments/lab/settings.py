@@ -267,7 +267,7 @@ CHOSEN = {
     "n_atoms": 256,
     "learning_rate": 1e-3,
     "iterations": 300,
-    "checkpoint_every": 300,
+    "checkpoint_every": 50,
     "log_every": 50,
     "layer": "last",
     "input_size_px": 224,

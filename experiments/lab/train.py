@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -117,6 +117,10 @@ def train_task(task: Task, out: Path) -> Run:
     if (folder / "metrics.json").exists():
         return run
     train = task.train
+    if train.checkpoint_every > train.iterations:  # a short run is scored at its end
+        log_every = min(train.log_every, train.iterations)
+        short = replace(train, checkpoint_every=train.iterations, log_every=log_every)
+        return train_task(replace(task, train=short), out)
     if train.iterations % train.checkpoint_every or train.checkpoint_every % train.log_every:
         raise InputError(
             f"settings: expected iterations ({train.iterations}) a multiple of checkpoint_every "
