@@ -12,7 +12,6 @@ with `normalization.npz`, from which live frames are normalized alike. The tempo
 
 import hashlib
 import io
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.files import write_atomic
 from data_prep.shards import Shard, is_current, list_shards, read_info, write_shard
 
 NORMALIZATIONS = ("none", "l2", "standardized")
@@ -102,7 +102,7 @@ def _fitted(folder: Path, target: Path, method: str) -> Normalization:
             arrays["mean"], arrays["deviation"] = channel_statistics(paths)
         content = io.BytesIO()
         np.savez(content, **arrays)
-        _write_whole(kept, content.getvalue())
+        write_atomic(kept, content.getvalue())
     return load_normalization(target)
 
 
@@ -146,15 +146,4 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def keep_normalization(shards: Path, run: Path) -> None:
     """Put the normalization of a folder of shards, if any, beside a run, which then needs no shards."""
     if (shards / FILE).exists() and not (run / FILE).exists():
-        _write_whole(run / FILE, (shards / FILE).read_bytes())
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_atomic(run / FILE, (shards / FILE).read_bytes())

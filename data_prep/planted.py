@@ -73,9 +73,7 @@ def split_clips(dataset: Dataset) -> tuple[dict[str, Source], dict[str, Source]]
     clips = {clip.name: clip.source for clip in dataset.split("train")}
     n_frames = {name: count_frames(source) for name, source in clips.items()}
     if len(clips) >= HOLD_OUT_EVERY:
-        held_out = {
-            name: source for name, source in clips.items() if list(clips).index(name) % HOLD_OUT_EVERY == 3
-        }
+        held_out = {name: clips[name] for name in list(clips)[HOLD_OUT_EVERY - 1 :: HOLD_OUT_EVERY]}
         fit = {name: source for name, source in clips.items() if name not in held_out}
     else:
         first = {name: n * (HOLD_OUT_EVERY - 1) // HOLD_OUT_EVERY for name, n in n_frames.items()}

@@ -220,20 +220,6 @@ def test_formats():
     assert results.format_value("hours", 1.2) == "1.2 h"
 
 
-def test_write_atomic_leaves_nothing_behind(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "a.txt"
-    results.write_atomic(path, b"old")
-
-    def fail(*_):
-        raise OSError("disk")
-
-    monkeypatch.setattr(results.os, "replace", fail)
-    with pytest.raises(OSError, match="disk"):
-        results.write_atomic(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [file.name for file in path.parent.iterdir()] == ["a.txt"]
-
-
 def test_git_commit(tmp_path, monkeypatch):
     def commit_in(folder):
         monkeypatch.setattr(results, "PAPER_VALUES", folder / "paper_values.csv")

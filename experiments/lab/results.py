@@ -8,15 +8,14 @@ import csv
 import functools
 import io
 import math
-import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.files import write_atomic
 
 PAPER_VALUES = Path(__file__).parents[1] / "paper_values.csv"
 DATASET_TITLES = ("Avenue", "Ped2", "Ped1", "Entrance", "Exit", "ShanghaiTech", "LV", "Walkway")
@@ -304,22 +303,6 @@ def _markdown_grid(rows: Sequence[Row]) -> str:
         [system, *("<br>".join(cells.get((system, column), [])) for column in columns)] for system in systems
     ]
     return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all; the folder is made when it is absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 @functools.cache
