@@ -25,12 +25,12 @@ def test_the_first_within_half_a_point_of_the_best_is_chosen(criteria, index):
 def test_stages_build_on_each_other(monkeypatch):
     tried = []
 
-    def planted_auc(context, planted, settings):
+    def scene_aucs(context, scenes, settings):
         tried.append(dict(settings))
         value = AUC[settings["x"]] + (0.1 if settings.get("y") == 2 else 0)
-        return {"stranger": value + 0.1, "speed": value - 0.1, "mirror": value}
+        return {"planted": value + 0.1, "walkway": value - 0.1}
 
-    monkeypatch.setattr(choose_on_normal, "planted_auc", planted_auc)
+    monkeypatch.setattr(choose_on_normal, "scene_aucs", scene_aucs)
     stages = {"first": [{"x": "a"}, {"x": "b"}, {"x": "c"}], "second": [{"y": 1}, {"y": 2}]}
     chosen, lines = choose(None, None, {"z": 0}, stages)
     assert chosen == {"z": 0, "x": "c", "y": 2}
@@ -62,9 +62,9 @@ def test_the_command_reads_no_test_clip(context, monkeypatch, capsys):
     assert [line["stage"] for line in lines] == ["features"] * 2 + ["frame_error"] * 3
     assert sum(line["chosen"] == "yes" for line in lines) == 2
     for line in lines:
-        kinds = [float(line[kind]) for kind in ("stranger", "speed", "mirror")]
-        assert all(0 <= value <= 1 for value in kinds)
-        assert float(line["criterion"]) == pytest.approx(sum(kinds) / 3)
+        found = [float(line[scene]) for scene in ("planted", "walkway")]
+        assert all(0 <= value <= 1 for value in found)
+        assert float(line["criterion"]) == pytest.approx(sum(found) / 2)
     said = capsys.readouterr().out
     assert "walkway: chosen --set n_atoms=8 --set iterations=4" in said
     assert "features: layer=conv4 feature_normalization=standardized: " in said
