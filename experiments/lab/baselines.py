@@ -26,11 +26,15 @@ N_PASSES = 8
 
 @dataclass(frozen=True)
 class Baseline:
-    """One fitted baseline on the test clips: frame errors (n_frames,) and labels (n_frames,) of each clip."""
+    """One fitted baseline on the test clips: frame errors (n_frames,) and labels (n_frames,) of each clip.
+
+    `details` is what the fit says of itself, `config` what it depends on.
+    """
 
     errors: list[np.ndarray]
     labels: list[np.ndarray]
     details: dict
+    config: dict
 
     def auc(self, normalization: str) -> float:
         """Return the micro AUC; `normalization` is "per_clip" (Eq. 14) or "global"."""
@@ -108,4 +112,4 @@ def run_baseline(
         with Shard(path) as shard:
             labels.append(shard.labels)
     details = json.loads((folder / "metrics.json").read_text())
-    return Baseline([np.array(errors[path.stem]) for path in test_shards], labels, details)
+    return Baseline([np.array(errors[path.stem]) for path in test_shards], labels, details, config)

@@ -96,7 +96,9 @@ def auc_rows(
     ]
 
 
-def baseline_rows(context: Context, exhibit: str, name: str, dataset: str, command: str) -> list[Row]:
+def baseline_rows(
+    context: Context, exhibit: str, row: str, name: str, dataset: str, command: str
+) -> list[Row]:
     """Return the rows of Nearest Subspace or OC-SVM on one dataset, per-clip normalization first."""
     seeded = [context.baseline(name, dataset, seed) for seed in range(context.n_seeds)]
     kind = "".join(f", {seeded[0].details[key]}" for key in ("kind",) if key in seeded[0].details)
@@ -105,13 +107,13 @@ def baseline_rows(context: Context, exhibit: str, name: str, dataset: str, comma
             context,
             [baseline.auc(normalization) for baseline in seeded],
             exhibit=exhibit,
-            row=name,
+            row=row,
             column=COLUMNS[dataset],
             metric="auc",
             protocol=f"whole-frame region, {normalization} normalization{kind}",
             dataset=COLUMNS[dataset],
             command=command,
-            config_hash=config_hash({"settings": context.settings.as_dict()["baselines"], "name": name}),
+            config_hash=config_hash({"runs": [baseline.config for baseline in seeded]}),
         )
         for normalization in ("per_clip", "global")
     ]

@@ -1,0 +1,44 @@
+"""Table 3 on a small walkway: the systems asked for alone, and the rows chosen on normal data beside them."""
+
+import subprocess
+import sys
+
+from experiments import table_03_methods
+from experiments.lab import results
+from experiments.lab.context import Context
+from experiments.lab.settings import PROFILES
+
+TINY = {"input_size_px": 32, "iterations": 4, "checkpoint_every": 4, "log_every": 2, "n_atoms": 8}
+SMALL_NETWORK = {"similarity_units": 8, "n_subspace_atoms": 4}
+
+
+def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
+    settings = PROFILES["smoke"].override(**TINY, **SMALL_NETWORK)
+    context = Context("paper", settings, tmp_path, only_datasets=("walkway",))
+    monkeypatch.setattr(
+        table_03_methods, "CHOSEN", {**TINY, "layer": "conv2", "feature_normalization": "standardized"}
+    )
+    table_03_methods.run(context, ("Nearest Subspace", "sRNN-AE"))
+    rows = [row for row in results.read_rows(context.results_dir) if row.column == "Walkway"]
+    names = ["Nearest Subspace", "sRNN-AE"]
+    names += [f"{name}, chosen on normal data" for name in names]
+    assert list(dict.fromkeys(row.row for row in rows)) == names
+    hashes = {name: {row.config_hash for row in rows if row.row == name} for name in names}
+    assert all(len(found) == 1 for found in hashes.values())
+    assert len(set.union(*hashes.values())) == 4  # other features, other configuration
+    assert rows[0].command.endswith('--systems "Nearest Subspace,sRNN-AE"')
+    table = (context.results_dir / "table_03.md").read_text()
+    assert "sRNN-AE, chosen on normal data" in table
+    assert "not run" in table or "no data" in table
+
+
+def test_unknown_system_is_refused(tmp_path):
+    command = [sys.executable, "-m", "experiments.table_03_methods", "--systems", "SVM", "--profile", "smoke"]
+    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--systems SVM: unknown, expected some of Nearest Subspace, OC-SVM" in done.stderr
+
+
+def test_every_system_that_the_authors_ran_is_known():
+    published = {row for row, _, _ in results.published("table_03")}
+    assert published >= set(table_03_methods.SYSTEMS)
