@@ -1,6 +1,6 @@
 """Choose features, model and frame error for a camera from its normal video alone.
 
-    python -m experiments.choose_on_normal --data DIR [--datasets ped2] [--profile quick]
+    python -m experiments.choose_on_normal --data DIR [--datasets ped2] [--profile quick] [--sweep-test]
 
 No abnormal frame and no test clip of the camera is read. A candidate is tried on two scenes; its criterion is
 the mean of their frame-level AUCs:
@@ -19,6 +19,8 @@ highest; one within TIE of the highest that stands earlier in its list is prefer
 the paper's choice, or the cheaper one, to others.
 
 Writes results/<profile>/choice_<dataset>.csv, a line a candidate, and prints the chosen settings as flags.
+With --sweep-test, every candidate is scored on the dataset's test clips afterwards: a sweep that chooses
+nothing.
 """
 
 import csv
@@ -31,7 +33,7 @@ from pathlib import Path
 from data_prep import walkway
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.planted import planted_dataset
-from experiments.lab.cli import exhibit_main
+from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.protocols import auc
 from experiments.lab.results import write_atomic
@@ -62,18 +64,30 @@ SMOKE_STAGES: dict[str, Sequence[Settings]] = {
 }
 
 
-def run(context: Context) -> None:
+def main() -> None:
+    """Parse the flags, choose, exit."""
+    flags = cli.parser(__doc__)
+    flags.add_argument("--sweep-test", action="store_true", help="then show every candidate's test AUC")
+    arguments = flags.parse_args()
+    cli.exit_with(lambda: run(cli.context(arguments), arguments.sweep_test))
+
+
+def run(context: Context, sweep_test: bool = False) -> None:
     """Choose for every dataset at hand; write and print what was tried."""
     smoke = context.profile == "smoke"
     for dataset in context.datasets.values():
         scenes = scenes_for(context, dataset)
-        chosen, lines = choose(context, scenes, *((SMOKE_START, SMOKE_STAGES) if smoke else (START, STAGES)))
+        start, stages = (SMOKE_START, SMOKE_STAGES) if smoke else (START, STAGES)
+        chosen, lines, tried = choose(context, scenes, start, stages)
         path = context.results_dir / f"choice_{dataset.name}.csv"
         write_csv(path, lines)
         print(
             f"{dataset.name}: chosen " + " ".join(f"--set {name}={value}" for name, value in chosen.items())
         )
         print(f"{dataset.name}: settings.CHOSEN is {'the same' if chosen == CHOSEN else CHOSEN}; see {path}")
+        if sweep_test:
+            found = aucs_on_test(context, dataset, tried)
+            write_csv(path, [line | test for line, test in zip(lines, found, strict=True)])
 
 
 def scenes_for(context: Context, dataset: Dataset) -> Scenes:
@@ -90,9 +104,9 @@ def scenes_for(context: Context, dataset: Dataset) -> Scenes:
 
 def choose(
     context: Context, scenes: Scenes, start: Settings, stages: Mapping[str, Sequence[Settings]]
-) -> tuple[dict, list[dict]]:
-    """Return the chosen settings and a line for every candidate tried."""
-    best, lines = dict(start), []
+) -> tuple[dict, list[dict], list[dict]]:
+    """Return the chosen settings, a line for every candidate tried, and the settings of each line."""
+    best, lines, all_tried = dict(start), [], []
     for stage, candidates in stages.items():
         tried = [{**best, **candidate} for candidate in candidates]
         scored = []
@@ -107,8 +121,9 @@ def choose(
             print(f"{stage}: {changed}: {100 * scored[-1]:.2f} ({numbers})", flush=True)
         index = first_within_tie(scored)
         best = tried[index]
+        all_tried += tried
         lines[index - len(candidates)]["chosen"] = "yes"
-    return best, lines
+    return best, lines, all_tried
 
 
 def first_within_tie(criteria: Sequence[float]) -> int:
@@ -133,6 +148,16 @@ def scene_aucs(context: Context, scenes: Scenes, settings: Settings) -> dict[str
     return found
 
 
+def aucs_on_test(context: Context, dataset: Dataset, tried: Sequence[Settings]) -> list[dict[str, float]]:
+    """Return {"test": AUC on the dataset's test clips} of each candidate, printing it."""
+    root = context.generated_dir if dataset.name == "walkway" else context.out
+    found = []
+    for settings in tried:
+        found.append(scene_aucs(context, {"test": (dataset, root)}, settings))
+        print(f"test, a sweep: {100 * found[-1]['test']:.2f} {settings}", flush=True)
+    return found
+
+
 def write_csv(path: Path, lines: Sequence[Mapping]) -> None:
     """Write the lines as CSV, atomically."""
     text = io.StringIO()
@@ -143,4 +168,4 @@ def write_csv(path: Path, lines: Sequence[Mapping]) -> None:
 
 
 if __name__ == "__main__":
-    exhibit_main(__doc__, run)
+    main()

@@ -32,8 +32,9 @@ def test_stages_build_on_each_other(monkeypatch):
 
     monkeypatch.setattr(choose_on_normal, "scene_aucs", scene_aucs)
     stages = {"first": [{"x": "a"}, {"x": "b"}, {"x": "c"}], "second": [{"y": 1}, {"y": 2}]}
-    chosen, lines = choose(None, None, {"z": 0}, stages)
+    chosen, lines, every = choose(None, None, {"z": 0}, stages)
     assert chosen == {"z": 0, "x": "c", "y": 2}
+    assert every == tried
     assert tried[3:] == [{"z": 0, "x": "c", "y": 1}, {"z": 0, "x": "c", "y": 2}]
     assert [line["candidate"] for line in lines if line["chosen"]] == ["x=c", "y=2"]
     assert lines[4]["criterion"] == pytest.approx(0.82)
@@ -68,6 +69,23 @@ def test_the_command_reads_no_test_clip(context, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "walkway: chosen --set n_atoms=8 --set iterations=4" in said
     assert "features: layer=conv4 feature_normalization=standardized: " in said
+
+
+def test_the_test_sweep_stands_beside_the_choice_and_does_not_change_it(context, monkeypatch):
+    aucs = {"planted": {"conv4": 0.9}, "walkway": {"conv4": 0.8}, "test": {"last": 0.95}}
+
+    def scene_aucs(context, scenes, settings):
+        return {name: aucs[name].get(settings["layer"], 0.5) for name in scenes}
+
+    monkeypatch.setattr(choose_on_normal, "scene_aucs", scene_aucs)
+    choose_on_normal.run(context, sweep_test=True)
+    with (context.results_dir / "choice_walkway.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["candidate"].split()[0] for line in lines if line["chosen"]] == [
+        "layer=conv4",
+        "frame_error=max",
+    ]
+    assert [line["test"] for line in lines] == ["0.95", "0.5", "0.5", "0.5", "0.5"]
 
 
 def test_ablations_change_one_setting_at_a_time(context, monkeypatch):
