@@ -257,7 +257,13 @@ def command_line(module: str, description: str) -> argparse.ArgumentParser:
     add("--input-size", type=int, default=224, metavar="PX", help="side of the network's input (%(default)s)")
     add("--layer", default="last", help="conv2, conv3, conv4, last, or several: conv3+conv4 (default: last)")
     add("--pooling", default="max", choices=POOLING_MODES)
-    add("--pyramid", default=PAPER_PYRAMID, choices=PYRAMIDS, help="cells per side (default: %(default)s)")
+    add(
+        "--pyramid",
+        default=PAPER_PYRAMID,
+        choices=PYRAMIDS,
+        metavar="CELLS",
+        help=f"cells per side of each level: {' or '.join(PYRAMIDS)} (default: %(default)s)",
+    )
     add("--normalization", default="none", choices=NORMALIZATIONS, help="of the features (%(default)s)")
     add("--dtype", default="float16", choices=DTYPES, help="of the stored features (default: %(default)s)")
     add("--shard", type=_parse_shard, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
