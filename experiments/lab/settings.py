@@ -262,17 +262,17 @@ def config_hash(config: dict) -> str:
 
 
 PAPER = Settings()
-# What `experiments.choose_on_normal` chose from Ped2's normal clips alone, see DEVIATIONS.md; `--chosen`.
+# What `experiments.choose_on_normal` chose without a label of Ped2, see DEVIATIONS.md; `--chosen`.
 CHOSEN = {
     "n_atoms": 256,
     "learning_rate": 1e-3,
     "iterations": 300,
     "checkpoint_every": 50,
     "log_every": 50,
-    "layer": "last",
-    "input_size_px": 224,
+    "layer": "conv3+conv4",
+    "input_size_px": 448,
     "feature_normalization": "standardized",
-    "frame_error": "scale_mean",
+    "frame_error": "max",
 }
 PROFILES = {
     "paper": PAPER,
