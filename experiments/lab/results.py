@@ -256,12 +256,12 @@ def format_value(metric: str, value: float) -> str:
     return number + unit
 
 
-def format_cell(row: Row) -> str:
+def format_cell(row: Row, with_paper: bool = True) -> str:
     """Return `ours ± std (paper)`, with the status where there is no number of ours."""
     text = format_value(row.metric, row.ours) if row.measured else str(row.ours)
     if row.measured and row.std is not None:
         text += f" ± {format_value(row.metric, row.std)}"
-    return text if row.paper is None else f"{text} ({format_value(row.metric, row.paper)})"
+    return text if row.paper is None or not with_paper else f"{text} ({format_value(row.metric, row.paper)})"
 
 
 def write_markdown_table(
@@ -269,7 +269,8 @@ def write_markdown_table(
 ) -> Path:
     """Write `<exhibit>.md`: systems down, columns across, each cell `ours ± std (paper)`; return its path.
 
-    The headline numbers make the main table; every other protocol or backbone has a table below it.
+    The headline numbers make the main table; every other protocol or backbone has a table below it, without
+    the paper's numbers, which are those of the headline.
     """
     main = headline(rows)
     variants: dict[str, list[Row]] = {}
@@ -287,17 +288,17 @@ def write_markdown_table(
         )
     parts = [f"# {exhibit_title(exhibit)}", _markdown_grid(main), note]
     for variant, variant_rows in variants.items():
-        parts += [f"## {variant}", _markdown_grid(variant_rows)]
+        parts += [f"## {variant}", _markdown_grid(variant_rows, with_paper=False)]
     path = results_dir / f"{exhibit}.md"
     write_atomic(path, ("\n\n".join(parts) + "\n").encode())
     return path
 
 
-def _markdown_grid(rows: Sequence[Row]) -> str:
+def _markdown_grid(rows: Sequence[Row], with_paper: bool = True) -> str:
     systems, columns = table_order(rows)
     cells: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        cells.setdefault((row.row, row.column), []).append(format_cell(row))
+        cells.setdefault((row.row, row.column), []).append(format_cell(row, with_paper))
     lines = [["", *columns], ["---"] * (len(columns) + 1)]
     lines += [
         [system, *("<br>".join(cells.get((system, column), [])) for column in columns)] for system in systems
