@@ -1,5 +1,6 @@
 """TensorBoard logs of a run: scalars, histograms, images, the graph and its HParams entry."""
 
+import sys
 from pathlib import Path
 
 import keras
@@ -33,7 +34,10 @@ class TensorBoardLog:
             tf.summary.image(name, image[None])
 
     def graph(self, model: keras.Model, x: np.ndarray) -> None:
-        """Add the graph of the model's forward pass on a batch like x."""
+        """Add the graph of the forward pass on a batch like x; only TensorFlow has one."""
+        if keras.backend.backend() != "tensorflow":
+            print(f"no graph in TensorBoard: Keras runs on {keras.backend.backend()}", file=sys.stderr)
+            return
         traced = tf.function(lambda batch: model(batch)).get_concrete_function(
             tf.TensorSpec(x.shape, x.dtype)
         )

@@ -56,8 +56,9 @@ def shards_identity(shards_folder: Path) -> dict:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that the numbers pass through."""
-    return {library: version(library) for library in LIBRARIES}
+    """Return the versions of the libraries that the numbers pass through, and Keras' backend."""
+    backend = keras.backend.backend()
+    return {**{library: version(library) for library in (*LIBRARIES, backend)}, "backend": backend}
 
 
 @dataclass(frozen=True)
