@@ -25,7 +25,7 @@ from data_prep.live_frames import FrameStream
 from experiments import watch
 from experiments.lab import plots, watching
 from experiments.lab.annotated_video import VERMILLION, AnnotatedVideo, Annotator
-from experiments.lab.calibration import calibrate, cell_boxes
+from experiments.lab.calibration import Calibration, calibrate, cell_boxes
 from experiments.lab.footage import footage_dataset
 from experiments.lab.live import FrameScore, ahead
 from experiments.lab.runs import Run
@@ -564,6 +564,13 @@ def test_calibration_is_that_of_the_training_frames(tmp_path):
     assert calibration.score(frame) == pytest.approx(scored[7], abs=1e-5)
     cells = sum(w * frame[s][5:] / np.ptp(limits[s]) for s, w in (("spatial", 1), ("temporal", 0.25)))
     assert calibration.worst_cell(frame) == cells.argmax()
+
+
+@pytest.mark.parametrize(("n_false_alarms", "warned"), [(0, False), (10, False), (11, True), (88, True)])
+def test_training_footage_known_by_heart_is_told(n_false_alarms, warned):
+    told = str(Calibration({}, {}, "max", 99.5, 0.2, 1.0, 236, 100, n_false_alarms))
+    assert f"of 100 other normal frames {n_false_alarms}.0 % are below it" in told
+    assert ("WARNING" in told) == warned
 
 
 def test_calibration_refuses_other_clips_and_errors_that_say_nothing(tmp_path):

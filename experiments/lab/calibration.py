@@ -15,6 +15,8 @@ from experiments.lab.settings import ScoreSettings
 
 CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
 CELLS = level_regions(N_REGIONS)[CELLS_PER_SIDE]  # among the regions
+# So many per cent more of the held-out normal frames than of the training frames below the threshold: a warning.
+OVERFITTED_PERCENT = 10
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Calibration:
         if self.n_held_out:
             share = 100 * self.n_false_alarms / self.n_held_out
             text += f"; of {self.n_held_out} other normal frames {share:.1f} % are below it"
+            if share > 100 - self.percentile + OVERFITTED_PERCENT:
+                text += (
+                    "\nWARNING: much of what is called abnormal may be normal: the models know the training "
+                    "footage too closely; more of it helps, or fewer iterations or atoms (--set iterations=, "
+                    "--set n_atoms=)"
+                )
         return text
 
     def score(self, errors: Mapping[str, np.ndarray]) -> float:
