@@ -15,7 +15,7 @@ from experiments.lab.settings import ScoreSettings
 
 CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
 CELLS = level_regions(N_REGIONS)[CELLS_PER_SIDE]  # among the regions
-# So many per cent more of the held-out normal frames than of the training frames below the threshold: a warning
+# Held-out normal frames below the threshold, per cent: so many more than training frames, and it is told.
 OVERFITTED_PERCENT = 10
 
 
