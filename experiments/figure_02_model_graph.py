@@ -54,7 +54,7 @@ def run(context: Context) -> None:
     title = f"sRNN-AE, unrolled; shapes of the run on {COLUMNS[dataset]}, spatial stream "
     draw_network(
         model,
-        f"{title}({context.backbone.name}, profile {context.profile})",
+        f"{title}({context.backbone.name}, profile {context.profile_name})",
         context.results_dir / f"{EXHIBIT}.png",
     )
     counts = {name: math.prod(shape) for name, shape in weight_shapes(model).items()}

@@ -53,7 +53,8 @@ def draw_clip(context: Context, dataset: str, runs, path) -> None:
         clip.similarity[:, WHOLE_FRAME],
         clip.code_distance[:, WHOLE_FRAME],
         clip.labels,
-        f"{COLUMNS[dataset]}, test clip {clip.clip} ({context.backbone.name}, profile {context.profile})",
+        f"{COLUMNS[dataset]}, test clip {clip.clip} "
+        f"({context.backbone.name}, profile {context.profile_name})",
     )
 
 

@@ -38,7 +38,7 @@ def run(context: Context) -> None:
                     config_hash=runs_hash([{stream: trained}]),
                 )
             )
-    title = f"Training loss of sRNN-AE ({context.backbone.name}, profile {context.profile})"
+    title = f"Training loss of sRNN-AE ({context.backbone.name}, profile {context.profile_name})"
     plots.training_loss(context.results_dir / f"{EXHIBIT}.png", curves, title)
     replace_exhibit(context.results_dir, EXHIBIT, rows)
     write_note(context.results_dir, EXHIBIT, context.differences())

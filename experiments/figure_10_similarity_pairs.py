@@ -118,7 +118,7 @@ def draw_pairs(context: Context, dataset: str, shards, similarities, path: Path)
         captions,
         [region_box(lowest[label]) for label in at],
         [bool(label) for label in at],
-        f"{COLUMNS[dataset]}, test clip {clip} ({context.backbone.name}, profile {context.profile})",
+        f"{COLUMNS[dataset]}, test clip {clip} ({context.backbone.name}, profile {context.profile_name})",
     )
 
 

@@ -72,7 +72,7 @@ def draw(context: Context, curves: Mapping[str, list[list[float]]]) -> None:
     panel = axes[0, 0]
     title = (
         "AUC against the temporal weight, a sweep on the test set\n"
-        f"({context.backbone.name}, profile {context.profile})"
+        f"({context.backbone.name}, profile {context.profile_name})"
     )
     plots.draw_lines(panel, WEIGHTS, mean, "weight of the temporal score", "AUC (%)", title, std=std)
     panel.axvline(PAPER.score.temporal_weight, color=plots.BLACK, linestyle=":", label="the paper's weight")

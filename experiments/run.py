@@ -100,7 +100,7 @@ def summarize(context, failures: dict[str, str], seconds: float, code: int) -> i
     machine = f"{platform.processor() or platform.machine()}, {cpu_name()}"
     write_summary(results, machine, seconds, failures)
     if (results / "results.csv").exists():
-        print(f"\nreport: {build_report(results, context.profile, results / 'report.html')}")
+        print(f"\nreport: {build_report(results, context.profile_name, results / 'report.html')}")
     print(f"results: {results / 'results.csv'}; curves: tensorboard --logdir {context.out / 'logs'}")
     for name, fault in failures.items():
         print(f"FAILED {name}: {fault}")

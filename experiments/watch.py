@@ -148,7 +148,7 @@ def watch(stream: FrameStream, context: Context, runs: Mapping[str, Run], calibr
     """
     backbone, config = context.backbone, next(iter(runs.values())).config
     folder = context.results_dir / "watch" / folder_name(stream)
-    title = f"{folder.name}: {SYSTEM}, {' + '.join(runs)}, {backbone.name}, profile {context.profile}"
+    title = f"{folder.name}: {SYSTEM}, {' + '.join(runs)}, {backbone.name}, profile {context.profile_name}"
     boxes = cell_boxes(map_side(config["features"]))
     models = {name: Streaming(load_model(run.folder)) for name, run in runs.items()}
     features, normalization = context.settings.features, load_normalization(next(iter(runs.values())).folder)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 from experiments import table_03_methods
 from experiments.lab import results
@@ -29,7 +30,8 @@ def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     assert rows[0].command.endswith('--systems "Nearest Subspace,sRNN-AE"')
     table = (context.results_dir / "table_03.md").read_text()
     assert "sRNN-AE, chosen on normal data" in table
-    assert "not run" in table or "no data" in table
+    assert "Profile: paper." in table
+    assert replace(context, chosen=True).profile_name == "paper, chosen settings"
 
 
 def test_unknown_system_is_refused(tmp_path):

@@ -69,6 +69,11 @@ class Context:
         return self.out / "results" / (f"{self.profile}-chosen" if self.chosen else self.profile)
 
     @property
+    def profile_name(self) -> str:
+        """Return the profile as tables and figures name it."""
+        return f"{self.profile}, chosen settings" if self.chosen else self.profile
+
+    @property
     def generated_dir(self) -> Path:
         """Return the folder of what this profile generates: the walkway and its features."""
         return self.out / "generated" / self.profile

@@ -131,7 +131,7 @@ def publish_table(
     write_note(context.results_dir, exhibit, context.differences() if note is None else note)
     score = context.settings.score
     write_markdown_table(
-        context.results_dir, exhibit, rows, context.profile, score.normalization, score.checkpoint
+        context.results_dir, exhibit, rows, context.profile_name, score.normalization, score.checkpoint
     )
 
 

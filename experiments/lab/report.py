@@ -164,7 +164,7 @@ def first_screen(rows: Sequence[Row], profile: str, summary: Mapping) -> list[st
     run = [f"{summary['duration_seconds'] / 60:.1f} minutes"] if "duration_seconds" in summary else []
     run += [escape(summary["machine"])] if "machine" in summary else []
     return [
-        *([caution] if profile == "smoke" else []),
+        *([caution] if profile.startswith("smoke") else []),
         f"<b>Profile {escape(profile)}</b>, data: {datasets}. Backbone: {backbones}; the paper's is a ResNet "
         "trained on UCF101.",
         *_verdict_lines(head),

@@ -166,7 +166,7 @@ def draw(context: Context, sweep: Sweep, rows: Sequence[Row]) -> None:
         if row.paper is not None:
             published.setdefault(quantity, {}).setdefault(series, {})[float(row.column)] = 100 * row.paper
     x = [float(column) for column in dict.fromkeys(row.column for row in rows if row.measured)]
-    made_of = f"{context.backbone.name}, profile {context.profile}"
+    made_of = f"{context.backbone.name}, profile {context.profile_name}"
     title = f"{exhibit_title(sweep.exhibit)} ({made_of})\n{NOT_A_SELECTION}"
     path = context.results_dir / f"{sweep.exhibit}.png"
     plots.sweep_curves(
