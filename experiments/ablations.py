@@ -9,8 +9,6 @@ the seeds have in common falls out. On test AUC: it shows what a choice does and
 Writes results/<profile>/ablations.csv and ablations.md.
 """
 
-import csv
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +16,7 @@ from dataclasses import replace
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocols import auc, best_on_test, late_fusion_runs
-from experiments.lab.results import write_atomic
+from experiments.lab.results import write_atomic, write_csv
 
 # Only how errors become scores: no run is trained for these.
 SCORES: Sequence[Mapping[str, object]] = [
@@ -61,11 +59,7 @@ def run(context: Context) -> None:
                 values = trained_aucs(context, dataset, changed)
             lines.append(line(dataset, name, value, values, default))
             print(", ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, lines[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    write_atomic(context.results_dir / "ablations.csv", text.getvalue().encode())
+    write_csv(context.results_dir / "ablations.csv", lines)
     write_atomic(context.results_dir / "ablations.md", markdown(context, lines).encode())
     print(f"wrote {context.results_dir / 'ablations.md'}")
 

@@ -23,8 +23,6 @@ With --sweep-test, every candidate is scored on the dataset's test clips afterwa
 nothing.
 """
 
-import csv
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -36,7 +34,7 @@ from data_prep.planted import planted_dataset
 from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.protocols import auc
-from experiments.lab.results import write_atomic
+from experiments.lab.results import write_csv
 from experiments.lab.settings import CHOSEN
 from experiments.lab.systems import run_system
 
@@ -156,15 +154,6 @@ def aucs_on_test(context: Context, dataset: Dataset, tried: Sequence[Settings]) 
         found.append(scene_aucs(context, {"test": (dataset, root)}, settings))
         print(f"test, a sweep: {100 * found[-1]['test']:.2f} {settings}", flush=True)
     return found
-
-
-def write_csv(path: Path, lines: Sequence[Mapping]) -> None:
-    """Write the lines as CSV, atomically."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, lines[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    write_atomic(path, text.getvalue().encode())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import io
 import math
 import re
 import subprocess
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
@@ -183,6 +183,15 @@ def replace_exhibit(results_dir: Path, exhibit: str, rows: Iterable[Row]) -> Pat
         writer.writerow(["" if value is None else value for value in astuple(row)])
     write_atomic(path, text.getvalue().encode())
     return path
+
+
+def write_csv(path: Path, lines: Sequence[Mapping]) -> None:
+    """Write lines of equal keys as CSV with a header, atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, lines[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    write_atomic(path, text.getvalue().encode())
 
 
 def read_rows(results_dir: Path) -> list[Row]:
