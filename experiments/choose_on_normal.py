@@ -41,7 +41,7 @@ from experiments.lab.systems import run_system
 TIE = 0.005
 STREAMS = ("spatial", "temporal")
 START = {"n_atoms": 256, "learning_rate": 1e-4, "iterations": 300, "checkpoint_every": 50, "log_every": 50}
-MAPS = (("last", 224), ("conv4", 224), ("conv3+conv4", 448))
+MAPS = (("last", 224), ("conv4", 224), ("conv3+conv4", 448), ("conv3+conv4", 672))
 NORMALIZATIONS = ("none", "standardized", "l2")
 Settings = Mapping[str, object]
 Scenes = Mapping[str, tuple[Dataset, Path]]  # by name; the folder is the one that its features go under
