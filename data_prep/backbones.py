@@ -34,6 +34,7 @@ THIN = "thin_resnet50"
 RGB_CHANNELS = 3
 FLOWS_PER_STACK = 10  # Simonyan & Zisserman 2014
 STACK_CHANNELS = 2 * FLOWS_PER_STACK  # u and v of each
+FLOW_INPUTS = ("stack", "picture")  # what a flow network takes, see `optical_flow.flow_inputs`
 
 Convolution = tuple[
     np.ndarray, np.ndarray
@@ -85,10 +86,10 @@ class Backbone:
     """A pretrained network and where it comes from.
 
     Attributes:
-        name: key in `ARCHITECTURES`, with "-flow" behind it for a flow network.
+        name: key in `ARCHITECTURES`; a flow network has "-flow" behind it, or "-flow_picture".
         model: (n, s, s, 3) RGB 0..255, uint8 or float32 -> map float32 (n, h, w, channels);
-            a flow network takes stacks (n, s, s, 20), see `optical_flow.flow_stacks`. A list of maps where
-            `layer` names several.
+            a flow network takes float16 (n, s, s, 20) or (n, s, s, 3), see `optical_flow.flow_inputs`. A
+            list of maps where `layer` names several.
         input_size_px: s.
         layer: which map, one of `LAYERS`, or several joined by "+".
         channels: of the map, or of all maps together.
@@ -114,7 +115,7 @@ def load_backbone(
     weights: Path | None = None,
     input_size_px: int = 224,
     layer: str = "last",
-    flow: bool = False,
+    flow: str = "",
 ) -> Backbone:
     """Return a pretrained backbone.
 
@@ -129,12 +130,13 @@ def load_backbone(
             `flow_convolution`.
         input_size_px: side s of the square frames.
         layer: one of `LAYERS`, or several in their order, joined by "+".
-        flow: return a flow network.
+        flow: empty for a network on RGB; one of `FLOW_INPUTS` for a flow network: "stack" of ten flows, or
+            "picture", (u, v, |flow|) of one flow in the three channels of an RGB network as it is.
 
-    Raises InputError: an unknown name or layer, a size below 32, a weights file that is missing or does
-    not match; a given file never falls back.
+    Raises InputError: an unknown name, layer or flow input, a size below 32, a weights file that is missing
+    or does not match; a given file never falls back.
     """
-    _check_request(name, input_size_px, layer)
+    _check_request(name, input_size_px, layer, flow)
     requested, fallback_reason = name, ""
     if weights is None and name != THIN:
         weights, fallback_reason = _download(name)
@@ -142,10 +144,11 @@ def load_backbone(
             print(f"WARNING: {name}: {fallback_reason}; using {THIN} in its place", file=sys.stderr)
             name = THIN
     path = Path(weights) if weights is not None else packaged_onnx_file()
-    convolutions = _read_onnx(path) if name == THIN else _read_keras(name, path, flow)
-    convolutions[0] = _first_convolution(path, convolutions[0], flow)
-    model = _build(name, convolutions, input_size_px, layer)
-    suffix, dtype = ("-flow", "float16") if flow else ("", "uint8")
+    stack = flow == "stack"
+    convolutions = _read_onnx(path) if name == THIN else _read_keras(name, path, stack)
+    convolutions[0] = _first_convolution(path, convolutions[0], stack)
+    model = _build(name, convolutions, input_size_px, layer, centered=bool(flow))
+    suffix = {"": "", "stack": "-flow", "picture": "-flow_picture"}[flow]
     return Backbone(
         name=name + suffix,
         model=model,
@@ -155,7 +158,7 @@ def load_backbone(
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         requested=requested + suffix,
         fallback_reason=fallback_reason,
-        input_dtype=dtype,
+        input_dtype="float16" if flow else "uint8",
     )
 
 
@@ -169,19 +172,21 @@ def flow_convolution(convolution: Convolution) -> Convolution:
     return kernel.mean(axis=2, keepdims=True).repeat(STACK_CHANNELS, axis=2), bias
 
 
-def _first_convolution(path: Path, convolution: Convolution, flow: bool) -> Convolution:
-    """Return the first convolution read from `path`, made fit for flow; InputError if it does not fit."""
+def _first_convolution(path: Path, convolution: Convolution, stack: bool) -> Convolution:
+    """Return the first convolution read from `path`, made fit for stacks; InputError if it does not fit."""
     n_channels = convolution[0].shape[2]
-    if flow and n_channels == RGB_CHANNELS:
+    if stack and n_channels == RGB_CHANNELS:
         return flow_convolution(convolution)
-    expected = STACK_CHANNELS if flow else RGB_CHANNELS
+    expected = STACK_CHANNELS if stack else RGB_CHANNELS
     if n_channels != expected:
         raise InputError(f"{path}: expected a first convolution of {expected} channels, got {n_channels}")
     return convolution
 
 
-def _check_request(name: str, input_size_px: int, layer: str) -> None:
-    """Raise InputError for a name, size or layer that does not exist."""
+def _check_request(name: str, input_size_px: int, layer: str, flow: str) -> None:
+    """Raise InputError for a name, size, layer or flow input that does not exist."""
+    if flow not in ("", *FLOW_INPUTS):
+        raise InputError(f"flow input: expected one of {', '.join(FLOW_INPUTS)}, got {flow!r}")
     if name not in ARCHITECTURES:
         raise InputError(f"backbone: expected one of {', '.join(ARCHITECTURES)}, got {name!r}")
     if layer.split("+") not in [list(several) for n in range(1, 5) for several in combinations(LAYERS, n)]:
@@ -233,15 +238,15 @@ def _read_onnx(path: Path) -> list[Convolution]:
     return [(arrays[node.input[1]].transpose(2, 3, 1, 0), arrays[node.input[2]]) for node in nodes]
 
 
-def _read_keras(name: str, path: Path, flow: bool = False) -> list[Convolution]:
+def _read_keras(name: str, path: Path, stack: bool = False) -> list[Convolution]:
     """Return the convolutions of a Keras ResNet, batch normalization folded in, as `_read_onnx` does.
 
-    Weights are those of an RGB network or, for `flow`, those of either.
+    Weights are those of an RGB network or, for `stack`, those of it or of a network on stacks of flow.
     """
     application = {"resnet50": keras.applications.ResNet50, "resnet152": keras.applications.ResNet152}[name]
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected weights of {name}")
-    for n_channels in (RGB_CHANNELS, STACK_CHANNELS) if flow else (RGB_CHANNELS,):
+    for n_channels in (RGB_CHANNELS, STACK_CHANNELS) if stack else (RGB_CHANNELS,):
         network = application(include_top=False, weights=None, input_shape=(None, None, n_channels))
         try:
             network.load_weights(path)
@@ -268,8 +273,10 @@ def _fold(network: keras.Model, prefix: str) -> Convolution:
     return kernel * scale, (bias - mean) * scale + beta
 
 
-def _build(name: str, convolutions: list[Convolution], input_size_px: int, layer: str) -> keras.Model:
-    """Return the network up to `layer`, consuming the convolutions in order.
+def _build(
+    name: str, convolutions: list[Convolution], input_size_px: int, layer: str, centered: bool
+) -> keras.Model:
+    """Return the network up to `layer`, consuming the convolutions in order; `centered` input has mean zero.
 
     A stage's map is read only at every second row and column by the stage after it (1x1 convolutions of
     stride 2). That stride is therefore taken one block earlier, at the 3x3 convolution of the last block,
@@ -279,7 +286,7 @@ def _build(name: str, convolutions: list[Convolution], input_size_px: int, layer
     remaining = iter(convolutions)
     n_channels = convolutions[0][0].shape[2]
     inputs = keras.Input((input_size_px, input_size_px, n_channels), name="frames")
-    x = _stem(inputs, next(remaining), architecture)
+    x = _stem(inputs, next(remaining), architecture, centered)
     wanted = [LAYERS.index(part) for part in layer.split("+")]
     maps = []
     for stage in range(wanted[-1] + 1):
@@ -293,14 +300,16 @@ def _build(name: str, convolutions: list[Convolution], input_size_px: int, layer
     return keras.Model(inputs, maps if len(maps) > 1 else maps[0], name=name)
 
 
-def _stem(inputs, convolution: Convolution, architecture: Architecture):
+def _stem(inputs, convolution: Convolution, architecture: Architecture, centered: bool):
     """Return what the first stage of blocks takes: the frames at a quarter of their resolution."""
     kernel, bias = convolution
     x = inputs
-    if inputs.shape[-1] == RGB_CHANNELS:  # flow is centered at zero
+    if inputs.shape[-1] == RGB_CHANNELS:
+        kernel = kernel[:, :, ::-1]  # it expects BGR
+    if not centered:
         # Subtracting an image is faster than broadcasting over the innermost axis of length 3.
         mean_image = np.broadcast_to(np.float32(architecture.mean_bgr[::-1]), inputs.shape[1:]).copy()
-        x, kernel = ops.subtract(x, mean_image), kernel[:, :, ::-1]  # the kernel expects BGR
+        x = ops.subtract(x, mean_image)
     x = _convolve(layers.ZeroPadding2D(3)(x), (kernel, bias), strides=2, activation="relu")
     if architecture.pool_padding == "same":
         return layers.MaxPooling2D(3, 2, padding="same")(x)

@@ -210,16 +210,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = command_line("data_prep.extract_features", "Extract features into HDF5 shards.").parse_args(
         arguments
     )
-    return run_command(options, extract_dataset, flow=False)
+    return run_command(options, extract_dataset)
 
 
-def run_command(options: argparse.Namespace, extract: Callable[..., Path], flow: bool, **chosen) -> int:
+def run_command(options: argparse.Namespace, extract: Callable[..., Path], flow: str = "", **chosen) -> int:
     """Extract every chosen dataset by `extract`, printing each folder; return the exit code, 2 for bad input.
 
     Args:
         options: what `command_line` parsed.
         extract: `extract_dataset`, or what takes the same arguments and those of `chosen`.
-        flow: whether the network is to be one for flow.
+        flow: of the network, see `load_backbone`.
     """
     try:
         datasets = _choose(options.data, options.dataset)

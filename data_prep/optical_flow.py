@@ -1,12 +1,13 @@
-"""TV-L1 optical flow and its features: stacks of ten flows through a flow network, one HDF5 shard per clip.
+"""TV-L1 optical flow and its features, through a flow network, one HDF5 shard per clip.
 
-    python -m data_prep.optical_flow --data DIR --out DIR [--flow-size 112] [--shard 1/4] [--dataset NAME ...]
+    python -m data_prep.optical_flow --data DIR --out DIR [--flow-size 112] [--flow-input picture]
 
 The flow f_t of a clip leads from frame t-1 to frame t: float (h, w, 2), u to the right and v down, in px.
 The stack of frame t holds the ten flows f_{t-9} .. f_t, the oldest first: channels u_{t-9}, v_{t-9}, ..,
 u_t, v_t. It looks at no later frame, so it can run live; before f_1, the clip's first flow, f_1 itself is
 repeated, so that the very first frame takes the stack of the second (live, it is scored with it). A clip of
-one frame has no flow: zeros.
+one frame has no flow: zeros. Or, in place of a stack, the picture of frame t (`flow_input`): u_t, v_t and
+|f_t| where an RGB network expects its colors; what moves stands out against a gray that rests.
 
 As in two-stream networks, flow is clipped to +-20 px and scaled linearly to a range of 255, here centered at
 zero (what a network sees once the mean is subtracted) and not rounded: slow walkers move by less than one of
@@ -28,7 +29,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.backbones import FLOWS_PER_STACK, STACK_CHANNELS, Backbone
+from data_prep.backbones import FLOW_INPUTS, FLOWS_PER_STACK, RGB_CHANNELS, STACK_CHANNELS, Backbone
 from data_prep.datasets import Dataset
 from data_prep.errors import InputError
 from data_prep.extract_features import (
@@ -62,6 +63,7 @@ class FlowOptions:
         size_px: side of the square gray frames that it is computed on.
         warps: times that TV-L1 warps the second frame at each scale; one will do for motion below a pixel.
         input_size_px: side of the flow as the network takes it; its unit is a pixel of that size.
+        picture: the network takes the picture of one flow, not the stack of ten.
 
     Raises InputError: a size below 16 px, less than one warp.
     """
@@ -69,6 +71,7 @@ class FlowOptions:
     size_px: int
     warps: int
     input_size_px: int
+    picture: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -84,10 +87,22 @@ class FlowOptions:
 
     def __str__(self) -> str:
         """Return the options in words, for the shards."""
+        given = "a picture (u, v, |flow|)" if self.picture else f"{FLOWS_PER_STACK} flows a stack"
         return (
             f"gray frames at {self.size_px} px, {RESIZING}; TV-L1, {self.warps} warps, otherwise OpenCV's "
-            f"defaults; resized bilinearly, clipped to +-{BOUND_PX:g} px, {FLOWS_PER_STACK} flows a stack"
+            f"defaults; resized bilinearly, clipped to +-{BOUND_PX:g} px, {given}"
         )
+
+    @property
+    def n_channels(self) -> int:
+        """Return the channels that the network takes."""
+        return RGB_CHANNELS if self.picture else STACK_CHANNELS
+
+    @classmethod
+    def of(cls, backbone: Backbone, size_px: int, warps: int) -> "FlowOptions":
+        """Return the options under which flow fits a network."""
+        picture = backbone.model.input.shape[-1] == RGB_CHANNELS
+        return cls(size_px, warps, backbone.input_size_px, picture)
 
 
 def extract_flow_dataset(
@@ -119,24 +134,26 @@ def extract_flow_dataset(
     Raises InputError: a frame that cannot be read, a shard that cannot be written, options out of range.
     """
     size_px = backbone.input_size_px if flow_size_px is None else flow_size_px
-    options = FlowOptions(size_px, flow_warps, backbone.input_size_px)
+    options = FlowOptions.of(backbone, size_px, flow_warps)
     folder = Path(features_dir) / dataset.name / f"{feature_key(backbone, pooling, pyramid)}-{options.key}"
     n_workers = os.cpu_count()
     with ThreadPoolExecutor(n_workers) as pool:
         flow_map = partial(map_ahead, pool, PAIRS_AHEAD_PER_WORKER * n_workers)
 
         def read(source: Source) -> Iterator[np.ndarray]:
-            return stack_batches(flow_stacks(iter_frames(source), options, flow_map), batch_frames)
+            return stack_batches(flow_inputs(iter_frames(source), options, flow_map), batch_frames)
 
         return extract_clips(
             dataset, backbone, folder, read, str(options), pooling, shard, dtype, progress, pyramid
         )
 
 
-def flow_stacks(
+def flow_inputs(
     frames: Iterable[np.ndarray], options: FlowOptions, flow_map: Map = map
 ) -> Iterator[np.ndarray]:
-    """Yield the stack of each frame of a clip: float16 (s, s, 20), -127.5..127.5, s = `input_size_px`.
+    """Yield the stack of each frame of a clip, or its picture, as the network takes it.
+
+    Stacks are float16 (s, s, 20), pictures (s, s, 3), -127.5..127.5, s = `input_size_px`.
 
     Args:
         frames: uint8 (H, W, 3) RGB, in order, at least one.
@@ -147,13 +164,18 @@ def flow_stacks(
     flows = flow_map(partial(scaled_flow, options=options), pairwise(grays))
     first = next(flows, None)
     if first is None:
-        yield np.zeros((options.input_size_px, options.input_size_px, STACK_CHANNELS), STACK_DTYPE)
+        yield np.zeros((options.input_size_px, options.input_size_px, options.n_channels), STACK_DTYPE)
         return
     window = deque([first] * FLOWS_PER_STACK, maxlen=FLOWS_PER_STACK)
-    yield np.concatenate(window, axis=-1)  # of the first frame
-    for flow in chain((first,), flows):
+    for flow in chain((first, first), flows):  # the first frame takes what the second does
         window.append(flow)
-        yield np.concatenate(window, axis=-1)
+        yield flow_picture(flow) if options.picture else np.concatenate(window, axis=-1)
+
+
+def flow_picture(flow: np.ndarray) -> np.ndarray:
+    """Return u, v and |flow|, clipped as they are, of a scaled flow: float16 (s, s, 3)."""
+    length = np.linalg.norm(flow.astype(np.float32), axis=-1, keepdims=True).clip(max=BYTE_RANGE / 2)
+    return np.concatenate([flow, length.astype(STACK_DTYPE)], axis=-1)
 
 
 def scaled_flow(grays: tuple[np.ndarray, np.ndarray], options: FlowOptions) -> np.ndarray:
@@ -186,12 +208,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command_line("data_prep.optical_flow", "Extract optical flow features into HDF5 shards.")
     add = parser.add_argument
     add("--flow-size", type=int, metavar="PX", help="side of the frames for TV-L1 (default: the input size)")
+    add("--flow-input", default=FLOW_INPUTS[0], choices=FLOW_INPUTS, help="(default: %(default)s)")
     add("--flow-warps", type=int, default=WARPS, metavar="N", help="of TV-L1 (default: %(default)s)")
     options = parser.parse_args(arguments)
     return run_command(
         options,
         extract_flow_dataset,
-        flow=True,
+        flow=options.flow_input,
         flow_size_px=options.flow_size,
         flow_warps=options.flow_warps,
     )

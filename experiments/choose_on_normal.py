@@ -36,11 +36,19 @@ from experiments.lab.context import Context
 from experiments.lab.protocols import auc
 from experiments.lab.results import write_csv
 from experiments.lab.settings import CHOSEN
-from experiments.lab.systems import run_system
 
 TIE = 0.005
-STREAMS = ("spatial", "temporal")
-START = {"n_atoms": 256, "learning_rate": 1e-4, "iterations": 300, "checkpoint_every": 50, "log_every": 50}
+START = {
+    "n_atoms": 256,
+    "learning_rate": 1e-4,
+    "iterations": 300,
+    "checkpoint_every": 50,
+    "log_every": 50,
+    "flow_input": "picture",
+    "flow_input_size_px": 224,
+    "flow_size_px": 80,
+    "flow_warps": 1,
+}
 MAPS = (("last", 224), ("conv4", 224), ("conv3+conv4", 448), ("conv3+conv4", 672))
 NORMALIZATIONS = ("none", "standardized", "l2")
 Settings = Mapping[str, object]
@@ -54,11 +62,13 @@ STAGES: dict[str, Sequence[Settings]] = {
     "model": [{"n_atoms": n_atoms, "learning_rate": rate} for n_atoms in (256, 64) for rate in (1e-4, 1e-3)],
     "length": [{"iterations": n} for n in (300, 1500)],
     "frame_error": [{"frame_error": kind} for kind in ("max", "scale_mean", "frame")],
+    "motion": [{"motion": streams} for streams in ("temporal", "flow", "temporal+flow")],
 }
-SMOKE_START = {"n_atoms": 32, "iterations": 20}
+SMOKE_START = {"n_atoms": 32, "iterations": 20, "flow_input": "picture"}
 SMOKE_STAGES: dict[str, Sequence[Settings]] = {
     "features": [{"layer": layer, "feature_normalization": "standardized"} for layer in ("last", "conv4")],
     "frame_error": STAGES["frame_error"],
+    "motion": STAGES["motion"],
 }
 
 
@@ -134,14 +144,10 @@ def scene_aucs(context: Context, scenes: Scenes, settings: Settings) -> dict[str
     context = replace(context, settings=context.settings.override(**settings))
     found = {}
     for name, (dataset, root) in scenes.items():
-        shards = context.features_of(dataset, root)
-        values = []
-        for seed in range(context.n_ablation_seeds):
-            runs = {
-                stream: run_system("sRNN-AE", shards, stream, context.settings, seed, context.out)
-                for stream in STREAMS
-            }
-            values.append(auc(runs, context))
+        values = [
+            auc(context.fused_runs_of(dataset, root, seed), context)
+            for seed in range(context.n_ablation_seeds)
+        ]
         found[name] = statistics.fmean(values)
     return found
 

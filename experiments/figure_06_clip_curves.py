@@ -25,7 +25,7 @@ def run(context: Context) -> None:
     """Draw one figure a dataset and write the means over normal and abnormal frames."""
     rows = []
     for position, dataset in enumerate(context.datasets):
-        runs = {stream: context.run(dataset, stream) for stream in ("spatial", "temporal")}
+        runs = {stream: context.run(dataset, stream) for stream in context.settings.score.streams}
         suffix = f"_{dataset}" if position else ""
         draw_clip(context, dataset, runs, context.results_dir / f"{EXHIBIT}{suffix}.png")
         rows += mean_rows(context, dataset, runs)

@@ -13,7 +13,14 @@ from collections.abc import Mapping, Sequence
 from experiments.lab import metrics, pixel_metrics
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import auc, late_fusion_runs, measured_row, publish_table, runs_hash
+from experiments.lab.protocols import (
+    auc,
+    fusion_name,
+    late_fusion_runs,
+    measured_row,
+    publish_table,
+    runs_hash,
+)
 from experiments.lab.results import Row
 from experiments.lab.runs import Run
 from experiments.lab.settings import CHOICES
@@ -41,8 +48,9 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
     """Return the rows of one system under every protocol, the headline first; the frame-level AUC is last."""
     score = context.settings.score
     seeded = late_fusion_runs(context, dataset, system=system)
-    fused = f"spatial + {score.temporal_weight:g} temporal"
-    streams = {fused: ("spatial", "temporal"), "spatial alone": ("spatial",), "temporal alone": ("temporal",)}
+    fusions = [score.streams, *((stream,) for stream in score.streams)]
+    streams = {fusion_name(names, score.temporal_weight): names for names in fusions}
+    fused = next(iter(streams))
     cases = {(name, score.normalization): streams[name] for name in streams}
     cases |= {(fused, other): streams[fused] for other in CHOICES["normalization"]}
     by_seed = [pixel_aucs(context, dataset, runs, cases) for runs in seeded]

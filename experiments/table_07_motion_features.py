@@ -18,11 +18,11 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.extract_features import resize
 from data_prep.frames import Source, iter_frames
-from data_prep.optical_flow import FlowOptions, flow_stacks
+from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.live import RegionErrors, TemporalMaximum
-from experiments.lab.protocols import auc, measured_row, publish_table, runs_hash
+from experiments.lab.protocols import auc, fusion_name, measured_row, publish_table, runs_hash
 from experiments.lab.results import Row
 from experiments.lab.runs import Run
 from models.srnn_ae import Streaming
@@ -50,15 +50,9 @@ def run(context: Context) -> None:
 def flow_note(context: Context) -> str:
     """Return what the flow features are, in two sentences."""
     return (
-        f"Flow: {flow_options(context)}. Flow network: {context.flow_backbone.name} at "
+        f"Flow: {context.flow_options}. Flow network: {context.flow_backbone.name} at "
         f"{context.flow_backbone.input_size_px} px (paper: a network trained on UCF101)."
     )
-
-
-def flow_options(context: Context) -> FlowOptions:
-    """Return how flow is computed under these settings."""
-    flow = context.settings.flow
-    return FlowOptions(flow.flow_size_px, flow.flow_warps, context.flow_backbone.input_size_px)
 
 
 def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
@@ -67,10 +61,10 @@ def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
     rows = []
     for name, streams in STREAMS.items():
         seeded = [
-            as_appearance_and_motion({stream: context.run(dataset, stream, seed) for stream in streams})
+            {stream: context.run(dataset, stream, seed) for stream in streams}
             for seed in range(context.n_ablation_seeds)
         ]
-        combined = f" + {score.temporal_weight:g} ".join(streams) if streams[1:] else f"{streams[0]} alone"
+        combined = fusion_name(streams, score.temporal_weight)
         rows += [
             measured_row(
                 context,
@@ -89,11 +83,6 @@ def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
             for normalization in dict.fromkeys((score.normalization, "per_clip", "global", "train"))
         ]
     return rows
-
-
-def as_appearance_and_motion(runs: Mapping[str, Run]) -> dict[str, Run]:
-    """Return two streams under the names that late fusion knows, the second as "temporal"; one as it is."""
-    return dict(runs) if len(runs) == 1 else dict(zip(("spatial", "temporal"), runs.values(), strict=True))
 
 
 def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
@@ -160,7 +149,7 @@ class LiveCamera:
         Frames are decoded once; where only flow is asked for, the appearance network does not run.
         """
         frames, again = tee(iter_frames(source))
-        stacks = flow_stacks(again, self.options) if "flow" in streams else repeat(None)
+        stacks = flow_inputs(again, self.options) if "flow" in streams else repeat(None)
         temporal_maximum = TemporalMaximum(self.temporal_window_frames)
         for frame, stack in zip(frames, stacks, strict=False):
             features = {} if stack is None else {"flow": self.flow(stack[None])[0]}
@@ -175,7 +164,7 @@ def live_camera(context: Context, dataset: str) -> LiveCamera:
         context.extractor(dataset),
         context.extractor(dataset, flow=True),
         context.backbone.input_size_px,
-        flow_options(context),
+        context.flow_options,
         context.settings.train.temporal_window_frames,
     )
 

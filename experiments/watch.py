@@ -1,13 +1,13 @@
 """Your own video: where in it, and when, is something that normal footage does not show.
 
     python -m experiments.watch VIDEO --train NORMAL [--train-until 0.33]
-    python -m experiments.watch VIDEO --run SPATIAL_RUN [TEMPORAL_RUN]
+    python -m experiments.watch VIDEO --run SPATIAL_RUN [TEMPORAL_RUN] [FLOW_RUN]
 
 VIDEO is a video file, a folder of images, or live: an address such as rtsp://camera/stream, a FIFO, or "-"
 for standard input. NORMAL is footage of the same camera on which nothing abnormal happens: a video, a folder
 of images or a folder of clips; --train-until takes the first part of each alone, so that VIDEO can be its own
-example. A spatial and a temporal sRNN-AE are trained on it as the profile says (the last tenth of each clip
-is held out), or taken from earlier runs.
+example. A sRNN-AE for each stream is trained on it as the profile says (the last tenth of each clip is held
+out), or taken from earlier runs.
 
 Writes to results/<profile>/watch/<name>/: scores.csv, a line a frame; intervals.csv, the intervals in which
 the score is below the threshold; overview.png; annotated.mp4, the most abnormal of 4x4 cells outlined. A
@@ -19,7 +19,7 @@ watching; what was written is kept. Of the common flags, --data, --datasets and 
 import argparse
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -35,14 +35,14 @@ from data_prep.pooling import PYRAMIDS
 from experiments.lab import cli
 from experiments.lab.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.context import Context
-from experiments.lab.footage import STREAMS, SYSTEM, train_on_footage
-from experiments.lab.live import FrameScore, live_scores, stop_on_signal
+from experiments.lab.footage import train_on_footage
+from experiments.lab.live import FrameScore, Networks, live_scores, stop_on_signal
 from experiments.lab.pixel_metrics import map_side
 from experiments.lab.runs import Run, load_model, load_runs
-from experiments.lab.settings import FeatureSettings
 from experiments.lab.watching import Outputs
 from models.srnn_ae import Streaming
 
+SYSTEM, STREAMS = "sRNN-AE", ("spatial", "temporal", "flow")
 DEFAULT_PERCENTILE = 99.5
 NOT_USED = ("data", "datasets", "seeds")
 
@@ -54,7 +54,7 @@ def main() -> None:
     add("video", help="video file, folder of images, address, FIFO, or - for standard input")
     how = flags.add_mutually_exclusive_group()
     how.add_argument("--train", type=Path, metavar="NORMAL", help="train on this normal footage")
-    how.add_argument("--run", type=Path, nargs="+", metavar="FOLDER", help="a run, or spatial and temporal")
+    how.add_argument("--run", type=Path, nargs="+", metavar="FOLDER", help="a run, or one a stream")
     add("--train-until", type=float, metavar="SHARE", help="train on the first share alone, e.g. 0.33")
     add(
         "--threshold",
@@ -81,11 +81,15 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.train:
         if context.settings.train.alignment != "causal":
             raise InputError("setting alignment: expected causal, for a live video, got centered")
+        if "flow" in context.settings.score.streams and context.settings.flow.flow_input != "picture":
+            raise InputError("setting flow_input: expected picture, for a live video, got stack")
         runs = train_on_footage(context, arguments.train, arguments.train_until or 1.0)
     else:
         runs = load_runs(arguments.run)
+        if list(runs) == ["flow"]:
+            raise InputError(f"{arguments.run[0]}: a run on flow, expected a spatial one beside it")
         for trained in runs.values():
-            check_run(trained, context.backbone, context.settings.features)
+            check_run(trained, context)
     calibration = calibrate(runs, context.settings.score, arguments.threshold)
     print(calibration, flush=True)
     print(watch(stream, context, runs, calibration))
@@ -112,14 +116,16 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError(f"--rate: expected frames per second above 0, got {arguments.rate}")
 
 
-def check_run(trained: Run, backbone: Backbone, features: FeatureSettings) -> None:
-    """Raise InputError where a run cannot score frames as they come from this backbone."""
-    config = trained.config
+def check_run(trained: Run, context: Context) -> None:
+    """Raise InputError where a run cannot score frames as they come, under these settings."""
+    config, features = trained.config, context.settings.features
     if config["system"] != SYSTEM or config["stream"] not in STREAMS:
         raise InputError(
             f"{trained.folder}: expected a run of {SYSTEM}, {' or '.join(STREAMS)}, got {config['system']}, "
             f"{config['stream']}"
         )
+    flow = config["stream"] == "flow"
+    backbone = context.flow_backbone if flow else context.backbone
     asked = {
         "backbone": backbone.name,
         "input_size_px": backbone.input_size_px,
@@ -129,6 +135,8 @@ def check_run(trained: Run, backbone: Backbone, features: FeatureSettings) -> No
         "normalization": features.feature_normalization,
         "weights_sha256": backbone.weights_sha256,
     }
+    if flow:
+        asked["flow"] = str(context.flow_options)
     made_with = {"backbone": config["backbone"], **config["features"]}
     made_with["normalization"] = load_normalization(trained.folder).method
     for name, value in asked.items():
@@ -146,21 +154,19 @@ def watch(stream: FrameStream, context: Context, runs: Mapping[str, Run], calibr
 
     Raises InputError: a source that breaks off, after what it gave has been written.
     """
-    backbone, config = context.backbone, next(iter(runs.values())).config
+    config = next(iter(runs.values())).config
     folder = context.results_dir / "watch" / folder_name(stream)
-    title = f"{folder.name}: {SYSTEM}, {' + '.join(runs)}, {backbone.name}, profile {context.profile_name}"
+    names = f"{SYSTEM}, {' + '.join(runs)}, {config['backbone']}"
+    title = f"{folder.name}: {names}, profile {context.profile_name}"
     boxes = cell_boxes(map_side(config["features"]))
     models = {name: Streaming(load_model(run.folder)) for name, run in runs.items()}
-    features, normalization = context.settings.features, load_normalization(next(iter(runs.values())).folder)
-    extract = feature_function(backbone, features.pooling, features.pyramid, normalization)
+    networks = networks_for(context, runs)
     window_frames = config["train"]["temporal_window_frames"]
     faults: list[InputError] = []
     outputs = None
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        scored = live_scores(
-            stream, backbone.input_size_px, extract, models, window_frames, calibration, stop
-        )
+        scored = live_scores(stream, networks, models, window_frames, calibration, stop)
         stack.callback(scored.close)
         stack.callback(stop.set)
         bar = stack.enter_context(tqdm(total=stream.n_frames, desc=folder.name, unit="frame", disable=None))
@@ -180,6 +186,21 @@ def watch(stream: FrameStream, context: Context, runs: Mapping[str, Run], calibr
     if faults:
         raise InputError(f"{faults[0]}; what came until then is in {folder}")
     return summary(stream, outputs, frame, seconds)
+
+
+def networks_for(context: Context, runs: Mapping[str, Run]) -> Networks:
+    """Return the networks that the runs' features come from, their normalization included."""
+    settings = context.settings.features
+    backbone, flow = context.backbone, context.flow_backbone if "flow" in runs else None
+
+    def extract(network: Backbone, run: Run) -> Callable[[np.ndarray], np.ndarray]:
+        normalization = load_normalization(run.folder)
+        return feature_function(network, settings.pooling, settings.pyramid, normalization)
+
+    appearance = extract(backbone, next(iter(runs.values())))
+    if flow is None:
+        return Networks(backbone.input_size_px, appearance)
+    return Networks(backbone.input_size_px, appearance, extract(flow, runs["flow"]), context.flow_options)
 
 
 def until_fault(scored: Iterator, faults: list[InputError]) -> Iterator[tuple[np.ndarray, FrameScore]]:

@@ -145,7 +145,7 @@ def first_convolution(backbone):
 
 def test_flow_network_from_rgb_weights_has_their_mean(resnet50_file):
     network, path = resnet50_file
-    backbone = load_backbone("resnet50", path, input_size_px=32, layer="conv2", flow=True)
+    backbone = load_backbone("resnet50", path, input_size_px=32, layer="conv2", flow="stack")
     assert (backbone.name, backbone.requested) == ("resnet50-flow", "resnet50-flow")
     assert backbone.model.input.shape == (None, 32, 32, 20)
     kernel, bias = first_convolution(backbone)
@@ -155,11 +155,16 @@ def test_flow_network_from_rgb_weights_has_their_mean(resnet50_file):
     np.testing.assert_allclose(bias, rgb_bias, rtol=1e-4, atol=1e-6)
 
 
+def test_unknown_flow_input_is_refused():
+    with pytest.raises(InputError, match="flow input: expected one of stack, picture, got 'colors'"):
+        load_backbone("thin_resnet50", flow="colors")
+
+
 def test_weights_of_a_flow_network_are_taken_as_they_are(tmp_path):
     network = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 20))
     path = tmp_path / "flow.weights.h5"
     network.save_weights(path)
-    backbone = load_backbone("resnet50", path, input_size_px=32, layer="conv2", flow=True)
+    backbone = load_backbone("resnet50", path, input_size_px=32, layer="conv2", flow="stack")
     for ours, theirs in zip(first_convolution(backbone), keras_first_convolution(network), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -188,7 +193,7 @@ def no_network(monkeypatch):
 
 
 def test_failed_download_of_a_flow_network_is_as_loud(no_network, capfd):
-    backbone = load_backbone("resnet50", input_size_px=32, layer="conv2", flow=True)
+    backbone = load_backbone("resnet50", input_size_px=32, layer="conv2", flow="stack")
     assert (backbone.name, backbone.requested) == ("thin_resnet50-flow", "resnet50-flow")
     assert backbone.fallback_reason.startswith("no ImageNet weights")
     assert "using thin_resnet50 in its place" in capfd.readouterr().err
@@ -202,7 +207,7 @@ def test_onnx_weights_of_a_flow_network_are_for_flow_alone(tmp_path):
     tensor.CopyFrom(onnx.numpy_helper.from_array(kernel, tensor.name))
     path = tmp_path / "flow.onnx"
     onnx.save(model, path)
-    flow = load_backbone("thin_resnet50", path, input_size_px=32, layer="conv2", flow=True)
+    flow = load_backbone("thin_resnet50", path, input_size_px=32, layer="conv2", flow="stack")
     np.testing.assert_array_equal(first_convolution(flow)[0], kernel.transpose(2, 3, 1, 0))
     with pytest.raises(InputError, match=f"^{path}: expected a first convolution of 3 channels, got 20"):
         load_backbone("thin_resnet50", path, input_size_px=32, layer="conv2")

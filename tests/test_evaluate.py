@@ -242,15 +242,15 @@ def test_a_damaged_run_is_one_line_and_exit_code_2(monkeypatch, capsys, data, tm
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        ({"stream": "spatial"}, "expected one run, or a spatial and a temporal one, got spatial, spatial"),
-        ({"stream": "temporal", "system": "TSC"}, "expected the system of the first run, sRNN-AE, got TSC"),
+        ({"stream": "spatial"}, "a spatial one with temporal, flow or both, got spatial, spatial"),
+        ({"stream": "temporal", "system": "TSC"}, "expected the system of the spatial run, sRNN-AE, got TSC"),
         (
             {"stream": "temporal", "dataset": "ped2"},
-            "expected the dataset of the first run, walkway, got ped2",
+            "expected the dataset of the spatial run, walkway, got ped2",
         ),
         (
             {"stream": "temporal", "steps": (10, 30)},
-            "expected the steps of the first run, [10, 20], got [10, 30]",
+            "expected the steps of the spatial run, [10, 20], got [10, 30]",
         ),
     ],
 )

@@ -151,6 +151,11 @@ def test_fuse():
         metrics.fuse(spatial, temporal[:1])
 
 
+def test_motion_has_the_temporal_weight_unless_alone():
+    assert metrics.stream_weights(["flow", "spatial"], 0.3) == {"flow": 0.3, "spatial": 1}
+    assert metrics.stream_weights(["temporal"], 0.3) == {"temporal": 1}
+
+
 def test_frame_error_kinds():
     errors = np.zeros((2, 21))
     errors[0, 0], errors[0, 1:5], errors[0, 5:] = 1.0, [2, 8, 3, 4], np.arange(16)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from data_prep import extract_features, optical_flow, walkway
-from data_prep.backbones import Backbone, load_backbone
+from data_prep.backbones import ARCHITECTURES, Backbone, load_backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
 from data_prep.frames import iter_frames
 from data_prep.optical_flow import (
     FlowOptions,
     extract_flow_dataset,
-    flow_stacks,
+    flow_inputs,
     main,
     map_ahead,
     scaled_flow,
@@ -80,7 +80,7 @@ def flow_tells_its_frames(monkeypatch):
 
 def test_stack_holds_the_last_ten_flows_oldest_first(flow_tells_its_frames):
     frames = [np.full((20, 30, 3), value, np.uint8) for value in range(14)]
-    stacks = list(flow_stacks(frames, FlowOptions(SIZE_PX, 1, SIZE_PX)))
+    stacks = list(flow_inputs(frames, FlowOptions(SIZE_PX, 1, SIZE_PX)))
     assert len(stacks) == 14
     for t, stack in enumerate(stacks):
         assert stack.shape == (SIZE_PX, SIZE_PX, 20)
@@ -91,6 +91,21 @@ def test_stack_holds_the_last_ten_flows_oldest_first(flow_tells_its_frames):
             assert (stack[..., channel] == value * 6.375).all(), (t, channel)
 
 
+def test_picture_holds_the_last_flow_and_its_length(flow_tells_its_frames):
+    frames = [np.full((20, 30, 3), value, np.uint8) for value in (0, 3, 4, 30)]
+    pictures = list(flow_inputs(frames, FlowOptions(SIZE_PX, 1, SIZE_PX, picture=True)))
+    step = 6.375  # a pixel in the units of the network
+    # |(0, 3)| = 3, |(3, 4)| = 5; v = 30 is clipped at 20, and so is the length of (4, 20)
+    expected = [(0, 3 * step, 3 * step)] * 2 + [(3 * step, 4 * step, 5 * step), (4 * step, 127.5, 127.5)]
+    assert [picture.shape for picture in pictures] == [(SIZE_PX, SIZE_PX, 3)] * 4
+    for picture, colors in zip(pictures, expected, strict=True):
+        assert picture.dtype == np.float16
+        np.testing.assert_array_equal(picture, np.broadcast_to(np.float16(colors), picture.shape))
+    (alone,) = flow_inputs(frames[:1], FlowOptions(SIZE_PX, 1, SIZE_PX, picture=True))
+    assert alone.shape == (SIZE_PX, SIZE_PX, 3)
+    assert not alone.any()
+
+
 def test_stack_looks_at_no_later_frame(flow_tells_its_frames):
     taken = []
 
@@ -99,7 +114,7 @@ def test_stack_looks_at_no_later_frame(flow_tells_its_frames):
             taken.append(value)
             yield np.full((20, 30, 3), value, np.uint8)
 
-    stacks = flow_stacks(frames(), FlowOptions(SIZE_PX, 1, SIZE_PX))
+    stacks = flow_inputs(frames(), FlowOptions(SIZE_PX, 1, SIZE_PX))
     read = []
     for _ in stacks:
         read.append(len(taken))
@@ -107,7 +122,7 @@ def test_stack_looks_at_no_later_frame(flow_tells_its_frames):
 
 
 def test_one_frame_has_no_motion():
-    stacks = list(flow_stacks([np.full((20, 30, 3), 9, np.uint8)], FlowOptions(SIZE_PX, 1, 32)))
+    stacks = list(flow_inputs([np.full((20, 30, 3), 9, np.uint8)], FlowOptions(SIZE_PX, 1, 32)))
     assert len(stacks) == 1
     assert stacks[0].shape == (32, 32, 20)
     assert not stacks[0].any()
@@ -117,8 +132,8 @@ def test_all_cores_give_the_flows_of_one():
     frames = [np.repeat(texture(40, (t, 0))[..., None], 3, axis=2) for t in range(6)]
     options = FlowOptions(20, 2, 32)
     with ThreadPoolExecutor(2) as pool:
-        parallel = np.stack(list(flow_stacks(frames, options, partial(map_ahead, pool, 3))))
-    np.testing.assert_array_equal(parallel, np.stack(list(flow_stacks(frames, options))))
+        parallel = np.stack(list(flow_inputs(frames, options, partial(map_ahead, pool, 3))))
+    np.testing.assert_array_equal(parallel, np.stack(list(flow_inputs(frames, options))))
     assert parallel.any()
 
 
@@ -139,7 +154,7 @@ def test_computing_ahead_keeps_order_and_its_bound():
 
 def test_first_layer_is_the_mean_of_the_rgb_filters():
     rgb, flow = (
-        load_backbone("thin_resnet50", input_size_px=32, layer="conv2", flow=flow) for flow in (False, True)
+        load_backbone("thin_resnet50", input_size_px=32, layer="conv2", flow=flow) for flow in ("", "stack")
     )
     (kernel, bias), (rgb_kernel, rgb_bias) = (
         next(layer for layer in b.model.layers if isinstance(layer, keras.layers.Conv2D)).get_weights()
@@ -157,6 +172,19 @@ def test_first_layer_is_the_mean_of_the_rgb_filters():
         "float16",
     )
     assert flow.weights_sha256 == rgb.weights_sha256
+
+
+def test_network_on_pictures_is_the_rgb_network_without_its_mean():
+    options = {"input_size_px": 32, "layer": "conv2"}
+    rgb, flow = (load_backbone("thin_resnet50", flow=flow, **options) for flow in ("", "picture"))
+    assert (flow.name, flow.input_dtype) == ("thin_resnet50-flow_picture", "float16")
+    assert FlowOptions.of(flow, 48, 1) == FlowOptions(48, 1, 32, picture=True)
+    colors = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3))
+    mean_rgb = np.array(ARCHITECTURES["thin_resnet50"].mean_bgr[::-1])
+    expected = rgb.model.predict_on_batch(colors.astype(np.uint8))
+    np.testing.assert_allclose(
+        flow.model.predict_on_batch((colors - mean_rgb).astype(np.float16)), expected, atol=0.01
+    )
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +237,7 @@ def test_shards_hold_the_features_of_the_stacks(dataset, backbone, tmp_path, bat
         info = validate_shard(path)
         assert (info.backbone, info.input_size_px) == ("means-flow", SIZE_PX)
         assert "TV-L1, 2 warps" in info.resizing
-        stacks = np.stack(list(flow_stacks(iter_frames(clip.source), FlowOptions(20, 2, SIZE_PX))))
+        stacks = np.stack(list(flow_inputs(iter_frames(clip.source), FlowOptions(20, 2, SIZE_PX))))
         cells = stacks.astype(np.float32).reshape(-1, 4, 4, 4, 4, 20).mean(axis=(2, 4))
         with Shard(path) as shard:
             assert shard.features().shape == (len(stacks), 21, 20)

@@ -103,6 +103,8 @@ def test_regularity_by_hand(shards):
     np.testing.assert_allclose(regularity({"spatial": spatial})[0], [1, 0, 0.5])
     fused = regularity({"spatial": spatial, "temporal": temporal}, temporal_weight=0.5)[0]
     np.testing.assert_allclose(fused, [1, 0, 1.0])
+    three = {"flow": [clip([2, 0, 1])], "temporal": temporal, "spatial": spatial}
+    np.testing.assert_allclose(regularity(three, temporal_weight=0.5)[0], [1, 0.5, 1.25])
     train = {"spatial": np.array([0.0, 4.0])}
     by_train = regularity({"spatial": spatial}, normalization="train", train_errors=train)[0]
     high = np.percentile(train["spatial"], metrics.TRAIN_PERCENTILE)

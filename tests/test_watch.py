@@ -30,7 +30,7 @@ from experiments.lab.footage import footage_dataset
 from experiments.lab.live import FrameScore, ahead
 from experiments.lab.runs import Run
 from experiments.lab.score import ClipScores, load_scores, regularity, save_scores
-from experiments.lab.settings import FeatureSettings, ScoreSettings
+from experiments.lab.settings import PAPER, ScoreSettings
 
 ROOT = Path(__file__).parents[1]
 N_FRAMES, RATE = 60, 10
@@ -144,6 +144,38 @@ def test_runs_given_by_folder_score_alike(trained, tmp_path, monkeypatch):
     assert again.read_text() == (trained.results / "scores.csv").read_text()
 
 
+def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeypatch):
+    flow = {"flow_input": "picture", "flow_size_px": 32, "flow_input_size_px": 64}
+    flags = [*FLAGS, *(f"--set={name}={value}" for name, value in flow.items()), "--out", tmp_path]
+    train = ["--train", trained.video, "--train-until", "0.5"]
+    assert call(monkeypatch, trained.video, *train, *flags, "--set=motion=temporal+flow") == 0
+    results = tmp_path / "results" / "smoke" / "watch" / "yard" / "scores.csv"
+    text = results.read_text()
+    names = ("spatial", "temporal", "flow")
+    runs = {name: next(tmp_path.glob(f"checkpoints/*/*-{name}-*")) for name in names}
+    streams = {name: load_scores(run / "train_errors.npz") for name, run in runs.items()}
+    assert len({clips[0].error.tobytes() for clips in streams.values()}) == 3
+    scaled = []
+    for name, clips in streams.items():
+        error = clips[0].error.max(axis=1)
+        weight = 1 if name == "spatial" else 0.5
+        scaled.append(weight * (1 - (error - error.min()) / (error.max() - error.min())))
+    scores = [float(line["score"]) for line in lines_of(results)]
+    np.testing.assert_allclose(scores[:27], np.sum(scaled, axis=0), atol=2e-2)  # shards hold float16
+    # The same by the folders of the runs, in any order; flow computed otherwise is refused.
+    folders = [runs[name] for name in ("flow", "spatial", "temporal")]
+    assert call(monkeypatch, trained.video, "--run", *folders, *flags) == 0
+    assert results.read_text() == text
+    assert call(monkeypatch, trained.video, "--run", *folders, *flags, "--set=flow_warps=2") == 2
+    assert call(monkeypatch, trained.video, "--run", runs["flow"], *flags) == 2
+
+
+def test_a_live_video_has_no_stacks_of_flow(trained, tmp_path, monkeypatch, capsys):
+    options = ["--train", trained.video, *FLAGS, "--set", "motion=flow", "--out", tmp_path]
+    error = refused(monkeypatch, capsys, trained.video, *options)
+    assert "setting flow_input: expected picture, for a live video, got stack" in error
+
+
 def test_one_run_alone_on_a_folder_of_images_with_the_rate_it_is_given(trained, tmp_path, monkeypatch):
     folder = tmp_path / "images"
     folder.mkdir()
@@ -232,8 +264,11 @@ def test_run_of_other_features(trained, tmp_path, monkeypatch, capsys):
     ("change", "message"),
     [
         ({"backbone": "resnet50"}, "trained on features of backbone resnet50, expected thin_resnet50"),
-        ({"system": "LSTM-AE"}, "expected a run of sRNN-AE, spatial or temporal, got LSTM-AE, spatial"),
-        ({"stream": "early"}, "expected a run of sRNN-AE, spatial or temporal, got sRNN-AE, early"),
+        (
+            {"system": "LSTM-AE"},
+            "expected a run of sRNN-AE, spatial or temporal or flow, got LSTM-AE, spatial",
+        ),
+        ({"stream": "early"}, "expected a run of sRNN-AE, spatial or temporal or flow, got sRNN-AE, early"),
         ({"train": {"alignment": "centered"}}, "looks ahead, expected alignment causal"),
     ],
 )
@@ -246,11 +281,10 @@ def test_run_that_cannot_run_live(trained, change, message):
         layer="last",
         weights_sha256=features["weights_sha256"],
     )
-    watch.check_run(run, backbone, FeatureSettings())
+    context = SimpleNamespace(settings=PAPER, backbone=backbone)
+    watch.check_run(run, context)
     with pytest.raises(InputError, match=message):
-        watch.check_run(
-            SimpleNamespace(folder=Path("f"), config={**run.config, **change}), backbone, FeatureSettings()
-        )
+        watch.check_run(SimpleNamespace(folder=Path("f"), config={**run.config, **change}), context)
 
 
 # Live

@@ -85,7 +85,7 @@ class Calibration:
 
 
 def calibrate(runs: Mapping[str, Run], options: ScoreSettings, percentile: float) -> Calibration:
-    """Return the calibration of one run, or of a spatial and a temporal one, on their training frames.
+    """Return the calibration of one run, or of those of several streams, on their training frames.
 
     Raises InputError: training errors that are all alike, or of other frames in the two runs.
     """
@@ -116,7 +116,7 @@ def calibrate(runs: Mapping[str, Run], options: ScoreSettings, percentile: float
     normal = np.concatenate(regularity(held_out, **common))[labels == 0]
     return Calibration(
         limits=limits,
-        weights={s: options.temporal_weight if s == "temporal" and len(runs) > 1 else 1.0 for s in runs},
+        weights=metrics.stream_weights(runs, options.temporal_weight),
         frame_error=options.frame_error,
         percentile=percentile,
         threshold=threshold,

@@ -1,7 +1,7 @@
 """What an exhibit runs in: its profile, data, features, trained runs, and the folder of its results."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from data_prep.extract_features import extract_dataset, feature_function
 from data_prep.frames import read_frames
 from data_prep.gray_frames import gray_frames
 from data_prep.normalization import load_normalization, normalize_shards
-from data_prep.optical_flow import extract_flow_dataset
+from data_prep.optical_flow import FlowOptions, extract_flow_dataset
 from experiments.lab.baselines import Baseline, run_baseline
 from experiments.lab.results import git_commit
 from experiments.lab.runs import Run
@@ -112,17 +112,29 @@ class Context:
         features = self.settings.features
         return load_backbone(features.backbone, self.weights, features.input_size_px, features.layer)
 
+    def root_of(self, dataset: str) -> Path:
+        """Return the folder under which the features of a dataset at hand go."""
+        return self.generated_dir if dataset == "walkway" else self.out
+
     @functools.cache  # noqa: B019 - one context lives as long as its process
     def shards(self, dataset: str) -> Path:
         """Return the folder of a dataset's shards, extracted first where they are not there."""
-        root = self.generated_dir if dataset == "walkway" else self.out
-        return self.features_of(self.datasets[dataset], root)
+        return self.features_of(self.datasets[dataset], self.root_of(dataset))
 
-    def features_of(self, dataset: Dataset, root: Path) -> Path:
+    @functools.cache  # noqa: B019 - as above
+    def flow_shards(self, dataset: str) -> Path:
+        """Return the folder of a dataset's flow features, computed first where they are not there."""
+        return self.features_of(self.datasets[dataset], self.root_of(dataset), flow=True)
+
+    def features_of(self, dataset: Dataset, root: Path, flow: bool = False) -> Path:
         """Return the folder of any dataset's shards under `root/features`, extracted where not there."""
-        features = self.settings.features
+        features, options = self.settings.features, self.settings.flow
         how = {"pooling": features.pooling, "pyramid": features.pyramid}
-        shards = extract_dataset(dataset, self.backbone, root / "features", **how)
+        if flow:
+            how |= {"flow_size_px": options.flow_size_px, "flow_warps": options.flow_warps}
+            shards = extract_flow_dataset(dataset, self.flow_backbone, root / "features", **how)
+        else:
+            shards = extract_dataset(dataset, self.backbone, root / "features", **how)
         return normalize_shards(shards, features.feature_normalization)
 
     def extractor(self, dataset: str, flow: bool = False) -> Callable[[np.ndarray], np.ndarray]:
@@ -131,35 +143,25 @@ class Context:
         shards = self.flow_shards(dataset) if flow else self.shards(dataset)
         return feature_function(network, features.pooling, features.pyramid, load_normalization(shards))
 
+    @property
+    def flow_options(self) -> FlowOptions:
+        """Return how flow is computed."""
+        flow = self.settings.flow
+        return FlowOptions.of(self.flow_backbone, flow.flow_size_px, flow.flow_warps)
+
     @functools.cached_property
     def flow_backbone(self) -> Backbone:
         """Return the network for optical flow: that of `flow_weights`, else the backbone with its filters."""
         settings, flow = self.settings.features, self.settings.flow
         weights = Path(flow.flow_weights) if flow.flow_weights else self.weights
-        return load_backbone(settings.backbone, weights, flow.flow_input_size_px, settings.layer, flow=True)
-
-    @functools.cache  # noqa: B019 - as above
-    def flow_shards(self, dataset: str) -> Path:
-        """Return the folder of a dataset's flow features, computed first where they are not there."""
-        root = self.generated_dir if dataset == "walkway" else self.out
-        flow, features = self.settings.flow, self.settings.features
-        shards = extract_flow_dataset(
-            self.datasets[dataset],
-            self.flow_backbone,
-            root / "features",
-            pooling=features.pooling,
-            pyramid=features.pyramid,
-            flow_size_px=flow.flow_size_px,
-            flow_warps=flow.flow_warps,
+        return load_backbone(
+            settings.backbone, weights, flow.flow_input_size_px, settings.layer, flow.flow_input
         )
-        return normalize_shards(shards, features.feature_normalization)
 
     def gray_shards(self, dataset: str, size_px: int) -> Path:
         """Return the folder of a dataset's gray frames, made first where they are not there."""
-        root = self.generated_dir if dataset == "walkway" else self.out
-        return extract_dataset(
-            self.datasets[dataset], gray_frames(size_px), root / "features", pooling="none"
-        )
+        features = self.root_of(dataset) / "features"
+        return extract_dataset(self.datasets[dataset], gray_frames(size_px), features, pooling="none")
 
     def run(self, dataset: str, stream: str, seed: int = 0, system: str = "sRNN-AE", **overrides) -> Run:
         """Return the trained run of a system on one stream, trained first where it is not there.
@@ -180,18 +182,28 @@ class Context:
             shards = self.flow_shards(dataset) if stream == "flow" else self.shards(dataset)
         return run_system(system, shards, stream, settings, seed, self.out, self.sample_frames(dataset))
 
+    def fused_runs_of(self, dataset: Dataset, root: Path, seed: int = 0) -> dict[str, Run]:
+        """Return sRNN-AE on every stream that is fused late, of any dataset, its features under `root`."""
+        return {
+            stream: run_system(
+                "sRNN-AE",
+                self.features_of(dataset, root, flow=stream == "flow"),
+                stream,
+                self.settings,
+                seed,
+                self.out,
+                frames_of(dataset),
+            )
+            for stream in self.settings.score.streams
+        }
+
     def baseline(self, name: str, dataset: str, seed: int = 0) -> Baseline:
         """Return Nearest Subspace or OC-SVM on a dataset, fitted first where it is not there."""
         return run_baseline(name, self.shards(dataset), self.settings.baselines, seed, self.out)
 
-    def sample_frames(self, dataset: str):
-        """Return the function (clip, frame indices) -> uint8 (n, H, W, 3) on a dataset's test clips."""
-        clips = {clip.name: clip for clip in self.datasets[dataset].split("test")}
-
-        def frames(clip: str, indices) -> np.ndarray:
-            return read_frames(clips[clip].source, list(map(int, indices)))
-
-        return frames
+    def sample_frames(self, dataset: str) -> Callable[[str, Sequence[int]], np.ndarray]:
+        """Return what reads frames of a dataset's test clips, see `frames_of`."""
+        return frames_of(self.datasets[dataset])
 
     def titles(self) -> set[str]:
         """Return the titles, as the paper's tables print them, of the datasets at hand."""
@@ -205,12 +217,11 @@ class Context:
         )
         if backbone.fallback_reason:
             sentence += f", in place of {backbone.requested}: {backbone.fallback_reason}"
+        groups = ["features", "model", "tsc", "train", "score", "lstm_ae", "frames", "baselines"]
+        if "flow" in self.settings.score.streams:
+            groups.append("flow")
         paper, ours = (
-            {
-                name: value
-                for group in ("features", "model", "tsc", "train", "score", "lstm_ae", "frames", "baselines")
-                for name, value in d[group].items()
-            }
+            {name: value for group in groups for name, value in d[group].items()}
             for d in (PAPER.as_dict(), self.settings.as_dict())
         )
         changed = [
@@ -224,3 +235,13 @@ class Context:
     def commit(self) -> str:
         """Return the commit that the code runs at."""
         return git_commit()
+
+
+def frames_of(dataset: Dataset) -> Callable[[str, Sequence[int]], np.ndarray]:
+    """Return the function (clip, frame indices) -> uint8 (n, H, W, 3) on a dataset's test clips."""
+    clips = {clip.name: clip.source for clip in dataset.split("test")}
+
+    def frames(clip: str, indices: Sequence[int]) -> np.ndarray:
+        return read_frames(clips[clip], list(map(int, indices)))
+
+    return frames

@@ -1,4 +1,4 @@
-"""A user's own normal footage as a dataset, and the two sRNN-AEs trained on it."""
+"""A user's own normal footage as a dataset, and the sRNN-AEs trained on it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,20 +8,17 @@ import numpy as np
 
 from data_prep.datasets import Clip, Dataset
 from data_prep.errors import InputError
-from data_prep.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Segment, count_frames, read_frames, source_digest
+from data_prep.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Segment, count_frames, source_digest
 from data_prep.layouts import Record, natural_order
 from experiments.lab.context import Context
 from experiments.lab.runs import Run
-from experiments.lab.systems import run_system
 
-SYSTEM = "sRNN-AE"
-STREAMS = ("spatial", "temporal")
 # The last of every clip is not trained on: it tells how often normal frames cross the threshold.
 HELD_OUT_SHARE = 0.1
 
 
 def train_on_footage(context: Context, footage: Path, until: float) -> dict[str, Run]:
-    """Return the spatial and the temporal sRNN-AE of normal footage, trained first where they are not there.
+    """Return the sRNN-AE of each stream of normal footage, trained first where they are not there.
 
     Args:
         context: its settings and folders.
@@ -29,16 +26,7 @@ def train_on_footage(context: Context, footage: Path, until: float) -> dict[str,
         until: see `footage_dataset`.
     """
     dataset = footage_dataset(footage, until, context.settings.train.window_frames)
-    shards = context.features_of(dataset, context.out)
-    held_out = {clip.name: clip.source for clip in dataset.split("test")}
-
-    def frames(clip: str, indices) -> np.ndarray:
-        return read_frames(held_out[clip], list(map(int, indices)))
-
-    return {
-        stream: run_system(SYSTEM, shards, stream, context.settings, 0, context.out, frames)
-        for stream in STREAMS
-    }
+    return context.fused_runs_of(dataset, context.out)
 
 
 def footage_dataset(footage: Path, until: float = 1.0, window_frames: int = 10) -> Dataset:

@@ -1,4 +1,4 @@
-"""Scores while frames come: decoding, network and both sRNN-AEs in threads of their own, queues between them.
+"""Scores while frames come: decoding, networks and sRNN-AEs in threads of their own, queues between them.
 
 Nothing here grows with the number of frames, and nothing looks ahead.
 """
@@ -7,7 +7,7 @@ import queue
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +17,7 @@ import numpy as np
 
 from data_prep.extract_features import resize
 from data_prep.live_frames import FrameStream
+from data_prep.optical_flow import FlowOptions, flow_picture, scaled_flow
 from experiments.lab.calibration import CELLS_PER_SIDE, Calibration
 from experiments.lab.score import step_function
 from models.srnn_ae import Streaming
@@ -56,12 +57,35 @@ class FrameScore:
 
 
 Reading = tuple[int, float, np.ndarray]  # number of the frame, its time in seconds, uint8 (h, w, 3) RGB
+GrayPair = tuple[np.ndarray, np.ndarray]  # what flow is computed between, uint8 (h, w)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """From frames to features.
+
+    Attributes:
+        input_size_px, appearance: of the network on frames, see `extract_features.feature_function`.
+        flow, options: likewise on flow, and how flow is computed; None where no stream reads it.
+    """
+
+    input_size_px: int
+    appearance: Callable[[np.ndarray], np.ndarray]
+    flow: Callable[[np.ndarray], np.ndarray] | None = None
+    options: FlowOptions | None = None
+
+    def features(self, frames: Sequence[np.ndarray], pairs: Sequence[GrayPair]) -> list[dict]:
+        """Return {"spatial", "flow"}, float32 (R, C), of each frame; flow where there is a network for it."""
+        found = [{"spatial": x} for x in self.appearance(np.stack(frames))]
+        if self.flow is None:
+            return found
+        pictures = np.stack([flow_picture(scaled_flow(pair, self.options)) for pair in pairs])
+        return [x | {"flow": flow} for x, flow in zip(found, self.flow(pictures), strict=True)]
 
 
 def live_scores(
     stream: FrameStream,
-    input_size_px: int,
-    extract: Callable[[np.ndarray], np.ndarray],
+    networks: Networks,
     models: Mapping[str, Streaming],
     window_frames: int,
     calibration: Calibration,
@@ -71,28 +95,56 @@ def live_scores(
 
     Args:
         stream: the source; the oldest waiting frame is dropped where an address sends them too fast.
-        input_size_px, extract: of the network, see `extract_features.feature_function`.
+        networks: from frames to features.
         models: stream -> sRNN-AE.
         window_frames: of the temporal maximum.
         calibration: from region errors to scores.
         stop: set it, and the source ends with the frames that are on their way. It must be set before the
             generator is closed early.
     """
-    readings = ahead(_read(stream, input_size_px, stop), AHEAD_FRAMES, stop, newest=stream.is_address)
+    frames = _read(stream, networks.input_size_px, stop)
+    readings = ahead(_with_pairs(frames, networks.options), AHEAD_FRAMES, stop, newest=stream.is_address)
     n_batch = 1 if stream.is_live else BATCH_FRAMES
-    features = ahead(_extract(readings, extract, n_batch), AHEAD_FRAMES)
+    features = ahead(_extract(readings, networks, n_batch), AHEAD_FRAMES)
     return ahead(_score(features, models, window_frames, calibration), AHEAD_FRAMES)
 
 
-def _read(stream: FrameStream, size_px: int, stop: threading.Event) -> Iterator[tuple[Reading, np.ndarray]]:
-    """Yield each frame as it is shown and as the network takes it, uint8 (s, s, 3)."""
+def _read(
+    stream: FrameStream, size_px: int, stop: threading.Event
+) -> Iterator[tuple[Reading, np.ndarray, np.ndarray]]:
+    """Yield each frame as it is shown, as the network takes it, uint8 (s, s, 3), and as it came."""
     shown_px = None
     for number, (seconds, frame) in enumerate(stream, start=1):
         if stop.is_set():
             return
         shown_px = shown_px or _shown_size(frame)
         shown = frame if frame.shape[1::-1] == shown_px else cv2.resize(frame, shown_px)
-        yield (number, seconds, shown), resize(frame, size_px)
+        yield (number, seconds, shown), resize(frame, size_px), frame
+
+
+def _with_pairs(
+    frames: Iterator, options: FlowOptions | None
+) -> Iterator[tuple[Reading, np.ndarray, GrayPair | None]]:
+    """Yield each frame with what its flow leads from and to: the frame before it and itself, gray and small.
+
+    So each has its own flow even where frames are dropped. The first takes the second's, as in training.
+    """
+    before, first = None, None
+    for reading, inputs, frame in frames:
+        if options is None:
+            yield reading, inputs, None
+            continue
+        gray = resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), options.size_px)
+        if before is None:
+            first = reading, inputs
+        else:
+            if first is not None:
+                yield *first, (before, gray)
+                first = None
+            yield reading, inputs, (before, gray)
+        before = gray
+    if first is not None:  # the only one
+        yield *first, (before, before)
 
 
 def _shown_size(frame: np.ndarray) -> tuple[int, int]:
@@ -102,11 +154,11 @@ def _shown_size(frame: np.ndarray) -> tuple[int, int]:
     return tuple(max(2, 2 * int(side * scale / 2)) for side in (width, height))
 
 
-def _extract(readings: Iterator, extract: Callable, n_batch: int) -> Iterator[tuple[Reading, np.ndarray]]:
-    """Yield each frame with its features, float32 (R, C)."""
+def _extract(readings: Iterator, networks: Networks, n_batch: int) -> Iterator[tuple[Reading, dict]]:
+    """Yield each frame with its features, see `Networks.features`."""
     while batch := list(islice(readings, n_batch)):
-        kept, inputs = zip(*batch, strict=True)
-        yield from zip(kept, extract(np.stack(inputs)), strict=True)
+        kept, inputs, pairs = zip(*batch, strict=True)
+        yield from zip(kept, networks.features(inputs, pairs), strict=True)
 
 
 def _score(
@@ -115,7 +167,7 @@ def _score(
     """Yield each frame with what was found in it."""
     temporal_maximum, region_errors = TemporalMaximum(window_frames), RegionErrors(models)
     for (number, seconds, shown), x in features:
-        errors = region_errors(temporal_maximum(x))
+        errors = region_errors(x | temporal_maximum(x["spatial"]))
         score = calibration.score(errors)
         abnormal = score < calibration.threshold
         yield shown, FrameScore(number, seconds, score, abnormal, calibration.worst_cell(errors))

@@ -5,7 +5,7 @@ Two directions occur. An *error* or *anomaly score* is high for abnormal frames;
 not finite is refused with a ValueError, never skipped.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
@@ -104,6 +104,12 @@ def fuse(spatial: np.ndarray, temporal: np.ndarray, temporal_weight: float = 0.5
     if spatial.shape != temporal.shape:
         raise ValueError(f"temporal: expected {spatial.size} scores like spatial, got {temporal.size}")
     return spatial + temporal_weight * temporal
+
+
+def stream_weights(streams: Iterable[str], temporal_weight: float) -> dict[str, float]:
+    """Return the weight of each stream in the fused score: 1 for the spatial one, or for one alone."""
+    names = list(streams)
+    return {name: 1.0 if name == "spatial" or len(names) == 1 else temporal_weight for name in names}
 
 
 def frame_auc(anomaly_scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> float:

@@ -88,9 +88,7 @@ def region_anomaly(
     Each region's error goes through the map that Eq. (14) puts the frame's error l(t) through, so that the
     region with l(t) has 1 - s(t); streams add up as in Sec. 3.7, region by region. Constant clips are 0.
     """
-    weights = dict.fromkeys(streams, 1.0)
-    if len(streams) > 1:
-        weights = {"spatial": 1.0, "temporal": temporal_weight}
+    weights = metrics.stream_weights(streams, temporal_weight)
     total: list[np.ndarray] = []
     for name, weight in weights.items():
         errors = [metrics.frame_error(clip.error, frame_error) for clip in streams[name]]

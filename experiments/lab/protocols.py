@@ -1,7 +1,7 @@
 """The evaluation protocols of one system on one dataset, as result rows: the headline first.
 
 Headline: frame-level micro AUC, scores normalized per clip (Eq. 14), last checkpoint, spatial plus
-`temporal_weight` temporal where there are two streams. Beside it stand the streams alone, the normalizations
+`temporal_weight` times each stream that `motion` names. Beside it stand the streams alone, the normalizations
 by the limits of all test clips ("global") and of the training errors ("train", no look ahead), and the best
 of all checkpoints on the test set, which is what the released code prints.
 """
@@ -23,8 +23,8 @@ SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
 def late_fusion_runs(
     context: Context, dataset: str, system: str = "sRNN-AE", n_seeds: int | None = None, **overrides
 ) -> SEEDED_RUNS:
-    """Return the trained runs of every seed: spatial and temporal, or gray frames for those systems."""
-    streams = ("frames",) if system in FRAME_SYSTEMS else ("spatial", "temporal")
+    """Return the trained runs of every seed: the streams to be fused, or gray frames for those systems."""
+    streams = ("frames",) if system in FRAME_SYSTEMS else context.settings.score.streams
     return [
         {stream: context.run(dataset, stream, seed, system, **overrides) for stream in streams}
         for seed in range(n_seeds or context.n_seeds)
@@ -47,6 +47,11 @@ def auc(runs: Mapping[str, Run], context: Context, step: int | None = None, **op
     return micro_auc({stream: run.scores(step) for stream, run in runs.items()}, **options)
 
 
+def fusion_name(streams: Sequence[str], temporal_weight: float) -> str:
+    """Return late fusion in words: "spatial + 0.5 temporal", or "flow alone"."""
+    return f" + {temporal_weight:g} ".join(streams) if len(streams) > 1 else f"{streams[0]} alone"
+
+
 def best_on_test(runs: Mapping[str, Run], context: Context) -> float:
     """Return the highest AUC over all checkpoints: an optimistic number, chosen on the test labels."""
     steps = next(iter(runs.values())).steps
@@ -59,15 +64,13 @@ def auc_rows(
     """Return the rows of one system on one dataset under every protocol, the headline first."""
     score, streams = context.settings.score, tuple(seeded[0])
     on_frames = streams == ("frames",)
-    combined = "gray frames" if on_frames else f"{streams[0]} alone"
-    if len(streams) == 2:
-        combined = f"{streams[0]} + {score.temporal_weight:g} {streams[1]}"
+    combined = "gray frames" if on_frames else fusion_name(streams, score.temporal_weight)
     over = "one error a frame" if on_frames else f"{score.frame_error} over regions"
     headline = f"{score.normalization} normalization, last checkpoint, {over}"
     protocols: dict[str, Callable[[Mapping[str, Run]], float]] = {
         f"{combined}, {headline}": lambda runs: auc(runs, context)
     }
-    if len(streams) == 2:
+    if len(streams) > 1:
         for name in streams:
             protocols[f"{name} alone, {headline}"] = lambda runs, name=name: auc({name: runs[name]}, context)
     for name in ("per_clip", "global", "train"):

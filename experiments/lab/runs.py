@@ -81,20 +81,27 @@ def load_model(folder: Path, name: str = MODEL_FILE) -> keras.Model:
 
 
 def load_runs(folders: Sequence[Path]) -> dict[str, Run]:
-    """Return the runs by stream, spatial first. InputError unless they are one, or two that can be fused."""
+    """Return the runs by stream, spatial first. InputError unless they are one, or some that can be fused."""
     runs = [finished_run(folder) for folder in folders]
     configs = [run.config for run in runs]
     streams = {config["stream"]: run for config, run in zip(configs, runs, strict=True)}
     if len(runs) == 1:
         return streams
-    if len(runs) != 2 or set(streams) != {"spatial", "temporal"}:
+    ordered = [stream for stream in ("spatial", "temporal", "flow") if stream in streams]
+    if len(ordered) != len(runs) or ordered[0] != "spatial":
         got = ", ".join(config["stream"] for config in configs)
-        raise InputError(f"--run: expected one run, or a spatial and a temporal one, got {got}")
-    same = [(key, *(config[key] for config in configs)) for key in ("system", "dataset", "features")]
-    for what, first, second in [*same, ("steps", *(run.steps for run in runs))]:
-        if first != second:
-            raise InputError(f"{folders[1]}: expected the {what} of the first run, {first}, got {second}")
-    return {stream: streams[stream] for stream in ("spatial", "temporal")}
+        raise InputError(f"--run: expected one run, or a spatial one with temporal, flow or both, got {got}")
+    first = streams["spatial"]
+    for stream in ordered[1:]:
+        run = streams[stream]
+        keys = ("system", "dataset") if stream == "flow" else ("system", "dataset", "features")
+        same = [(key, first.config[key], run.config[key]) for key in keys]
+        for what, expected, got in [*same, ("steps", first.steps, run.steps)]:
+            if expected != got:
+                raise InputError(
+                    f"{run.folder}: expected the {what} of the spatial run, {expected}, got {got}"
+                )
+    return {stream: streams[stream] for stream in ordered}
 
 
 def finished_run(folder: Path) -> Run:

@@ -127,10 +127,11 @@ def regularity(
 ) -> list[np.ndarray]:
     """Return the regularity score s(t) of each clip, (n_frames,); low is abnormal.
 
-    Paper: Eq. (14) and Sec. 3.7: s of the one stream, or s_spatial + temporal_weight * s_temporal.
+    Paper: Eq. (14) and Sec. 3.7: s of the one stream, or s_spatial + temporal_weight * s_temporal; other
+    streams of motion ("flow", Sec. 4.7) are added as the temporal one is.
 
     Args:
-        streams: {"spatial": scores, "temporal": scores} or a single stream.
+        streams: {"spatial": scores, "temporal": scores}, or other streams of motion, or a single stream.
         frame_error: "max", "scale_mean" or "frame" (`metrics.frame_error`).
         normalization: "per_clip" (Eq. 14), "global", or "train", which needs `train_errors`.
         temporal_weight: the paper's beta of Sec. 3.7.
@@ -151,10 +152,10 @@ def regularity(
             )
     if len(scores) == 1:
         return next(iter(scores.values()))
-    return [
-        metrics.fuse(spatial, temporal, temporal_weight)
-        for spatial, temporal in zip(scores["spatial"], scores["temporal"], strict=True)
-    ]
+    fused = scores.pop("spatial")
+    for motion in scores.values():
+        fused = [metrics.fuse(a, b, temporal_weight) for a, b in zip(fused, motion, strict=True)]
+    return fused
 
 
 def micro_auc(streams: Mapping[str, Sequence[ClipScores]], **options) -> float:

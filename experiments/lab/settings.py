@@ -15,12 +15,14 @@ CHOICES = {
     "pooling": ("max", "mean"),
     "pyramid": ("1", "1,2", "1,2,4", "1,2,4,8"),
     "feature_normalization": ("none", "l2", "standardized"),
+    "flow_input": ("stack", "picture"),
     "similarity": ("learned", "gaussian"),
     "first_layer": ("algorithm1", "eq7"),
     "threshold": ("nonnegative", "two_sided"),
     "alignment": ("causal", "centered"),
     "frame_error": ("max", "scale_mean", "frame"),
     "normalization": ("per_clip", "global", "train"),
+    "motion": ("temporal", "flow", "temporal+flow"),
     "checkpoint": ("last", "best_on_test"),
     "atom_norm": ("at_most_one", "unit"),
     "tsc_coding": ("sista", "exact"),
@@ -61,6 +63,7 @@ class FlowSettings:
     flow_size_px: int = 224  # choice: frames that TV-L1 works on; the network's own size
     flow_warps: int = 5  # choice: OpenCV's default of TV-L1
     flow_input_size_px: int = 224  # choice: the ResNet's own
+    flow_input: str = "stack"  # Simonyan and Zisserman 2014; "picture": one flow, as colors
     flow_weights: str = ""  # choice: a file; empty: the backbone's, its first filters averaged over RGB
 
 
@@ -122,8 +125,14 @@ class ScoreSettings:
 
     frame_error: str = "max"  # Sec. 3.7
     normalization: str = "per_clip"  # Eq. (14); "global" and "train" stand beside it
-    temporal_weight: float = 0.5  # Sec. 4.1
+    motion: str = "temporal"  # Sec. 3.6: the streams added to the spatial one; "flow" is Sec. 4.7's
+    temporal_weight: float = 0.5  # Sec. 4.1; of each of them
     checkpoint: str = "last"  # choice: "best_on_test" is what the released code prints
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Return the streams that are fused late, the spatial one first."""
+        return ("spatial", *self.motion.split("+"))
 
 
 @dataclass(frozen=True)

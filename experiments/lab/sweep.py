@@ -30,7 +30,6 @@ from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.runs import Run
 
-STREAMS = {"spatial": ("spatial",), "late_fusion": ("spatial", "temporal")}
 ATTEMPTS = 3  # of a point whose process is killed
 ANSWER_SECONDS = 30  # for the scheduler, and for a first worker
 
@@ -49,6 +48,12 @@ class Point:
         """Return the point in words, as errors and logs name it."""
         changed = [f"{name}={value}" for name, value in self.overrides.items()]
         return " ".join([self.dataset, self.system, *changed, f"seed={self.seed}"])
+
+
+def streams_of(context: Context) -> tuple[str, ...]:
+    """Return the streams of every point."""
+    settings = context.settings
+    return ("spatial",) if settings.sweep.sweep_streams == "spatial" else settings.score.streams
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ def run_point(portable: Portable, index: int, point: Point) -> Outcome:
             stream: context.run(
                 point.dataset, stream, point.seed, system=point.system, **dict(point.overrides)
             )
-            for stream in STREAMS[context.settings.sweep.sweep_streams]
+            for stream in streams_of(context)
         }
     except (InputError, OSError) as fault:
         return Outcome(index, {}, str(fault))

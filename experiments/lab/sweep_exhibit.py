@@ -14,7 +14,7 @@ from experiments.lab.protocols import auc, measured_row, runs_hash
 from experiments.lab.report import write_note
 from experiments.lab.results import Row, complete, exhibit_title, replace_exhibit
 from experiments.lab.runs import Run
-from experiments.lab.sweep import STREAMS, Point, parse_grid, run_points
+from experiments.lab.sweep import Point, parse_grid, run_points, streams_of
 from experiments.lab.tensorboard import TensorBoardLog
 
 NOT_A_SELECTION = "sweep over test AUC, as in the paper: not a selection"
@@ -129,7 +129,7 @@ def cell_rows(
 def protocol(context: Context, sweep: Sweep, system: str) -> str:
     """Return the protocol of a point's numbers."""
     score = context.settings.score
-    streams = " + ".join(STREAMS[context.settings.sweep.sweep_streams])
+    streams = " + ".join(streams_of(context))
     reduced = "".join(f", {name} {value}" for name, value in reductions(context, sweep, system).items())
     return (
         f"{streams}, {score.normalization} normalization, last checkpoint, {score.frame_error} over regions"

@@ -51,6 +51,7 @@ def shards_identity(shards_folder: Path) -> dict:
             "normalization": first.normalization,
             "weights_sha256": first.weights_sha256,
             "training_shards": fingerprint.hexdigest()[:16],
+            **({"flow": first.resizing} if "-flow" in first.backbone else {}),
         },
     }
 
