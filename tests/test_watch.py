@@ -1,6 +1,5 @@
-"""Watching a video: the command on a clip of its own, live sources, and the parts by themselves."""
+"""Watching a video: the command on a clip of its own, bad input, live sources."""
 
-import csv
 import os
 import re
 import signal
@@ -9,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,18 +22,13 @@ from data_prep.errors import InputError
 from data_prep.frames import iter_frames
 from data_prep.live_frames import FrameStream
 from experiments import watch
-from experiments.lab import plots, watching
-from experiments.lab.annotated_video import VERMILLION, AnnotatedVideo, Annotator
-from experiments.lab.calibration import Calibration, calibrate, cell_boxes
-from experiments.lab.footage import footage_dataset
-from experiments.lab.live import FrameScore, ahead
+from experiments.lab import watching
 from experiments.lab.runs import Run
-from experiments.lab.score import ClipScores, load_scores, regularity, save_scores
-from experiments.lab.settings import PAPER, ScoreSettings
+from experiments.lab.score import load_scores, regularity
+from experiments.lab.settings import PAPER
+from tests.videos import HEIGHT, N_FRAMES, RATE, WIDTH, lines_of, pictures, write_video
 
 ROOT = Path(__file__).parents[1]
-N_FRAMES, RATE = 60, 10
-HEIGHT, WIDTH = 96, 128
 TINY = {
     "backbone": "thin_resnet50",
     "input_size_px": 64,
@@ -47,37 +41,12 @@ TINY = {
 FLAGS = ["--profile", "smoke", *(f"--set={name}={value}" for name, value in TINY.items())]
 
 
-def pictures(n=N_FRAMES, height=HEIGHT, width=WIDTH):
-    """A blurred background on which a square walks; from frame 40 on a large, noisy one jumps about."""
-    rng = np.random.default_rng(0)
-    background = cv2.GaussianBlur(rng.uniform(0, 255, (height, width, 3)), (0, 0), 3)
-    for t in range(n):
-        frame = background.astype(np.uint8)
-        frame[height // 3 : height // 2, (3 * t) % width :][:, : width // 8] = (200, 60, 60)
-        if t % N_FRAMES >= 40:
-            top, left = rng.integers(0, (height // 2, width // 2))
-            patch = frame[top : top + height // 2, left : left + width // 2]
-            blocks = rng.integers(0, 2, (height // 16, width // 16, 3)) * 255
-            patch[:] = blocks.repeat(8, axis=0).repeat(8, axis=1)
-        yield frame
-
-
-def write_video(path, frames, codec="mpeg4", **options):
-    iio.imwrite(path, np.stack(list(frames)), plugin="pyav", codec=codec, fps=RATE, **options)
-    return path
-
-
 def call(monkeypatch, *arguments):
     """Run the command in this process; return its exit code."""
     monkeypatch.setattr(sys, "argv", ["watch", *map(str, arguments)])
     with pytest.raises(SystemExit) as end:
         watch.main()
     return end.value.code
-
-
-def lines_of(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -425,287 +394,3 @@ def test_memory_is_flat_over_ten_times_the_video(trained, tmp_path):
     assert f"{10 * N_FRAMES} frames" in done.stdout
     once, tenfold = map(float, done.stdout.splitlines()[-1].split())
     assert tenfold - once < 20
-
-
-# The parts
-
-
-def test_ahead_keeps_the_order_and_raises_what_the_thread_raised():
-    def faulty():
-        yield from range(50)
-        raise InputError("the end")
-
-    items = ahead(iter(x for x in range(50)), 4)
-    assert list(items) == list(range(50))
-    taken = []
-    with pytest.raises(InputError, match="the end"):
-        taken.extend(ahead(faulty(), 4))
-    assert taken == [] or taken == list(range(50))
-
-
-def test_ahead_waits_where_the_queue_is_full_and_closes_its_source():
-    made, closed = [], threading.Event()
-
-    def source():
-        try:
-            for index in count():
-                made.append(index)
-                yield index
-        finally:
-            closed.set()
-
-    items = ahead(ahead(source(), 3), 2)
-    assert next(items) == 0
-    time.sleep(0.3)
-    assert len(made) <= 1 + (2 + 1) + (3 + 1)
-    n_threads = threading.active_count()
-    items.close()
-    assert closed.is_set()
-    assert threading.active_count() == n_threads - 2
-
-
-def test_ahead_drops_the_oldest_of_a_source_that_cannot_wait():
-    done = threading.Event()
-
-    def source():
-        yield from range(100)
-        done.set()
-
-    items = ahead(source(), 5, newest=True)
-    first = next(items)
-    assert done.wait(10)
-    rest = list(items)
-    assert rest == list(range(max(95, first + 1), 100))
-
-
-def test_ahead_ends_on_request_where_the_source_sends_nothing():
-    stop, never = threading.Event(), threading.Event()
-
-    def source():
-        yield 1
-        never.wait(30)
-        yield 2
-
-    items = ahead(source(), 2, stop)
-    assert next(items) == 1
-    threading.Timer(0.2, stop.set).start()
-    assert list(items) == []
-    never.set()
-
-
-def frames_of(scores, threshold=0.0, seconds_a_frame=0.25):
-    return [
-        FrameScore(number, (number - 1) * seconds_a_frame, score, score < threshold, number % 16)
-        for number, score in enumerate(scores, start=1)
-    ]
-
-
-def test_intervals_join_what_is_less_than_a_second_apart():
-    found = []
-    intervals = watching.Intervals(lambda *values: found.append(values))
-    #         1   2   3  4   5   6..9 within a second  10       then longer
-    scores = [1, -1, -3, 1, -2, 1, 1, 1, -1, 1, 1, 1, 1, 1, -4, 1]
-    begins = [intervals.add(frame) for frame in frames_of(scores)]
-    assert [number for number, begin in enumerate(begins, start=1) if begin] == [2, 15]
-    assert len(found) == 1  # the other is still open
-    intervals.close()
-    intervals.close()
-    assert found == [
-        ("0.250", "2.000", 2, 9, 4, "-3.0000", 1, 4),
-        ("3.500", "3.500", 15, 15, 1, "-4.0000", 4, 4),
-    ]
-
-
-def test_overview_keeps_the_extremes_of_a_video_of_any_length():
-    scores = np.random.default_rng(0).normal(size=20_011)
-    overview = watching.Overview()
-    for index, score in enumerate(scores):
-        overview.add(index / 10, score)
-    seconds, low, high = overview.curves()
-    assert watching.N_BINS <= len(seconds) <= 2 * watching.N_BINS
-    width = round(10 * (seconds[1] - seconds[0]))
-    starts = range(0, len(scores), width)
-    np.testing.assert_allclose(seconds, np.array(starts) / 10)
-    np.testing.assert_array_equal(low, [scores[start : start + width].min() for start in starts])
-    np.testing.assert_array_equal(high, [scores[start : start + width].max() for start in starts])
-
-
-def test_overview_shades_what_is_below_the_threshold(tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.append(figure) or path)
-    seconds, low = np.arange(5.0), np.array([1.0, -1.0, -2.0, 1.0, -1.0])
-    plots.score_overview(tmp_path / "o.png", seconds, low, low + 0.5, 0.0, "title")
-    (axes,) = drawn[0].axes
-    spans = [patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches]
-    np.testing.assert_allclose([(span.x0, span.x1) for span in spans], [(1, 3), (4, 5)])
-    assert axes.get_xlabel() == "time (s)"
-    plots.score_overview(tmp_path / "o.png", seconds[:1], low[:1], low[:1], 0.0, "of one frame")
-
-
-def test_table_is_valid_at_any_moment(tmp_path):
-    path = tmp_path / "t.csv"
-    table = watching.Table(path, ("a", "b"))
-    for n_lines in range(5):
-        assert path.read_text() == "a,b\n" + "".join(f"{i},x{i}\n" for i in range(n_lines))
-        table.add(n_lines, f"x{n_lines}")
-    table.close()
-
-
-def made_run(folder, errors, train_errors, labels):
-    """A run as far as calibration reads it."""
-    for path, clips in (("train_errors.npz", train_errors), ("scores/step_000010.npz", errors)):
-        save_scores(
-            folder / path,
-            [
-                ClipScores(str(i), y, x.astype(np.float32))
-                for i, (x, y) in enumerate(zip(clips, labels, strict=True))
-            ],
-        )
-    return Run(folder)
-
-
-def test_calibration_is_that_of_the_training_frames(tmp_path):
-    rng = np.random.default_rng(0)
-    labels = [np.zeros(50, np.uint8), np.r_[np.zeros(40), np.ones(20)].astype(np.uint8)]
-    none = [np.zeros_like(y) for y in labels]
-    train = {s: [rng.uniform(1, 9, (len(y), 21)) for y in labels] for s in ("spatial", "temporal")}
-    test = {s: [rng.uniform(1, 9.2, (len(y), 21)) for y in labels] for s in ("spatial", "temporal")}
-    runs = {}
-    for stream in train:
-        made_run(tmp_path / stream, test[stream], train[stream], labels)
-        runs[stream] = Run(tmp_path / stream)
-    calibration = calibrate(runs, ScoreSettings(temporal_weight=0.25), 90.0)
-
-    limits = {}
-    for stream, clips in train.items():
-        worst = np.concatenate(clips).astype(np.float32).max(axis=1).astype(float)
-        limits[stream] = worst.min(), np.percentile(worst, 99.9)
-
-    def by_hand(streams):
-        parts = {s: 1 - (np.max(x, axis=1) - limits[s][0]) / np.ptp(limits[s]) for s, x in streams.items()}
-        return parts["spatial"] + 0.25 * parts["temporal"]
-
-    trained = by_hand({s: np.concatenate(clips) for s, clips in train.items()})
-    assert calibration.threshold == pytest.approx(np.percentile(trained, 10), abs=1e-5)
-    assert calibration.n_train_frames == sum(map(len, none))
-    scored = by_hand({s: np.concatenate(clips) for s, clips in test.items()})
-    normal = scored[np.concatenate(labels) == 0]
-    assert (calibration.n_held_out, calibration.n_false_alarms) == (
-        90,
-        (normal < np.percentile(trained, 10)).sum(),
-    )
-    frame = {s: clips[0][7].astype(np.float32) for s, clips in test.items()}
-    assert calibration.score(frame) == pytest.approx(scored[7], abs=1e-5)
-    cells = sum(w * frame[s][5:] / np.ptp(limits[s]) for s, w in (("spatial", 1), ("temporal", 0.25)))
-    assert calibration.worst_cell(frame) == cells.argmax()
-
-
-@pytest.mark.parametrize(("n_false_alarms", "warned"), [(0, False), (10, False), (11, True), (88, True)])
-def test_training_footage_known_by_heart_is_told(n_false_alarms, warned):
-    told = str(Calibration({}, {}, "max", 99.5, 0.2, 1.0, 236, 100, n_false_alarms))
-    assert f"of 100 other normal frames {n_false_alarms}.0 % are below it" in told
-    assert ("WARNING" in told) == warned
-
-
-def test_calibration_refuses_other_clips_and_errors_that_say_nothing(tmp_path):
-    labels = [np.zeros(5, np.uint8)]
-    flat, varied = [np.ones((5, 21))], [np.arange(105.0).reshape(5, 21)]
-    spatial = made_run(tmp_path / "s", varied, varied, labels)
-    temporal = made_run(tmp_path / "t", varied * 2, varied * 2, labels * 2)
-    with pytest.raises(InputError, match="expected runs trained on the same clips"):
-        calibrate({"spatial": spatial, "temporal": temporal}, ScoreSettings(), 99)
-    constant = made_run(tmp_path / "c", flat, flat, labels)
-    with pytest.raises(InputError, match="c: no threshold can be taken from its training frames"):
-        calibrate({"spatial": constant}, ScoreSettings(), 99)
-
-
-def test_cell_boxes_are_what_the_cells_pool():
-    boxes = cell_boxes(7) * 7
-    edges = [(0, 2), (1, 4), (3, 6), (5, 7)]
-    expected = [(left, top, right, bottom) for top, bottom in edges for left, right in edges]
-    np.testing.assert_allclose(boxes, expected)
-
-
-@pytest.mark.parametrize("abnormal", [False, True])
-def test_the_outline_is_around_the_cell(abnormal):
-    calibration = SimpleNamespace(threshold=0.0, highest=1.5)
-    annotator = Annotator(calibration, cell_boxes(7))
-    picture = np.full((70, 140, 3), 90, np.uint8)
-    canvas = annotator.draw(picture, FrameScore(1, 0.0, -1.0 if abnormal else 1.0, abnormal, 6))
-    assert canvas.shape[0] > 70
-    changed = (canvas[:70] != 90).any(axis=2)
-    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-    assert (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) == (10, 40, 60, 120)  # row 1, column 2 of 4
-    assert not changed[20:30, 70:110].any()
-    assert (canvas[:70] == VERMILLION).all(axis=2).any() == abnormal
-    assert (picture == 90).all()
-
-
-def test_video_left_by_an_exception_leaves_no_file(tmp_path):
-    picture = np.zeros((32, 32, 3), np.uint8)
-
-    def broken_off():
-        with AnnotatedVideo(tmp_path / "v.mp4", 10, live=False) as video:
-            video.write(picture, 0.0)
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        broken_off()
-    assert list(tmp_path.iterdir()) == []
-    with AnnotatedVideo(tmp_path / "v.mp4", 10, live=True) as video:
-        for seconds in (0.0, 0.1, 0.1, 0.7):  # a clock that stands still
-            video.write(picture, seconds)
-    with av.open(str(tmp_path / "v.mp4")) as container:
-        times = [frame.time for frame in container.decode(video=0)]
-    np.testing.assert_allclose(times, [0, 0.1, 0.1, 0.7], atol=1e-3)
-
-
-def test_outputs_of_an_earlier_watching_are_removed(tmp_path):
-    for name in watching.FILES:
-        (tmp_path / name).write_text("old")
-    calibration = SimpleNamespace(threshold=0.0, highest=1.5)
-
-    def broken_off():
-        with watching.Outputs(tmp_path, "", calibration, cell_boxes(7), 10, live=False) as outputs:
-            outputs.add(np.zeros((32, 32, 3), np.uint8), FrameScore(1, 0.0, -1.0, True, 0))
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        broken_off()
-    assert {path.name for path in tmp_path.iterdir()} == {"scores.csv", "intervals.csv"}
-    assert len(lines_of(tmp_path / "intervals.csv")) == 1
-
-
-# Footage to train on
-
-
-def test_footage_is_split_in_time_and_named_by_its_content(tmp_path):
-    (tmp_path / "normal").mkdir()
-    for name, n_frames in (("2.avi", 30), ("10.avi", 50)):
-        write_video(tmp_path / "normal" / name, pictures(n_frames))
-    (tmp_path / "normal" / "notes.txt").write_text("x")
-    dataset = footage_dataset(tmp_path / "normal", 0.8)
-    parts = {(clip.split, clip.name): (clip.source.start, clip.source.stop) for clip in dataset.clips}
-    assert parts == {
-        ("train", "2.avi"): (0, 22),
-        ("train", "10.avi"): (0, 36),
-        ("test", "2.avi"): (22, 24),
-        ("test", "10.avi"): (36, 40),
-    }
-    names = {dataset.name, footage_dataset(tmp_path / "normal", 0.7).name}
-    names.add(footage_dataset(tmp_path / "normal" / "2.avi", 0.8).name)
-    assert len(names) == 3
-    assert footage_dataset(tmp_path / "normal", 0.8).name == dataset.name
-    assert all(name.startswith("watch-") for name in names)
-
-
-def test_footage_that_does_not_do(tmp_path):
-    with pytest.raises(
-        InputError, match=r"a\.avi: too short to train on, expected more than 10 frames, got 6"
-    ):
-        footage_dataset(write_video(tmp_path / "a.avi", pictures(12)), 0.5)
-    (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match="none: nothing to train on"):
-        footage_dataset(tmp_path / "none")
-    with pytest.raises(InputError, match=r"gone\.avi: no such file or folder"):
-        footage_dataset(tmp_path / "gone.avi")

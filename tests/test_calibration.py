@@ -1,0 +1,85 @@
+"""Limits, threshold and false alarms from a run's own frames."""
+
+import numpy as np
+import pytest
+
+from data_prep.errors import InputError
+from experiments.lab.calibration import Calibration, calibrate, cell_boxes
+from experiments.lab.runs import Run
+from experiments.lab.score import ClipScores, save_scores
+from experiments.lab.settings import ScoreSettings
+
+
+def made_run(folder, errors, train_errors, labels):
+    """A run as far as calibration reads it."""
+    for path, clips in (("train_errors.npz", train_errors), ("scores/step_000010.npz", errors)):
+        save_scores(
+            folder / path,
+            [
+                ClipScores(str(i), y, x.astype(np.float32))
+                for i, (x, y) in enumerate(zip(clips, labels, strict=True))
+            ],
+        )
+    return Run(folder)
+
+
+def test_calibration_is_that_of_the_training_frames(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = [np.zeros(50, np.uint8), np.r_[np.zeros(40), np.ones(20)].astype(np.uint8)]
+    none = [np.zeros_like(y) for y in labels]
+    train = {s: [rng.uniform(1, 9, (len(y), 21)) for y in labels] for s in ("spatial", "temporal")}
+    test = {s: [rng.uniform(1, 9.2, (len(y), 21)) for y in labels] for s in ("spatial", "temporal")}
+    runs = {}
+    for stream in train:
+        made_run(tmp_path / stream, test[stream], train[stream], labels)
+        runs[stream] = Run(tmp_path / stream)
+    calibration = calibrate(runs, ScoreSettings(temporal_weight=0.25), 90.0)
+
+    limits = {}
+    for stream, clips in train.items():
+        worst = np.concatenate(clips).astype(np.float32).max(axis=1).astype(float)
+        limits[stream] = worst.min(), np.percentile(worst, 99.9)
+
+    def by_hand(streams):
+        parts = {s: 1 - (np.max(x, axis=1) - limits[s][0]) / np.ptp(limits[s]) for s, x in streams.items()}
+        return parts["spatial"] + 0.25 * parts["temporal"]
+
+    trained = by_hand({s: np.concatenate(clips) for s, clips in train.items()})
+    assert calibration.threshold == pytest.approx(np.percentile(trained, 10), abs=1e-5)
+    assert calibration.n_train_frames == sum(map(len, none))
+    scored = by_hand({s: np.concatenate(clips) for s, clips in test.items()})
+    normal = scored[np.concatenate(labels) == 0]
+    assert (calibration.n_held_out, calibration.n_false_alarms) == (
+        90,
+        (normal < np.percentile(trained, 10)).sum(),
+    )
+    frame = {s: clips[0][7].astype(np.float32) for s, clips in test.items()}
+    assert calibration.score(frame) == pytest.approx(scored[7], abs=1e-5)
+    cells = sum(w * frame[s][5:] / np.ptp(limits[s]) for s, w in (("spatial", 1), ("temporal", 0.25)))
+    assert calibration.worst_cell(frame) == cells.argmax()
+
+
+@pytest.mark.parametrize(("n_false_alarms", "warned"), [(0, False), (10, False), (11, True), (88, True)])
+def test_training_footage_known_by_heart_is_told(n_false_alarms, warned):
+    told = str(Calibration({}, {}, "max", 99.5, 0.2, 1.0, 236, 100, n_false_alarms))
+    assert f"of 100 other normal frames {n_false_alarms}.0 % are below it" in told
+    assert ("WARNING" in told) == warned
+
+
+def test_calibration_refuses_other_clips_and_errors_that_say_nothing(tmp_path):
+    labels = [np.zeros(5, np.uint8)]
+    flat, varied = [np.ones((5, 21))], [np.arange(105.0).reshape(5, 21)]
+    spatial = made_run(tmp_path / "s", varied, varied, labels)
+    temporal = made_run(tmp_path / "t", varied * 2, varied * 2, labels * 2)
+    with pytest.raises(InputError, match="expected runs trained on the same clips"):
+        calibrate({"spatial": spatial, "temporal": temporal}, ScoreSettings(), 99)
+    constant = made_run(tmp_path / "c", flat, flat, labels)
+    with pytest.raises(InputError, match="c: no threshold can be taken from its training frames"):
+        calibrate({"spatial": constant}, ScoreSettings(), 99)
+
+
+def test_cell_boxes_are_what_the_cells_pool():
+    boxes = cell_boxes(7) * 7
+    edges = [(0, 2), (1, 4), (3, 6), (5, 7)]
+    expected = [(left, top, right, bottom) for top, bottom in edges for left, right in edges]
+    np.testing.assert_allclose(boxes, expected)

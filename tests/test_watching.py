@@ -1,0 +1,121 @@
+"""What watching writes: intervals, the overview, tables, the annotated video."""
+
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+from experiments.lab import plots, watching
+from experiments.lab.annotated_video import VERMILLION, AnnotatedVideo, Annotator
+from experiments.lab.calibration import cell_boxes
+from experiments.lab.live import FrameScore
+from tests.videos import lines_of
+
+
+def frames_of(scores, threshold=0.0, seconds_a_frame=0.25):
+    return [
+        FrameScore(number, (number - 1) * seconds_a_frame, score, score < threshold, number % 16)
+        for number, score in enumerate(scores, start=1)
+    ]
+
+
+def test_intervals_join_what_is_less_than_a_second_apart():
+    found = []
+    intervals = watching.Intervals(lambda *values: found.append(values))
+    #         1   2   3  4   5   6..9 within a second  10       then longer
+    scores = [1, -1, -3, 1, -2, 1, 1, 1, -1, 1, 1, 1, 1, 1, -4, 1]
+    begins = [intervals.add(frame) for frame in frames_of(scores)]
+    assert [number for number, begin in enumerate(begins, start=1) if begin] == [2, 15]
+    assert len(found) == 1  # the other is still open
+    intervals.close()
+    intervals.close()
+    assert found == [
+        ("0.250", "2.000", 2, 9, 4, "-3.0000", 1, 4),
+        ("3.500", "3.500", 15, 15, 1, "-4.0000", 4, 4),
+    ]
+
+
+def test_overview_keeps_the_extremes_of_a_video_of_any_length():
+    scores = np.random.default_rng(0).normal(size=20_011)
+    overview = watching.Overview()
+    for index, score in enumerate(scores):
+        overview.add(index / 10, score)
+    seconds, low, high = overview.curves()
+    assert watching.N_BINS <= len(seconds) <= 2 * watching.N_BINS
+    width = round(10 * (seconds[1] - seconds[0]))
+    starts = range(0, len(scores), width)
+    np.testing.assert_allclose(seconds, np.array(starts) / 10)
+    np.testing.assert_array_equal(low, [scores[start : start + width].min() for start in starts])
+    np.testing.assert_array_equal(high, [scores[start : start + width].max() for start in starts])
+
+
+def test_overview_shades_what_is_below_the_threshold(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.append(figure) or path)
+    seconds, low = np.arange(5.0), np.array([1.0, -1.0, -2.0, 1.0, -1.0])
+    plots.score_overview(tmp_path / "o.png", seconds, low, low + 0.5, 0.0, "title")
+    (axes,) = drawn[0].axes
+    spans = [patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches]
+    np.testing.assert_allclose([(span.x0, span.x1) for span in spans], [(1, 3), (4, 5)])
+    assert axes.get_xlabel() == "time (s)"
+    plots.score_overview(tmp_path / "o.png", seconds[:1], low[:1], low[:1], 0.0, "of one frame")
+
+
+def test_table_is_valid_at_any_moment(tmp_path):
+    path = tmp_path / "t.csv"
+    table = watching.Table(path, ("a", "b"))
+    for n_lines in range(5):
+        assert path.read_text() == "a,b\n" + "".join(f"{i},x{i}\n" for i in range(n_lines))
+        table.add(n_lines, f"x{n_lines}")
+    table.close()
+
+
+@pytest.mark.parametrize("abnormal", [False, True])
+def test_the_outline_is_around_the_cell(abnormal):
+    calibration = SimpleNamespace(threshold=0.0, highest=1.5)
+    annotator = Annotator(calibration, cell_boxes(7))
+    picture = np.full((70, 140, 3), 90, np.uint8)
+    canvas = annotator.draw(picture, FrameScore(1, 0.0, -1.0 if abnormal else 1.0, abnormal, 6))
+    assert canvas.shape[0] > 70
+    changed = (canvas[:70] != 90).any(axis=2)
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    assert (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) == (10, 40, 60, 120)  # row 1, column 2 of 4
+    assert not changed[20:30, 70:110].any()
+    assert (canvas[:70] == VERMILLION).all(axis=2).any() == abnormal
+    assert (picture == 90).all()
+
+
+def test_video_left_by_an_exception_leaves_no_file(tmp_path):
+    picture = np.zeros((32, 32, 3), np.uint8)
+
+    def broken_off():
+        with AnnotatedVideo(tmp_path / "v.mp4", 10, live=False) as video:
+            video.write(picture, 0.0)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        broken_off()
+    assert list(tmp_path.iterdir()) == []
+    with AnnotatedVideo(tmp_path / "v.mp4", 10, live=True) as video:
+        for seconds in (0.0, 0.1, 0.1, 0.7):  # a clock that stands still
+            video.write(picture, seconds)
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    np.testing.assert_allclose(times, [0, 0.1, 0.1, 0.7], atol=1e-3)
+
+
+def test_outputs_of_an_earlier_watching_are_removed(tmp_path):
+    for name in watching.FILES:
+        (tmp_path / name).write_text("old")
+    calibration = SimpleNamespace(threshold=0.0, highest=1.5)
+
+    def broken_off():
+        with watching.Outputs(tmp_path, "", calibration, cell_boxes(7), 10, live=False) as outputs:
+            outputs.add(np.zeros((32, 32, 3), np.uint8), FrameScore(1, 0.0, -1.0, True, 0))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        broken_off()
+    assert {path.name for path in tmp_path.iterdir()} == {"scores.csv", "intervals.csv"}
+    assert len(lines_of(tmp_path / "intervals.csv")) == 1
