@@ -1,6 +1,6 @@
-"""Every metric of one trained run, or of the spatial and the temporal run of a system fused.
+"""Every metric of one trained run, or of a system's runs on several streams fused.
 
-    python -m experiments.evaluate --run CHECKPOINT_FOLDER [CHECKPOINT_FOLDER2] --data DIR
+    python -m experiments.evaluate --run SPATIAL_RUN [TEMPORAL_RUN] [FLOW_RUN] --data DIR
 
 Prints an aligned table and writes `evaluation.json` into the first run's folder, or into --out. Every metric
 stands for the last checkpoint and for the best on the test set, under the three normalizations. Pixel-level
@@ -20,6 +20,7 @@ from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.pooling import N_REGIONS
 from experiments.lab import cli, metrics, pixel_metrics
+from experiments.lab.protocols import fusion_name
 from experiments.lab.results import git_commit
 from experiments.lab.runs import Run, load_runs
 from experiments.lab.score import regularity
@@ -64,7 +65,7 @@ def main() -> None:
     )
     defaults = ScoreSettings()
     add = flags.add_argument
-    add("--run", type=Path, nargs="+", required=True, metavar="FOLDER", help="a run, or spatial and temporal")
+    add("--run", type=Path, nargs="+", required=True, metavar="FOLDER", help="a run, or one a stream")
     add(
         "--data", type=Path, required=True, help="folder of datasets, with the one that the run was scored on"
     )
@@ -242,7 +243,7 @@ def mask_notes(truth: pixel_metrics.TruthCounts, runs: Mapping[str, Run]) -> lis
 def describe(runs: Mapping[str, Run], dataset: Dataset, options: Options) -> str:
     """Return one line on what is evaluated."""
     config = first_of(runs).config
-    streams = f"spatial + {options.temporal_weight:g} temporal" if len(runs) == 2 else config["stream"]
+    streams = fusion_name(tuple(runs), options.temporal_weight)
     seeds = ", ".join(sorted({str(run.config["seed"]) for run in runs.values()}))
     labels = np.concatenate([clip.labels for clip in first_of(runs).scores()])
     return (

@@ -140,7 +140,7 @@ def test_json_goes_into_the_first_run_or_into_out(monkeypatch, capsys, pair, dat
     content, text, path = evaluated(monkeypatch, capsys, pair[:1], data, "--out", tmp_path / "elsewhere")
     assert path == str(tmp_path / "elsewhere" / "evaluation.json")
     assert content["runs"] == [str(pair[0])]
-    assert "spatial, max over regions" in text
+    assert "spatial alone, max over regions" in text
     assert not (pair[0] / "evaluation.json").exists()
 
 
