@@ -22,9 +22,15 @@ from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.live import RegionErrors, TemporalMaximum
-from experiments.lab.protocols import auc, fusion_name, measured_row, publish_table, runs_hash
+from experiments.lab.protocols import (
+    auc,
+    backbones_of,
+    fusion_name,
+    measured_row,
+    publish_table,
+    runs_hash,
+)
 from experiments.lab.results import Row
-from experiments.lab.runs import Run
 from models.srnn_ae import Streaming
 
 EXHIBIT = "table_07"
@@ -115,11 +121,6 @@ def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
         )
         for name, parts in runs.items()
     ]
-
-
-def backbones_of(runs: Mapping[str, Run]) -> str:
-    """Return the names of the networks that the runs' features come from."""
-    return " + ".join(dict.fromkeys(run.config["backbone"] for run in runs.values()))
 
 
 @dataclass(frozen=True)

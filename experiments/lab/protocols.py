@@ -52,6 +52,11 @@ def fusion_name(streams: Sequence[str], temporal_weight: float) -> str:
     return f" + {temporal_weight:g} ".join(streams) if len(streams) > 1 else f"{streams[0]} alone"
 
 
+def backbones_of(runs: Mapping[str, Run]) -> str:
+    """Return the names of the networks that the runs' features come from."""
+    return " + ".join(dict.fromkeys(run.config["backbone"] for run in runs.values()))
+
+
 def best_on_test(runs: Mapping[str, Run], context: Context) -> float:
     """Return the highest AUC over all checkpoints: an optimistic number, chosen on the test labels."""
     steps = next(iter(runs.values())).steps
@@ -91,7 +96,7 @@ def auc_rows(
             metric="auc",
             protocol=protocol,
             dataset=COLUMNS[dataset],
-            backbone=seeded[0][streams[0]].config["backbone"],
+            backbone=backbones_of(seeded[0]),
             command=command,
             config_hash=runs_hash(seeded),
         )
