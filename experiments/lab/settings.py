@@ -282,6 +282,11 @@ CHOSEN = {
     "input_size_px": 448,
     "feature_normalization": "standardized",
     "frame_error": "max",
+    "motion": "flow",
+    "flow_input": "picture",
+    "flow_input_size_px": 224,
+    "flow_size_px": 80,
+    "flow_warps": 1,
 }
 PROFILES = {
     "paper": PAPER,
