@@ -62,13 +62,16 @@ STAGES: dict[str, Sequence[Settings]] = {
     "model": [{"n_atoms": n_atoms, "learning_rate": rate} for n_atoms in (256, 64) for rate in (1e-4, 1e-3)],
     "length": [{"iterations": n} for n in (300, 1500)],
     "frame_error": [{"frame_error": kind} for kind in ("max", "scale_mean", "frame")],
-    "motion": [{"motion": streams} for streams in ("temporal", "flow", "temporal+flow")],
+    "motion": [
+        {"motion": "temporal"},
+        *({"motion": kind, "flow_size_px": size} for kind in ("flow", "temporal+flow") for size in (80, 160)),
+    ],
 }
 SMOKE_START = {"n_atoms": 32, "iterations": 20, "flow_input": "picture"}
 SMOKE_STAGES: dict[str, Sequence[Settings]] = {
     "features": [{"layer": layer, "feature_normalization": "standardized"} for layer in ("last", "conv4")],
     "frame_error": STAGES["frame_error"],
-    "motion": STAGES["motion"],
+    "motion": [{"motion": streams} for streams in ("temporal", "flow", "temporal+flow")],
 }
 
 
