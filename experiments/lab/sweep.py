@@ -101,6 +101,8 @@ def run_points(
     """
     for dataset in dict.fromkeys(point.dataset for point in points):
         context.shards(dataset)
+        if "flow" in streams_of(context):
+            context.flow_shards(dataset)
     if cluster:
         source = cluster_outcomes(context, points, cluster)
     else:
