@@ -44,6 +44,7 @@ START = {
     "iterations": 300,
     "checkpoint_every": 50,
     "log_every": 50,
+    "n_subspace_atoms": 375,  # as many for 768 channels as the paper has for 2048; no candidate reads it
     "flow_input": "picture",
     "flow_input_size_px": 224,
     "flow_size_px": 80,

@@ -278,6 +278,7 @@ CHOSEN = {
     "iterations": 300,
     "checkpoint_every": 50,
     "log_every": 50,
+    "n_subspace_atoms": 375,
     "layer": "conv3+conv4",
     "input_size_px": 448,
     "feature_normalization": "standardized",
