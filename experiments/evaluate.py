@@ -24,7 +24,7 @@ from experiments.lab.protocols import fusion_name
 from experiments.lab.results import git_commit
 from experiments.lab.runs import Run, load_runs
 from experiments.lab.score import regularity
-from experiments.lab.settings import CHOICES, ScoreSettings
+from experiments.lab.settings import CHOICES, ScoreSettings, smoothing_name
 from experiments.lab.train import write_json
 
 NORMALIZATIONS = CHOICES["normalization"]
@@ -54,6 +54,7 @@ class Options:
 
     frame_error: str
     temporal_weight: float
+    smoothing_frames: int
     seed: int
     n_resamples: int
 
@@ -72,6 +73,12 @@ def main() -> None:
     add("--out", type=Path, help="folder of evaluation.json (default: the first run's)")
     add("--frame-error", choices=CHOICES["frame_error"], default=defaults.frame_error)
     add("--temporal-weight", type=float, default=defaults.temporal_weight)
+    add(
+        "--smoothing-frames",
+        type=int,
+        default=defaults.smoothing_frames,
+        help="frame-level numbers: the mean of so many frames' scores, an odd number (default: 1)",
+    )
     add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     add("--resamples", type=int, default=1000, help="of the bootstrap (default: 1000)")
     arguments = flags.parse_args()
@@ -85,7 +92,17 @@ def evaluate(arguments: argparse.Namespace) -> None:
     for flag, value, least in (("seed", arguments.seed, 0), ("resamples", arguments.resamples, 1)):
         if value < least:
             raise InputError(f"--{flag}: expected at least {least}, got {value}")
-    options = Options(arguments.frame_error, arguments.temporal_weight, arguments.seed, arguments.resamples)
+    if arguments.smoothing_frames < 1 or arguments.smoothing_frames % 2 == 0:
+        raise InputError(
+            f"--smoothing-frames: expected an odd number from 1, got {arguments.smoothing_frames}"
+        )
+    options = Options(
+        arguments.frame_error,
+        arguments.temporal_weight,
+        arguments.smoothing_frames,
+        arguments.seed,
+        arguments.resamples,
+    )
     runs = load_runs(arguments.run)
     dataset = find_test_set(arguments.data, runs)
     results, notes = measure(runs, dataset, options)
@@ -144,7 +161,12 @@ def measure(runs: Mapping[str, Run], dataset: Dataset, options: Options) -> tupl
     labels = [clip.labels for clip in first_of(runs).scores()]
     steps = first_of(runs).steps
     anomaly = {
-        (name, step): [-score for score in regularity(**scoring(runs, name, step, options))]
+        (name, step): [
+            -score
+            for score in regularity(
+                **scoring(runs, name, step, options), smoothing_frames=options.smoothing_frames
+            )
+        ]
         for step in steps
         for name in NORMALIZATIONS
     }
@@ -247,9 +269,9 @@ def describe(runs: Mapping[str, Run], dataset: Dataset, options: Options) -> str
     seeds = ", ".join(sorted({str(run.config["seed"]) for run in runs.values()}))
     labels = np.concatenate([clip.labels for clip in first_of(runs).scores()])
     return (
-        f"{config['system']} on {dataset.record.title}: {streams}, {options.frame_error} over regions, "
-        f"seed {seeds}, {config['backbone']}; {len(dataset.split('test'))} clips, {labels.size} frames, "
-        f"{int(labels.sum())} abnormal"
+        f"{config['system']} on {dataset.record.title}: {streams}, {options.frame_error} over regions"
+        f"{smoothing_name(options.smoothing_frames)}, seed {seeds}, {config['backbone']}; "
+        f"{len(dataset.split('test'))} clips, {labels.size} frames, {int(labels.sum())} abnormal"
     )
 
 

@@ -61,7 +61,7 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
         ]
         for name, normalization in cases
     }
-    frame_level = f"frame level, {fused}, {score.normalization} normalization, {how}"
+    frame_level = f"frame level, {fused}, {score.normalization} normalization, last checkpoint, {score.how}"
     values[frame_level] = [auc(runs, context) for runs in seeded]
     return [
         measured_row(

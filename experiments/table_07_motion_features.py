@@ -79,8 +79,7 @@ def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
                 row=name,
                 column=COLUMNS[dataset],
                 metric="auc",
-                protocol=f"{combined}, {normalization} normalization, last checkpoint, "
-                f"{score.frame_error} over regions",
+                protocol=f"{combined}, {normalization} normalization, last checkpoint, {score.how}",
                 dataset=COLUMNS[dataset],
                 backbone=backbones_of(seeded[0]),
                 command=command,

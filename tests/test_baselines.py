@@ -41,6 +41,7 @@ def test_auc_is_kept_and_the_same_again(shards, tmp_path, name, monkeypatch):
     monkeypatch.setitem(BASELINES, name, lambda *_: pytest.fail("fitted again"))
     again = run_baseline(name, shards, SETTINGS, 0, tmp_path)
     assert again.auc("per_clip") == first.auc("per_clip")
+    assert again.auc("per_clip", smoothing_frames=5) != first.auc("per_clip")
     assert first.details["training_seconds"] > 0
 
 

@@ -61,7 +61,7 @@ def test_calibration_is_that_of_the_training_frames(tmp_path):
 
 @pytest.mark.parametrize(("n_false_alarms", "warned"), [(0, False), (10, False), (11, True), (88, True)])
 def test_training_footage_known_by_heart_is_told(n_false_alarms, warned):
-    told = str(Calibration({}, {}, "max", 99.5, 0.2, 1.0, 236, 100, n_false_alarms))
+    told = str(Calibration({}, {}, "max", 1, 99.5, 0.2, 1.0, 236, 100, n_false_alarms))
     assert f"of 100 other normal frames {n_false_alarms}.0 % are below it" in told
     assert ("WARNING" in told) == warned
 

@@ -99,6 +99,21 @@ def test_numbers_are_those_computed_directly(monkeypatch, capsys, pair, data):
     assert low <= high
 
 
+def test_smoothing_changes_the_frame_level_numbers_alone(monkeypatch, capsys, pair, data):
+    plain, _, _ = evaluated(monkeypatch, capsys, pair[:1], data)
+    content, text, _ = evaluated(monkeypatch, capsys, pair[:1], data, "--smoothing-frames", 5)
+    stored = np.load(pair[0] / "scores" / f"step_{STEPS[-1]:06d}.npz")
+    errors = stored["error"].max(axis=1).astype(float).reshape(N_CLIPS, N_FRAMES)
+    low, high = errors.min(axis=1, keepdims=True), errors.max(axis=1, keepdims=True)
+    padded = np.pad((errors - low) / (high - low), ((0, 0), (2, 2)), constant_values=np.nan)
+    smooth = np.nanmean(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=1), axis=2)
+    before, after = (found["results"]["per_clip"]["last"] for found in (plain, content))
+    assert after["frame_auc"] == pytest.approx(roc_auc_score(stored["labels"], smooth.ravel()))
+    assert after["frame_auc"] != before["frame_auc"]
+    assert after["pixel_auc_40"] == before["pixel_auc_40"]
+    assert "max over regions, mean of 5 frames, seed 0" in text
+
+
 def test_both_checkpoints_stand_side_by_side_under_every_normalization(monkeypatch, capsys, pair, data):
     content, text, _ = evaluated(monkeypatch, capsys, pair, data)
     assert set(content["results"]) == {"per_clip", "global", "train"}
@@ -271,6 +286,10 @@ def test_runs_that_do_not_fit_are_refused(monkeypatch, capsys, data, tmp_path, s
             "expected walkway, on which the run was scored, got datasets: none",
         ),
         (["--run", "RUN", "--data", "DATA", "--temporal-weight", "2"], "--temporal-weight: expected 0 to 1"),
+        (
+            ["--run", "RUN", "--data", "DATA", "--smoothing-frames", "4"],
+            "expected an odd number from 1, got 4",
+        ),
         (["--run", "RUN", "--data", "DATA", "--resamples", "0"], "--resamples: expected at least 1, got 0"),
         (["--run", "RUN", "--data", "DATA", "--seed", "-1"], "--seed: expected at least 0, got -1"),
         (["--run", "RUN"], "required: --data"),

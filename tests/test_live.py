@@ -1,13 +1,15 @@
-"""Queues between threads: order, bounds, dropping, ending."""
+"""Queues between threads: order, bounds, dropping, ending; scores smoothed as they come."""
 
 import threading
 import time
 from itertools import count
 
+import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab.live import ahead
+from experiments.lab.live import ahead, smoothed
+from experiments.lab.metrics import smooth
 
 
 def test_ahead_keeps_the_order_and_raises_what_the_thread_raised():
@@ -71,3 +73,23 @@ def test_ahead_ends_on_request_where_the_source_sends_nothing():
     threading.Timer(0.2, stop.set).start()
     assert list(items) == []
     never.set()
+
+
+@pytest.mark.parametrize("n_scores", [0, 1, 2, 3, 4, 5, 12])
+@pytest.mark.parametrize("n_frames", [1, 3, 5, 9])
+def test_scores_are_smoothed_as_those_of_a_whole_clip(n_frames, n_scores):
+    scores = np.random.default_rng(0).normal(size=n_scores)
+    given = []
+
+    def source():
+        for pair in enumerate(scores):
+            given.append(pair[0])
+            yield pair
+
+    found = []
+    for item, score in smoothed(source(), n_frames):
+        assert len(given) == min(item + n_frames // 2 + 1, n_scores)  # no later than it must be
+        found.append((item, score))
+    assert [item for item, _ in found] == list(range(n_scores))
+    expected = smooth(scores, n_frames) if n_scores else []
+    np.testing.assert_allclose([score for _, score in found], expected, atol=1e-12)

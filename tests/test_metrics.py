@@ -156,6 +156,16 @@ def test_motion_has_the_temporal_weight_unless_alone():
     assert metrics.stream_weights(["temporal"], 0.3) == {"temporal": 1}
 
 
+def test_smooth_is_the_mean_of_the_frames_that_are_there():
+    scores = np.array([3.0, 0.0, 6.0, 9.0])
+    np.testing.assert_array_equal(metrics.smooth(scores, 1), scores)
+    np.testing.assert_allclose(metrics.smooth(scores, 3), [1.5, 3, 5, 7.5])
+    np.testing.assert_allclose(metrics.smooth(scores, 5), [3, 4.5, 4.5, 5])
+    np.testing.assert_allclose(metrics.smooth(scores, 99), np.full(4, 4.5))
+    with pytest.raises(ValueError, match="odd number from 1, got 2"):
+        metrics.smooth(scores, 2)
+
+
 def test_frame_error_kinds():
     errors = np.zeros((2, 21))
     errors[0, 0], errors[0, 1:5], errors[0, 5:] = 1.0, [2, 8, 3, 4], np.arange(16)

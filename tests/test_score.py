@@ -105,6 +105,8 @@ def test_regularity_by_hand(shards):
     np.testing.assert_allclose(fused, [1, 0, 1.0])
     three = {"flow": [clip([2, 0, 1])], "temporal": temporal, "spatial": spatial}
     np.testing.assert_allclose(regularity(three, temporal_weight=0.5)[0], [1, 0.5, 1.25])
+    smooth = regularity({"spatial": spatial, "temporal": temporal}, smoothing_frames=3)[0]
+    np.testing.assert_allclose(smooth, [0.5, 2 / 3, 0.5])
     train = {"spatial": np.array([0.0, 4.0])}
     by_train = regularity({"spatial": spatial}, normalization="train", train_errors=train)[0]
     high = np.percentile(train["spatial"], metrics.TRAIN_PERCENTILE)

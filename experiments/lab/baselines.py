@@ -36,13 +36,13 @@ class Baseline:
     details: dict
     config: dict
 
-    def auc(self, normalization: str) -> float:
+    def auc(self, normalization: str, smoothing_frames: int = 1) -> float:
         """Return the micro AUC; `normalization` is "per_clip" (Eq. 14) or "global"."""
         if normalization == "per_clip":
             scores = [metrics.normalize_per_clip(error) for error in self.errors]
         else:
             scores = metrics.normalize_global(self.errors)
-        return metrics.frame_auc([-score for score in scores], self.labels)
+        return metrics.frame_auc([-metrics.smooth(s, smoothing_frames) for s in scores], self.labels)
 
 
 def whole_frames(shards: Sequence[Path], seed: int) -> Iterator[np.ndarray]:

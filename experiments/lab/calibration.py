@@ -27,6 +27,7 @@ class Calibration:
         limits: stream -> what stands for minimum and maximum in Eq. (14).
         weights: stream -> its weight in the score.
         frame_error: see `metrics.frame_error`.
+        smoothing_frames: of the scores, see `metrics.smooth`.
         percentile: of the training frames, those beyond it are 100 - percentile per cent.
         threshold: the score below which a frame is abnormal.
         highest: the highest score of a training frame.
@@ -38,6 +39,7 @@ class Calibration:
     limits: Mapping[str, tuple[float, float]]
     weights: Mapping[str, float]
     frame_error: str
+    smoothing_frames: int
     percentile: float
     threshold: float
     highest: float
@@ -63,7 +65,7 @@ class Calibration:
         return text
 
     def score(self, errors: Mapping[str, np.ndarray]) -> float:
-        """Return s(t) of one frame from its region errors, (R,) a stream; low is abnormal.
+        """Return s(t) of one frame, not smoothed, from its region errors, (R,) a stream; low is abnormal.
 
         Paper: Eq. (14), Sec. 3.7: s_spatial + temporal_weight * s_temporal.
         """
@@ -103,6 +105,7 @@ def calibrate(runs: Mapping[str, Run], options: ScoreSettings, percentile: float
         "normalization": "train",
         "temporal_weight": options.temporal_weight,
         "train_errors": train_errors,
+        "smoothing_frames": options.smoothing_frames,
     }
     try:
         limits = {s: metrics.error_limits([errors], "train", errors)[0] for s, errors in train_errors.items()}
@@ -118,6 +121,7 @@ def calibrate(runs: Mapping[str, Run], options: ScoreSettings, percentile: float
         limits=limits,
         weights=metrics.stream_weights(runs, options.temporal_weight),
         frame_error=options.frame_error,
+        smoothing_frames=options.smoothing_frames,
         percentile=percentile,
         threshold=threshold,
         highest=float(scores.max()),

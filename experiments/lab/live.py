@@ -1,16 +1,19 @@
 """Scores while frames come: decoding, networks and sRNN-AEs in threads of their own, queues between them.
 
-Nothing here grows with the number of frames, and nothing looks ahead.
+Nothing here grows with the number of frames, and nothing looks ahead but the smoothing of scores, where it is
+asked for: a frame is then given out half of `smoothing_frames` later.
 """
 
 import queue
 import signal
+import statistics
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -29,6 +32,7 @@ POLL_SECONDS = 0.1
 # A thread that waits for a camera cannot be ended: it is left behind after so long.
 LEAVE_SECONDS = 1.0
 _END = object()
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -165,12 +169,42 @@ def _score(
     features: Iterator, models: Mapping[str, Streaming], window_frames: int, calibration: Calibration
 ) -> Iterator[tuple[np.ndarray, FrameScore]]:
     """Yield each frame with what was found in it."""
+    scored = _frame_scores(features, models, window_frames, calibration)
+    for (number, seconds, shown, cell), score in smoothed(scored, calibration.smoothing_frames):
+        yield shown, FrameScore(number, seconds, score, score < calibration.threshold, cell)
+
+
+def _frame_scores(
+    features: Iterator, models: Mapping[str, Streaming], window_frames: int, calibration: Calibration
+) -> Iterator[tuple[tuple[int, float, np.ndarray, int], float]]:
+    """Yield number, time, picture and worst cell of each frame, and its score, not smoothed."""
     temporal_maximum, region_errors = TemporalMaximum(window_frames), RegionErrors(models)
-    for (number, seconds, shown), x in features:
+    for reading, x in features:
         errors = region_errors(x | temporal_maximum(x["spatial"]))
-        score = calibration.score(errors)
-        abnormal = score < calibration.threshold
-        yield shown, FrameScore(number, seconds, score, abnormal, calibration.worst_cell(errors))
+        yield (*reading, calibration.worst_cell(errors)), calibration.score(errors)
+
+
+def smoothed(scored: Iterable[tuple[Item, float]], n_frames: int) -> Iterator[tuple[Item, float]]:
+    """Yield each item with the mean of its score and those around it, as `metrics.smooth` does for a clip.
+
+    Args:
+        scored: items and their scores, in order.
+        n_frames: odd; an item comes out once n_frames // 2 others have followed, or the scores have ended.
+    """
+    half, waiting, scores = n_frames // 2, deque(), deque()
+
+    def oldest():
+        while len(scores) > half + len(waiting):  # those too far before the oldest that waits
+            scores.popleft()
+        return waiting.popleft(), statistics.fmean(scores)
+
+    for item, score in scored:
+        waiting.append(item)
+        scores.append(score)
+        if len(waiting) > half:
+            yield oldest()
+    while waiting:
+        yield oldest()
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,21 @@ def fuse(spatial: np.ndarray, temporal: np.ndarray, temporal_weight: float = 0.5
     return spatial + temporal_weight * temporal
 
 
+def smooth(scores: np.ndarray, n_frames: int) -> np.ndarray:
+    """Return the mean of each score of a clip, (n,), and those around it: `n_frames`, fewer at the ends.
+
+    Raises ValueError: an even number of frames.
+    """
+    if n_frames < 1 or n_frames % 2 == 0:
+        raise ValueError(f"n_frames: expected an odd number from 1, got {n_frames}")
+    scores = _finite_vector(scores, "scores")
+    if n_frames == 1:
+        return scores
+    sums, t = np.concatenate([[0.0], np.cumsum(scores, dtype=np.float64)]), np.arange(len(scores))
+    first, end = np.maximum(t - n_frames // 2, 0), np.minimum(t + n_frames // 2 + 1, len(scores))
+    return (sums[end] - sums[first]) / (end - first)
+
+
 def stream_weights(streams: Iterable[str], temporal_weight: float) -> dict[str, float]:
     """Return the weight of each stream in the fused score: 1 for the spatial one, or for one alone."""
     names = list(streams)

@@ -14,7 +14,7 @@ from experiments.lab.report import write_note
 from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
 from experiments.lab.runs import Run
 from experiments.lab.score import micro_auc
-from experiments.lab.settings import config_hash
+from experiments.lab.settings import config_hash, smoothing_name
 from experiments.lab.systems import FRAME_SYSTEMS
 
 SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
@@ -38,6 +38,7 @@ def auc(runs: Mapping[str, Run], context: Context, step: int | None = None, **op
         "frame_error": score.frame_error,
         "normalization": score.normalization,
         "temporal_weight": score.temporal_weight,
+        "smoothing_frames": score.smoothing_frames,
         **options,
     }
     if options["normalization"] == "train":
@@ -70,7 +71,7 @@ def auc_rows(
     score, streams = context.settings.score, tuple(seeded[0])
     on_frames = streams == ("frames",)
     combined = "gray frames" if on_frames else fusion_name(streams, score.temporal_weight)
-    over = "one error a frame" if on_frames else f"{score.frame_error} over regions"
+    over = f"one error a frame{smoothing_name(score.smoothing_frames)}" if on_frames else score.how
     headline = f"{score.normalization} normalization, last checkpoint, {over}"
     protocols: dict[str, Callable[[Mapping[str, Run]], float]] = {
         f"{combined}, {headline}": lambda runs: auc(runs, context)
@@ -109,16 +110,18 @@ def baseline_rows(
 ) -> list[Row]:
     """Return the rows of Nearest Subspace or OC-SVM on one dataset, per-clip normalization first."""
     seeded = [context.baseline(name, dataset, seed) for seed in range(context.n_seeds)]
+    smoothing_frames = context.settings.score.smoothing_frames
     kind = "".join(f", {seeded[0].details[key]}" for key in ("kind",) if key in seeded[0].details)
     return [
         measured_row(
             context,
-            [baseline.auc(normalization) for baseline in seeded],
+            [baseline.auc(normalization, smoothing_frames) for baseline in seeded],
             exhibit=exhibit,
             row=row,
             column=COLUMNS[dataset],
             metric="auc",
-            protocol=f"whole-frame region, {normalization} normalization{kind}",
+            protocol=f"whole-frame region, {normalization} normalization{kind}"
+            f"{smoothing_name(smoothing_frames)}",
             dataset=COLUMNS[dataset],
             command=command,
             config_hash=config_hash({"runs": [baseline.config for baseline in seeded]}),

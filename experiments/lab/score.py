@@ -124,6 +124,7 @@ def regularity(
     normalization="per_clip",
     temporal_weight=0.5,
     train_errors: Mapping[str, np.ndarray] | None = None,
+    smoothing_frames=1,
 ) -> list[np.ndarray]:
     """Return the regularity score s(t) of each clip, (n_frames,); low is abnormal.
 
@@ -136,6 +137,7 @@ def regularity(
         normalization: "per_clip" (Eq. 14), "global", or "train", which needs `train_errors`.
         temporal_weight: the paper's beta of Sec. 3.7.
         train_errors: frame errors of the training clips per stream, (n,).
+        smoothing_frames: see `metrics.smooth`; 1 leaves s(t) as it is.
     """
     scores = {}
     for name, clips in streams.items():
@@ -150,12 +152,10 @@ def regularity(
             raise InputError(
                 f"setting normalization: expected per_clip, global or train, got {normalization!r}"
             )
-    if len(scores) == 1:
-        return next(iter(scores.values()))
-    fused = scores.pop("spatial")
+    fused = scores.pop("spatial" if len(scores) > 1 else next(iter(scores)))
     for motion in scores.values():
         fused = [metrics.fuse(a, b, temporal_weight) for a, b in zip(fused, motion, strict=True)]
-    return fused
+    return [metrics.smooth(score, smoothing_frames) for score in fused]
 
 
 def micro_auc(streams: Mapping[str, Sequence[ClipScores]], **options) -> float:

@@ -127,12 +127,23 @@ class ScoreSettings:
     normalization: str = "per_clip"  # Eq. (14); "global" and "train" stand beside it
     motion: str = "temporal"  # Sec. 3.6: the streams added to the spatial one; "flow" is Sec. 4.7's
     temporal_weight: float = 0.5  # Sec. 4.1; of each of them
+    smoothing_frames: int = 1  # choice: s(t) as it is; 5: the mean of five frames, two of them ahead
     checkpoint: str = "last"  # choice: "best_on_test" is what the released code prints
 
     @property
     def streams(self) -> tuple[str, ...]:
         """Return the streams that are fused late, the spatial one first."""
         return ("spatial", *self.motion.split("+"))
+
+    @property
+    def how(self) -> str:
+        """Return in words how region errors become a frame's score, beside normalization and fusion."""
+        return f"{self.frame_error} over regions{smoothing_name(self.smoothing_frames)}"
+
+
+def smoothing_name(smoothing_frames: int) -> str:
+    """Return what to add to a protocol's name: nothing where s(t) is not smoothed."""
+    return f", mean of {smoothing_frames} frames" if smoothing_frames > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -262,6 +273,8 @@ def _typed(name, value, kind):
     least = AT_LEAST.get(name, 1 if kind is int else 0.0)
     if kind in (int, float) and not value >= least:
         raise InputError(f"setting {name}: expected at least {least}, got {value}")
+    if name == "smoothing_frames" and value % 2 == 0:
+        raise InputError(f"setting {name}: expected an odd number of frames, got {value}")
     return value
 
 

@@ -132,7 +132,7 @@ def protocol(context: Context, sweep: Sweep, system: str) -> str:
     streams = " + ".join(streams_of(context))
     reduced = "".join(f", {name} {value}" for name, value in reductions(context, sweep, system).items())
     return (
-        f"{streams}, {score.normalization} normalization, last checkpoint, {score.frame_error} over regions"
+        f"{streams}, {score.normalization} normalization, last checkpoint, {score.how}"
         f"{reduced}; {NOT_A_SELECTION}"
     )
 
