@@ -1,4 +1,4 @@
-"""Choose features, model and frame error for a camera from its normal video alone.
+"""Choose features, model, frame error and streams for a camera from its normal video alone.
 
     python -m experiments.choose_on_normal --data DIR [--datasets ped2] [--profile quick] [--sweep-test]
 
@@ -50,7 +50,13 @@ START = {
     "flow_size_px": 80,
     "flow_warps": 1,
 }
-MAPS = (("last", 224), ("conv4", 224), ("conv3+conv4", 448), ("conv3+conv4", 672))
+MAPS = (
+    ("last", 224),
+    ("conv4", 224),
+    ("conv3+conv4", 448),
+    ("conv3+conv4+last", 448),
+    ("conv3+conv4", 672),
+)
 NORMALIZATIONS = ("none", "standardized", "l2")
 Settings = Mapping[str, object]
 Scenes = Mapping[str, tuple[Dataset, Path]]  # by name; the folder is the one that its features go under
@@ -62,17 +68,20 @@ STAGES: dict[str, Sequence[Settings]] = {
     ],
     "model": [{"n_atoms": n_atoms, "learning_rate": rate} for n_atoms in (256, 64) for rate in (1e-4, 1e-3)],
     "length": [{"iterations": n} for n in (300, 1500)],
+    "regions": [{"pyramid": levels} for levels in ("1,2,4", "1,2,4,8")],
     "frame_error": [{"frame_error": kind} for kind in ("max", "scale_mean", "frame")],
     "motion": [
         {"motion": "temporal"},
         *({"motion": kind, "flow_size_px": size} for kind in ("flow", "temporal+flow") for size in (80, 160)),
     ],
+    "smoothing": [{"smoothing_frames": n} for n in (1, 5, 9)],
 }
 SMOKE_START = {"n_atoms": 32, "iterations": 20, "flow_input": "picture"}
 SMOKE_STAGES: dict[str, Sequence[Settings]] = {
     "features": [{"layer": layer, "feature_normalization": "standardized"} for layer in ("last", "conv4")],
     "frame_error": STAGES["frame_error"],
     "motion": [{"motion": streams} for streams in ("temporal", "flow", "temporal+flow")],
+    "smoothing": STAGES["smoothing"],
 }
 
 

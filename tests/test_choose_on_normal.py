@@ -60,8 +60,10 @@ def test_the_command_reads_no_test_clip(context, monkeypatch, capsys):
     monkeypatch.undo()
     with (context.results_dir / "choice_walkway.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [line["stage"] for line in lines] == ["features"] * 2 + ["frame_error"] * 3 + ["motion"] * 3
-    assert sum(line["chosen"] == "yes" for line in lines) == 3
+    assert [line["stage"] for line in lines] == ["features"] * 2 + ["frame_error"] * 3 + ["motion"] * 3 + [
+        "smoothing"
+    ] * 3
+    assert sum(line["chosen"] == "yes" for line in lines) == 4
     for line in lines:
         found = [float(line[scene]) for scene in ("planted", "walkway")]
         assert all(0 <= value <= 1 for value in found)
@@ -85,8 +87,9 @@ def test_the_test_sweep_stands_beside_the_choice_and_does_not_change_it(context,
         "layer=conv4",
         "frame_error=max",
         "motion=temporal",
+        "smoothing_frames=1",
     ]
-    assert [line["test"] for line in lines] == ["0.95"] + ["0.5"] * 7
+    assert [line["test"] for line in lines] == ["0.95"] + ["0.5"] * 10
 
 
 def test_ablations_change_one_setting_at_a_time(context, monkeypatch):

@@ -113,6 +113,17 @@ def test_runs_given_by_folder_score_alike(trained, tmp_path, monkeypatch):
     assert again.read_text() == (trained.results / "scores.csv").read_text()
 
 
+def test_smoothed_scores_are_means_of_the_frames_around(trained, tmp_path, monkeypatch):
+    plain = np.array([float(line["score"]) for line in lines_of(trained.results / "scores.csv")])
+    flags = [*FLAGS, "--set=smoothing_frames=5", "--out", tmp_path]
+    assert call(monkeypatch, trained.video, "--run", *trained.runs, *flags) == 0
+    lines = lines_of(tmp_path / "results" / "smoke" / "watch" / "yard" / "scores.csv")
+    assert [int(line["frame"]) for line in lines] == list(range(1, N_FRAMES + 1))
+    padded = np.pad(plain, 2, constant_values=np.nan)
+    expected = np.nanmean(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
+    np.testing.assert_allclose([float(line["score"]) for line in lines], expected, atol=1e-4)
+
+
 def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeypatch):
     flow = {"flow_input": "picture", "flow_size_px": 32, "flow_input_size_px": 64}
     flags = [*FLAGS, *(f"--set={name}={value}" for name, value in flow.items()), "--out", tmp_path]
