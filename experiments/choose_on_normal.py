@@ -16,13 +16,15 @@ and the last checkpoint.
 The candidates are tried in stages, each on top of what the stage before chose; a stage's first candidate is
 what was there before, so the paper's own choice competes. A candidate is chosen when its criterion is the
 highest; one within TIE of the highest that stands earlier in its list is preferred, because a list goes from
-the paper's choice, or the cheaper one, to others.
+the paper's choice, or the cheaper one, to others. A candidate whose scores are not finite on some clip is
+never chosen; its line says nan.
 
 Writes results/<profile>/choice_<dataset>.csv, a line a candidate, and prints the chosen settings as flags.
 With --sweep-test, every candidate is scored on the dataset's test clips afterwards: a sweep that chooses
 nothing.
 """
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,11 +32,13 @@ from pathlib import Path
 
 from data_prep import walkway
 from data_prep.datasets import Dataset, find_datasets
+from data_prep.errors import InputError
 from data_prep.planted import planted_dataset
 from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.protocols import auc
 from experiments.lab.results import write_csv
+from experiments.lab.score import DivergedError
 from experiments.lab.settings import CHOSEN
 
 TIE = 0.005
@@ -50,13 +54,7 @@ START = {
     "flow_size_px": 80,
     "flow_warps": 1,
 }
-MAPS = (
-    ("last", 224),
-    ("conv4", 224),
-    ("conv3+conv4", 448),
-    ("conv3+conv4+last", 448),
-    ("conv3+conv4", 672),
-)
+MAPS = (("last", 224), ("conv4", 224), ("conv3+conv4", 448), ("conv3+conv4", 672))
 NORMALIZATIONS = ("none", "standardized", "l2")
 Settings = Mapping[str, object]
 Scenes = Mapping[str, tuple[Dataset, Path]]  # by name; the folder is the one that its features go under
@@ -68,7 +66,6 @@ STAGES: dict[str, Sequence[Settings]] = {
     ],
     "model": [{"n_atoms": n_atoms, "learning_rate": rate} for n_atoms in (256, 64) for rate in (1e-4, 1e-3)],
     "length": [{"iterations": n} for n in (300, 1500)],
-    "regions": [{"pyramid": levels} for levels in ("1,2,4", "1,2,4,8")],
     "frame_error": [{"frame_error": kind} for kind in ("max", "scale_mean", "frame")],
     "motion": [
         {"motion": "temporal"},
@@ -132,9 +129,9 @@ def choose(
         tried = [{**best, **candidate} for candidate in candidates]
         scored = []
         for candidate, settings in zip(candidates, tried, strict=True):
+            changed = " ".join(f"{name}={value}" for name, value in candidate.items())
             found = scene_aucs(context, scenes, settings)
             scored.append(statistics.fmean(found.values()))
-            changed = " ".join(f"{name}={value}" for name, value in candidate.items())
             lines.append(
                 {"stage": stage, "candidate": changed, **found, "criterion": scored[-1], "chosen": ""}
             )
@@ -148,19 +145,29 @@ def choose(
 
 
 def first_within_tie(criteria: Sequence[float]) -> int:
-    """Return the first candidate whose criterion is at most `TIE` below the highest."""
-    return next(i for i, value in enumerate(criteria) if value >= max(criteria) - TIE)
+    """Return the first candidate whose criterion is at most `TIE` below the highest.
+
+    Raises InputError where no candidate has one: nan is that of one that diverged.
+    """
+    highest = max((value for value in criteria if not math.isnan(value)), default=None)
+    if highest is None:
+        raise InputError("choose_on_normal: every candidate of a stage diverged; lower the learning rate")
+    return next(i for i, value in enumerate(criteria) if value >= highest - TIE)
 
 
 def scene_aucs(context: Context, scenes: Scenes, settings: Settings) -> dict[str, float]:
-    """Return the AUC on each scene, the mean over the ablations' seeds."""
+    """Return the AUC on each scene, the mean over the ablations' seeds; nan where the model diverges."""
     context = replace(context, settings=context.settings.override(**settings))
     found = {}
     for name, (dataset, root) in scenes.items():
-        values = [
-            auc(context.fused_runs_of(dataset, root, seed), context)
-            for seed in range(context.n_ablation_seeds)
-        ]
+        try:
+            values = [
+                auc(context.fused_runs_of(dataset, root, seed), context)
+                for seed in range(context.n_ablation_seeds)
+            ]
+        except DivergedError as fault:
+            print(f"WARNING: {fault}; this candidate is not chosen: {dict(settings)}", flush=True)
+            values = [math.nan]
         found[name] = statistics.fmean(values)
     return found
 

@@ -1,14 +1,17 @@
 """Choosing on normal data: the rule, and that no test label of the dataset is ever read."""
 
 import csv
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from data_prep.errors import InputError
 from experiments import ablations, choose_on_normal
 from experiments.choose_on_normal import choose, first_within_tie
 from experiments.lab.context import Context
+from experiments.lab.score import DivergedError
 from experiments.lab.settings import PROFILES
 
 AUC = {"a": 0.70, "b": 0.704, "c": 0.72}
@@ -38,6 +41,27 @@ def test_stages_build_on_each_other(monkeypatch):
     assert tried[3:] == [{"z": 0, "x": "c", "y": 1}, {"z": 0, "x": "c", "y": 2}]
     assert [line["candidate"] for line in lines if line["chosen"]] == ["x=c", "y=2"]
     assert lines[4]["criterion"] == pytest.approx(0.82)
+
+
+def test_a_candidate_that_diverges_is_told_and_never_chosen(tmp_path, monkeypatch, capsys):
+    def auc(runs, context):
+        if context.settings.train.learning_rate > 1:
+            raise DivergedError("clip.h5: expected finite reconstruction errors, got NaN or infinity")
+        return 0.6
+
+    monkeypatch.setattr(choose_on_normal, "auc", auc)
+    monkeypatch.setattr(Context, "fused_runs_of", lambda *_: None)
+    context = Context("smoke", PROFILES["smoke"], tmp_path, n_ablation_seeds=1)
+    scenes = {"planted": (None, None), "walkway": (None, None)}
+    candidates = [{"learning_rate": rate} for rate in (9.0, 1e-4)]
+    chosen, lines, _ = choose(context, scenes, {}, {"model": candidates})
+    assert chosen == {"learning_rate": 1e-4}
+    assert list(lines[0]) == list(lines[1])
+    assert [line["chosen"] for line in lines] == ["", "yes"]
+    assert math.isnan(lines[0]["criterion"])
+    assert "WARNING: clip.h5: expected finite" in capsys.readouterr().out
+    with pytest.raises(InputError, match="every candidate of a stage diverged"):
+        choose(context, scenes, {}, {"model": candidates[:1]})
 
 
 @pytest.fixture(scope="module")

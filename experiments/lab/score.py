@@ -24,6 +24,10 @@ BLOCK_FRAMES = 5
 PER_FRAME = ("error", "similarity", "code_distance", "sparsity")
 
 
+class DivergedError(InputError):
+    """Scores that are not finite: codes that grow along a clip longer than the training windows."""
+
+
 @dataclass(frozen=True)
 class ClipScores:
     """What a model says of one clip.
@@ -67,7 +71,7 @@ def score_clips(
     """Return the scores of each shard, in order; clips start from the initial state.
 
     Raises:
-        InputError: a score that is not finite, naming the shard.
+        DivergedError: a score that is not finite, naming the shard.
     """
     step = step_function(streaming)
     scored = []
@@ -86,7 +90,7 @@ def score_clips(
                 clip, labels = shard.info.clip, shard.labels
             arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
             if not np.isfinite(arrays["error"]).all():
-                raise InputError(f"{path}: expected finite reconstruction errors, got NaN or infinity")
+                raise DivergedError(f"{path}: expected finite reconstruction errors, got NaN or infinity")
             scored.append(ClipScores(clip, labels, **arrays))
     return scored
 
