@@ -27,6 +27,7 @@ SCORES: Sequence[Mapping[str, object]] = [
     {"checkpoint": "best_on_test"},
     {"temporal_weight": 0.0},
     {"temporal_weight": 1.0},
+    {"smoothing_frames": 5},
 ]
 TRAINED: Sequence[Mapping[str, object]] = [
     {"first_layer": "eq7"},

@@ -297,6 +297,7 @@ CHOSEN = {
     "feature_normalization": "standardized",
     "frame_error": "max",
     "motion": "flow",
+    "smoothing_frames": 5,
     "flow_input": "picture",
     "flow_input_size_px": 224,
     "flow_size_px": 80,
