@@ -39,16 +39,18 @@ def run(context: Context, systems: tuple[str, ...] = SYSTEMS) -> None:
     command = context.command("experiments.table_03_methods")
     if systems != SYSTEMS:
         command += f' --systems "{",".join(systems)}"'
-    rows = []
+    rows, note = [], context.differences()
+    chosen = replace(context, settings=context.settings.override(**CHOSEN))
+    beside = context.profile == "paper" and not context.chosen  # those settings stand beside the paper's
+    if beside:
+        note += f' Rows "{CHOSEN_ROW.format("...")}": {chosen.differences()}'
     for dataset in context.datasets:
         for name in systems:
             rows += method_rows(context, name, name, dataset, command)
-        if context.profile == "paper" and not context.chosen:
-            chosen = replace(context, settings=context.settings.override(**CHOSEN))
-            for name in systems:
-                if name not in FRAMES:
-                    rows += method_rows(chosen, name, CHOSEN_ROW.format(name), dataset, command)
-    publish_table(context, EXHIBIT, rows, command)
+        for name in systems:
+            if beside and name not in FRAMES:
+                rows += method_rows(chosen, name, CHOSEN_ROW.format(name), dataset, command)
+    publish_table(context, EXHIBIT, rows, command, note)
 
 
 def method_rows(context: Context, system: str, row: str, dataset: str, command: str) -> list[Row]:

@@ -192,7 +192,9 @@ def test_markdown_table(tmp_path):
         make_row(column="Avenue", ours="no data"),
         make_row(system="MPPCA", ours="not run"),
     ]
-    path = results.write_markdown_table(tmp_path, "table_03", rows, "quick", "per_clip", "last")
+    path = results.write_markdown_table(
+        tmp_path, "table_03", rows, "quick", "per_clip", "last", "Settings: n_atoms 4."
+    )
     lines = path.read_text().splitlines()
     assert path.name == "table_03.md"
     assert lines[0] == "# Table 3. AUC of all methods on the real datasets"
@@ -209,6 +211,7 @@ def test_markdown_table(tmp_path):
         "Seeds: 2",
     ):
         assert part in note
+    assert lines[10] == "Settings: n_atoms 4."
     assert "## global, thin_resnet50" in lines
     assert lines[-1] == "| sRNN-AE | 81.00 |"
 

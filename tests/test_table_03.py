@@ -31,6 +31,10 @@ def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     table = (context.results_dir / "table_03.md").read_text()
     assert "sRNN-AE, chosen on normal data" in table
     assert "Profile: paper." in table
+    own, of_chosen = table.split('Rows "..., chosen on normal data": ')
+    assert "iterations 4 (paper: 20000)" in own
+    assert "layer conv2 (paper: last)" not in own
+    assert "layer conv2 (paper: last)" in of_chosen
     assert replace(context, chosen=True).profile_name == "paper, chosen settings"
 
 

@@ -135,14 +135,15 @@ def publish_table(
 ) -> None:
     """Write a table: its rows and the published ones without a row, its note, and `table_NN.md`.
 
-    The note is `context.differences()` where none is given.
+    The note, which stands in both, is `context.differences()` where none is given.
     """
+    note = context.differences() if note is None else note
     rows = complete(exhibit, rows, context.titles(), command)
     replace_exhibit(context.results_dir, exhibit, rows)
-    write_note(context.results_dir, exhibit, context.differences() if note is None else note)
+    write_note(context.results_dir, exhibit, note)
     score = context.settings.score
     write_markdown_table(
-        context.results_dir, exhibit, rows, context.profile_name, score.normalization, score.checkpoint
+        context.results_dir, exhibit, rows, context.profile_name, score.normalization, score.checkpoint, note
     )
 
 

@@ -274,12 +274,19 @@ def format_cell(row: Row, with_paper: bool = True) -> str:
 
 
 def write_markdown_table(
-    results_dir: Path, exhibit: str, rows: Sequence[Row], profile: str, normalization: str, checkpoint: str
+    results_dir: Path,
+    exhibit: str,
+    rows: Sequence[Row],
+    profile: str,
+    normalization: str,
+    checkpoint: str,
+    differences: str = "",
 ) -> Path:
     """Write `<exhibit>.md`: systems down, columns across, each cell `ours ± std (paper)`; return its path.
 
     The headline numbers make the main table; every other protocol or backbone has a table below it, without
-    the paper's numbers, which are those of the headline.
+    the paper's numbers, which are those of the headline. `differences` are the words on what differs from the
+    paper: backbone, settings.
     """
     main = headline(rows)
     variants: dict[str, list[Row]] = {}
@@ -295,7 +302,7 @@ def write_markdown_table(
             f" AUC in per cent. Backbone: {', '.join(backbones) or 'none'}. Normalization: {normalization}. "
             f"Checkpoint: {checkpoint}. Seeds: {', '.join(map(str, seeds)) or 'none'}."
         )
-    parts = [f"# {exhibit_title(exhibit)}", _markdown_grid(main), note]
+    parts = [f"# {exhibit_title(exhibit)}", _markdown_grid(main), note, *filter(None, [differences])]
     for variant, variant_rows in variants.items():
         parts += [f"## {variant}", _markdown_grid(variant_rows, with_paper=False)]
     path = results_dir / f"{exhibit}.md"
