@@ -129,9 +129,9 @@ def choose(
         tried = [{**best, **candidate} for candidate in candidates]
         scored = []
         for candidate, settings in zip(candidates, tried, strict=True):
-            changed = " ".join(f"{name}={value}" for name, value in candidate.items())
             found = scene_aucs(context, scenes, settings)
             scored.append(statistics.fmean(found.values()))
+            changed = " ".join(f"{name}={value}" for name, value in candidate.items())
             lines.append(
                 {"stage": stage, "candidate": changed, **found, "criterion": scored[-1], "chosen": ""}
             )

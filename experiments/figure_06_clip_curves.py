@@ -41,14 +41,7 @@ def draw_clip(context: Context, dataset: str, runs, path) -> None:
     clip = spatial[index]
     options = context.settings.score
     errors = {stream: run.train_errors(options.frame_error) for stream, run in runs.items()}
-    fused = regularity(
-        scores,
-        options.frame_error,
-        options.normalization,
-        options.temporal_weight,
-        errors,
-        options.smoothing_frames,
-    )[index]
+    fused = regularity(scores, **options.options, train_errors=errors)[index]
     shown = np.linspace(0, len(clip.labels) - 1, SAMPLE_FRAMES).astype(int)
     plots.clip_curves(
         path,

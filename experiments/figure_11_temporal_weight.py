@@ -54,7 +54,7 @@ def weight_rows(context: Context, dataset: str, seeded, curves: list[list[float]
             column=f"{weight:g}",
             metric="auc",
             protocol=f"weight swept over the test set, {score.normalization} normalization, last checkpoint, "
-            f"{score.how}",
+            + score.how,
             dataset=COLUMNS[dataset],
             command=context.command("experiments.figure_11_temporal_weight"),
             config_hash=runs_hash(seeded),

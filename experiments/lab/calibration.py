@@ -100,13 +100,7 @@ def calibrate(runs: Mapping[str, Run], options: ScoreSettings, percentile: float
         stream: np.concatenate([metrics.frame_error(clip.error, options.frame_error) for clip in clips])
         for stream, clips in train.items()
     }
-    common = {
-        "frame_error": options.frame_error,
-        "normalization": "train",
-        "temporal_weight": options.temporal_weight,
-        "train_errors": train_errors,
-        "smoothing_frames": options.smoothing_frames,
-    }
+    common = options.options | {"normalization": "train", "train_errors": train_errors}
     try:
         limits = {s: metrics.error_limits([errors], "train", errors)[0] for s, errors in train_errors.items()}
     except ValueError as fault:

@@ -33,14 +33,7 @@ def late_fusion_runs(
 
 def auc(runs: Mapping[str, Run], context: Context, step: int | None = None, **options) -> float:
     """Return the micro AUC of one seed's streams, fused where there are two; options as in `regularity`."""
-    score = context.settings.score
-    options = {
-        "frame_error": score.frame_error,
-        "normalization": score.normalization,
-        "temporal_weight": score.temporal_weight,
-        "smoothing_frames": score.smoothing_frames,
-        **options,
-    }
+    options = context.settings.score.options | options
     if options["normalization"] == "train":
         options["train_errors"] = {
             stream: run.train_errors(options["frame_error"]) for stream, run in runs.items()

@@ -136,6 +136,12 @@ class ScoreSettings:
         return ("spatial", *self.motion.split("+"))
 
     @property
+    def options(self) -> dict:
+        """Return what `experiments.lab.score.regularity` takes of these settings, by name."""
+        names = ("frame_error", "normalization", "temporal_weight", "smoothing_frames")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def how(self) -> str:
         """Return in words how region errors become a frame's score, beside normalization and fusion."""
         return f"{self.frame_error} over regions{smoothing_name(self.smoothing_frames)}"
