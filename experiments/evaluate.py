@@ -10,7 +10,7 @@ numbers need the dataset's pixel masks and a system that scores 21 regions a fra
 import argparse
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from experiments.lab.protocols import fusion_name
 from experiments.lab.results import git_commit
 from experiments.lab.runs import Run, load_runs
 from experiments.lab.score import regularity
-from experiments.lab.settings import CHOICES, ScoreSettings, smoothing_name
+from experiments.lab.settings import CHOICES, PAPER, ScoreSettings
 from experiments.lab.train import write_json
 
 NORMALIZATIONS = CHOICES["normalization"]
@@ -52,9 +52,7 @@ LINES = (  # title, key of the number
 class Options:
     """How runs are scored, and how the bootstrap draws."""
 
-    frame_error: str
-    temporal_weight: float
-    smoothing_frames: int
+    score: ScoreSettings
     seed: int
     n_resamples: int
 
@@ -87,22 +85,15 @@ def main() -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print the table of the runs and write `evaluation.json`."""
-    if not 0 <= arguments.temporal_weight <= 1:
-        raise InputError(f"--temporal-weight: expected 0 to 1, got {arguments.temporal_weight}")
+    score = PAPER.override(
+        frame_error=arguments.frame_error,
+        temporal_weight=arguments.temporal_weight,
+        smoothing_frames=arguments.smoothing_frames,
+    ).score
     for flag, value, least in (("seed", arguments.seed, 0), ("resamples", arguments.resamples, 1)):
         if value < least:
             raise InputError(f"--{flag}: expected at least {least}, got {value}")
-    if arguments.smoothing_frames < 1 or arguments.smoothing_frames % 2 == 0:
-        raise InputError(
-            f"--smoothing-frames: expected an odd number from 1, got {arguments.smoothing_frames}"
-        )
-    options = Options(
-        arguments.frame_error,
-        arguments.temporal_weight,
-        arguments.smoothing_frames,
-        arguments.seed,
-        arguments.resamples,
-    )
+    options = Options(score, arguments.seed, arguments.resamples)
     runs = load_runs(arguments.run)
     dataset = find_test_set(arguments.data, runs)
     results, notes = measure(runs, dataset, options)
@@ -110,7 +101,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print(format_table(title, results, notes))
     path = (arguments.out or arguments.run[0]) / "evaluation.json"
     content = {"title": title, "runs": [str(run.folder) for run in runs.values()]}
-    content |= {"options": asdict(options), "results": results, "notes": notes, "commit": git_commit()}
+    flags = {name: value for name, value in vars(arguments).items() if name not in ("run", "data", "out")}
+    content |= {"options": flags, "results": results, "notes": notes, "commit": git_commit()}
     write_json(path, content)
     print(f"\nwrote {path}")
 
@@ -139,14 +131,14 @@ def first_of(runs: Mapping[str, Run]) -> Run:
     return next(iter(runs.values()))
 
 
-def scoring(runs: Mapping[str, Run], normalization: str, step: int, options: Options) -> dict:
+def scoring(runs: Mapping[str, Run], normalization: str, step: int, score: ScoreSettings) -> dict:
     """Return the arguments of `regularity` and of `pixel_metrics.region_anomaly`."""
     return {
         "streams": {stream: run.scores(step) for stream, run in runs.items()},
-        "frame_error": options.frame_error,
+        "frame_error": score.frame_error,
         "normalization": normalization,
-        "temporal_weight": options.temporal_weight,
-        "train_errors": {stream: train_errors(run, options.frame_error) for stream, run in runs.items()},
+        "temporal_weight": score.temporal_weight,
+        "train_errors": {stream: train_errors(run, score.frame_error) for stream, run in runs.items()},
     }
 
 
@@ -162,9 +154,9 @@ def measure(runs: Mapping[str, Run], dataset: Dataset, options: Options) -> tupl
     steps = first_of(runs).steps
     anomaly = {
         (name, step): [
-            -score
-            for score in regularity(
-                **scoring(runs, name, step, options), smoothing_frames=options.smoothing_frames
+            -s
+            for s in regularity(
+                **scoring(runs, name, step, options.score), smoothing_frames=options.score.smoothing_frames
             )
         ]
         for step in steps
@@ -221,7 +213,7 @@ def add_pixel_numbers(
     covers = pixel_metrics.footprints(side)
     found, listeners = {}, []
     for name, step in numbers:
-        anomaly = pixel_metrics.region_anomaly(**scoring(runs, name, step, options))
+        anomaly = pixel_metrics.region_anomaly(**scoring(runs, name, step, options.score))
         cells = pixel_metrics.cell_errors(anomaly)
         thresholds = pixel_metrics.curve_thresholds(cells)
         found[name, step] = {
@@ -265,12 +257,12 @@ def mask_notes(truth: pixel_metrics.TruthCounts, runs: Mapping[str, Run]) -> lis
 def describe(runs: Mapping[str, Run], dataset: Dataset, options: Options) -> str:
     """Return one line on what is evaluated."""
     config = first_of(runs).config
-    streams = fusion_name(tuple(runs), options.temporal_weight)
+    streams = fusion_name(tuple(runs), options.score.temporal_weight)
     seeds = ", ".join(sorted({str(run.config["seed"]) for run in runs.values()}))
     labels = np.concatenate([clip.labels for clip in first_of(runs).scores()])
     return (
-        f"{config['system']} on {dataset.record.title}: {streams}, {options.frame_error} over regions"
-        f"{smoothing_name(options.smoothing_frames)}, seed {seeds}, {config['backbone']}; "
+        f"{config['system']} on {dataset.record.title}: {streams}, {options.score.how}, "
+        f"seed {seeds}, {config['backbone']}; "
         f"{len(dataset.split('test'))} clips, {labels.size} frames, {int(labels.sum())} abnormal"
     )
 

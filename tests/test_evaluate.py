@@ -285,10 +285,10 @@ def test_runs_that_do_not_fit_are_refused(monkeypatch, capsys, data, tmp_path, s
             ["--run", "RUN", "--data", "RUN"],
             "expected walkway, on which the run was scored, got datasets: none",
         ),
-        (["--run", "RUN", "--data", "DATA", "--temporal-weight", "2"], "--temporal-weight: expected 0 to 1"),
+        (["--run", "RUN", "--data", "DATA", "--temporal-weight", "2"], "temporal_weight: expected at most 1"),
         (
             ["--run", "RUN", "--data", "DATA", "--smoothing-frames", "4"],
-            "expected an odd number from 1, got 4",
+            "smoothing_frames: expected an odd number of frames, got 4",
         ),
         (["--run", "RUN", "--data", "DATA", "--resamples", "0"], "--resamples: expected at least 1, got 0"),
         (["--run", "RUN", "--data", "DATA", "--seed", "-1"], "--seed: expected at least 0, got -1"),

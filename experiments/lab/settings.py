@@ -6,11 +6,12 @@
 import dataclasses
 import hashlib
 import json
+import sys
 from dataclasses import dataclass, field, fields, replace
 
 from data_prep.errors import InputError
 
-# What a setting may be, beyond its type: the allowed words, or the least number.
+# What a setting may be, beyond its type: the allowed words, or the least and greatest number.
 CHOICES = {
     "pooling": ("max", "mean"),
     "pyramid": ("1", "1,2", "1,2,4", "1,2,4,8"),
@@ -42,6 +43,7 @@ AT_LEAST = {
     "sweep_alternations": 0,
     "sweep_n_atoms": 0,
 }
+AT_MOST = {"temporal_weight": 1.0, "rho": 1.0}
 
 
 @dataclass(frozen=True)
@@ -279,6 +281,9 @@ def _typed(name, value, kind):
     least = AT_LEAST.get(name, 1 if kind is int else 0.0)
     if kind in (int, float) and not value >= least:
         raise InputError(f"setting {name}: expected at least {least}, got {value}")
+    most = AT_MOST.get(name, sys.float_info.max)
+    if kind is float and value > most:
+        raise InputError(f"setting {name}: expected at most {most}, got {value}")
     if name == "smoothing_frames" and value % 2 == 0:
         raise InputError(f"setting {name}: expected an odd number of frames, got {value}")
     return value
