@@ -78,7 +78,14 @@ def main() -> None:
         help="frame-level numbers: the mean of so many frames' scores, an odd number (default: 1)",
     )
     add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
-    add("--resamples", type=int, default=1000, help="of the bootstrap (default: 1000)")
+    add(
+        "--resamples",
+        dest="n_resamples",
+        metavar="N",
+        type=int,
+        default=1000,
+        help="of the bootstrap (default: 1000)",
+    )
     arguments = flags.parse_args()
     cli.exit_with(lambda: evaluate(arguments))
 
@@ -90,10 +97,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
         temporal_weight=arguments.temporal_weight,
         smoothing_frames=arguments.smoothing_frames,
     ).score
-    for flag, value, least in (("seed", arguments.seed, 0), ("resamples", arguments.resamples, 1)):
+    for flag, value, least in (("seed", arguments.seed, 0), ("resamples", arguments.n_resamples, 1)):
         if value < least:
             raise InputError(f"--{flag}: expected at least {least}, got {value}")
-    options = Options(score, arguments.seed, arguments.resamples)
+    options = Options(score, arguments.seed, arguments.n_resamples)
     runs = load_runs(arguments.run)
     dataset = find_test_set(arguments.data, runs)
     results, notes = measure(runs, dataset, options)
