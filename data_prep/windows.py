@@ -1,6 +1,8 @@
 """Training windows and scoring blocks, streamed from shards: no dataset is ever in memory whole."""
 
+import itertools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,7 @@ class WindowSampler:
         alignment="causal",
     ):
         self.shards = list(shards)
+        self._opened: dict[int, Shard] = {}  # kept open: opening one takes longer than reading a window
         self.window_frames = window_frames
         self.batch_clips = batch_clips
         self.seed = seed
@@ -87,17 +90,18 @@ class WindowSampler:
         for index in draw:
             clip = int(np.searchsorted(self.ends, index, side="right"))
             start = int(index - (self.ends[clip - 1] if clip else 0))
-            with Shard(self.shards[clip]) as shard:
-                window = stream_features(shard, start, start + self.window_frames, **self.stream_options)
+            shard = self._opened.get(clip) or self._opened.setdefault(clip, Shard(self.shards[clip]))
+            window = stream_features(shard, start, start + self.window_frames, **self.stream_options)
             windows.append(window.transpose(1, 0, 2))
         return np.concatenate(windows)
 
     def batches(self, start_step: int = 0) -> Iterator[tuple[np.ndarray]]:
-        """Yield (batch,) for step = start_step, start_step + 1, ... without end."""
-        step = start_step
-        while True:
-            yield (self.batch(step),)
-            step += 1
+        """Yield (batch,) for step = start_step, start_step + 1, ... without end, each read a step ahead."""
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self.batch, start_step)
+            for step in itertools.count(start_step + 1):
+                batch, ahead = ahead.result(), reader.submit(self.batch, step)
+                yield (batch,)
 
 
 def clip_blocks(

@@ -41,7 +41,9 @@ def test_run_leaves_config_history_scores_and_metrics(finished):
     _, run = finished
     assert run.config["seed"] == 1
     assert run.config["model"]["n_atoms"] == 8
-    assert set(run.config["versions"]) == {"tensorflow", "keras", "numpy", "scikit-learn", "h5py", "backend"}
+    assert set(run.config["versions"]) == {
+        "tensorflow", "keras", "numpy", "scikit-learn", "h5py", "backend", "device",
+    }  # fmt: skip
     assert [row["step"] for row in run.history] == [2, 4, 6, 8, 10, 12]
     assert run.steps == [4, 8, 12]
     assert run.metrics["steps"] == 12

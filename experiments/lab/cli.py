@@ -8,27 +8,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.errors import InputError
-from experiments.lab.settings import ABLATION_SEEDS, CHOSEN, DEFAULT_SEEDS, PROFILES
+from experiments.lab.settings import ABLATION_SEEDS, CHOSEN, DEFAULT_SEEDS, PROFILES, Settings
 
 
 def parser(description: str) -> argparse.ArgumentParser:
     """Return the parser of the common flags; argparse answers an unknown flag with exit code 2."""
+    flags = settings_parser(description)
+    flags.add_argument("--data", type=Path, help="folder of datasets (default: none, the embedded ones run)")
+    flags.add_argument("--datasets", help="names to use of those at hand, e.g. ped2,walkway (default: all)")
+    flags.add_argument("--seeds", type=int, help="number of seeds (default: the profile's)")
+    flags.add_argument("--weights", type=Path, help="weights file of the backbone (default: download)")
+    return flags
+
+
+def settings_parser(description: str) -> argparse.ArgumentParser:
+    """Return the parser of the flags that make the settings (`settings`), and of --out."""
     flags = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     flags.add_argument(
         "--profile", choices=PROFILES, default="quick", help="size of the run (default: quick)"
     )
-    flags.add_argument("--data", type=Path, help="folder of datasets (default: none, the embedded ones run)")
-    flags.add_argument("--datasets", help="names to use of those at hand, e.g. ped2,walkway (default: all)")
     flags.add_argument("--out", type=Path, default=Path("."), help="root of all outputs (default: .)")
-    flags.add_argument("--seeds", type=int, help="number of seeds (default: the profile's)")
     flags.add_argument(
         "--chosen",
         action="store_true",
         help="settings that experiments.choose_on_normal chose, not the paper's",
     )
-    flags.add_argument("--weights", type=Path, help="weights file of the backbone (default: download)")
     flags.add_argument(
         "--set",
         action="append",
@@ -39,29 +45,32 @@ def parser(description: str) -> argparse.ArgumentParser:
     return flags
 
 
-def context(arguments: argparse.Namespace):
-    """Return the `Context` of parsed flags. InputError for a bad value."""
+def settings(arguments: argparse.Namespace) -> Settings:
+    """Return the settings that --profile, --chosen and --set name. InputError for a bad value."""
     overrides = {}
     for item in arguments.set:
         name, separator, value = item.partition("=")
         if not separator:
             raise InputError(f"--set {item}: expected NAME=VALUE")
         overrides[name] = value
+    return PROFILES[arguments.profile].override(**CHOSEN if arguments.chosen else {}).override(**overrides)
+
+
+def context(arguments: argparse.Namespace):
+    """Return the `Context` of parsed flags. InputError for a bad value."""
+    chosen_settings = settings(arguments)
     if arguments.seeds is not None and arguments.seeds < 1:
         raise InputError(f"--seeds: expected at least 1, got {arguments.seeds}")
     if arguments.data is not None and not arguments.data.is_dir():
         raise InputError(f"--data {arguments.data}: no such folder")
     if arguments.weights is not None and not arguments.weights.is_file():
         raise InputError(f"--weights {arguments.weights}: no such file")
-    settings = (
-        PROFILES[arguments.profile].override(**CHOSEN if arguments.chosen else {}).override(**overrides)
-    )
     # Imported here: --help and bad flags answer without loading TensorFlow.
     from experiments.lab.context import Context
 
     return Context(
         profile=arguments.profile,
-        settings=settings,
+        settings=chosen_settings,
         out=arguments.out,
         data_dir=arguments.data,
         only_datasets=tuple(arguments.datasets.split(",")) if arguments.datasets else (),

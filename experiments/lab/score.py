@@ -24,6 +24,21 @@ BLOCK_FRAMES = 5
 PER_FRAME = ("error", "similarity", "code_distance", "sparsity")
 
 
+def use_float32_products() -> None:
+    """Have float32 products taken in float32: on Nvidia's GPUs TensorFlow and JAX round factors to TF32."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+use_float32_products()  # once, by whatever trains or scores
+
+
 class DivergedError(InputError):
     """Scores that are not finite: codes that grow along a clip longer than the training windows."""
 

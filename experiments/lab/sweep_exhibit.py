@@ -184,4 +184,4 @@ def log_hparams(context: Context, sweep: Sweep, point: Point, runs: Mapping[str,
     log = TensorBoardLog(folder)
     result = {f"final/{metric}": measure(context, metric, runs) for metric in sweep.metrics}
     log.hparams({"sweep": sweep.exhibit, **chosen}, result, step=0)
-    log.flush()
+    log.close()

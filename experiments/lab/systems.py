@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from data_prep.normalization import keep_normalization
-from data_prep.shards import Shard, list_shards
-from data_prep.windows import WindowSampler, stream_features
+from data_prep.shards import list_shards
+from data_prep.windows import WindowSampler, clip_blocks
 from experiments.lab.frame_systems import conv_ae_task, conv_lstm_ae_task
 from experiments.lab.runs import Run
-from experiments.lab.score import ClipScores, score_clips
+from experiments.lab.score import CLIPS_AT_ONCE, ClipScores, score_clips
 from experiments.lab.settings import Settings
 from experiments.lab.train import Task, shards_identity, train_task
 from experiments.lab.tsc import train_tsc
@@ -26,7 +26,6 @@ from models.tsc import TSC, Block, initial_dictionary
 
 FEATURE_SYSTEMS = ("sRNN-AE", "TSC", "LSTM-AE")
 FRAME_SYSTEMS = ("Conv-AE", "ConvLSTM-AE")
-WINDOWS_AT_ONCE = 16
 
 
 def run_system(
@@ -207,15 +206,14 @@ def training_blocks(shards: Path, stream: str, settings: Settings, seed: int) ->
     """Yield the frames that TSC codes in every alternation: all, or the same `tsc_windows` random windows."""
     train, n_windows = settings.train, settings.tsc.tsc_windows
     if n_windows:
-        side_by_side = min(n_windows, WINDOWS_AT_ONCE)
+        side_by_side = min(n_windows, CLIPS_AT_ONCE)
         windows = sampler(shards, stream, replace(train, batch_clips=side_by_side), settings, seed)
         for step in range(-(-n_windows // side_by_side)):
             yield Block(windows.batch(step))
         return
-    options = sampling(stream, settings)
-    for path in list_shards(shards, "train"):
-        with Shard(path) as shard:
-            for start in range(0, shard.n_frames, train.window_frames):
-                stop = min(start + train.window_frames, shard.n_frames)
-                features = stream_features(shard, start, stop, **options)
-                yield Block(features.transpose(1, 0, 2), starts=start == 0)
+    paths = list_shards(shards, "train")
+    for first in range(0, len(paths), CLIPS_AT_ONCE):  # rows enough for efficient products, as in scoring
+        group = paths[first : first + CLIPS_AT_ONCE]
+        blocks = clip_blocks(group, block_frames=train.window_frames, **sampling(stream, settings))
+        for index, (x, n_valid) in enumerate(blocks):
+            yield Block(x, np.repeat(n_valid, len(x) // len(group)), starts=index == 0)

@@ -1,56 +1,75 @@
-"""TensorBoard logs of a run: scalars, histograms, images, the graph and its HParams entry."""
+"""TensorBoard logs of a run: scalars, histograms, images, the graph and its HParams entry.
+
+Written with TensorBoard's own summaries, so that a machine without TensorFlow logs as well.
+"""
 
 import sys
+import time
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
-import tensorflow as tf
-from tensorboard.plugins.hparams import api as hparams
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.image.metadata import create_summary_metadata
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util.tensor_util import make_tensor_proto
 
 
 class TensorBoardLog:
-    """Writes one run's events under `folder`; everything is on disk when `flush` returns."""
+    """Writes one run's events under `folder`; everything is on disk when `flush` or `close` returns."""
 
     def __init__(self, folder: Path):
-        self.writer = tf.summary.create_file_writer(str(folder))
+        self.writer = EventFileWriter(str(folder))
         self.folder = folder
+
+    def _add(self, step: int, summary: Summary) -> None:
+        self.writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Add one point to each named curve."""
-        with self.writer.as_default(step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
+        for name, value in values.items():
+            self._add(step, scalar_pb(name, value))
 
     def histograms(self, step: int, values: dict[str, np.ndarray]) -> None:
         """Add the distribution of each array."""
-        with self.writer.as_default(step):
-            for name, value in values.items():
-                tf.summary.histogram(name, value)
+        for name, value in values.items():
+            self._add(step, histogram_pb(name, value))
 
     def image(self, step: int, name: str, image: np.ndarray) -> None:
         """Add one picture, uint8 (H, W, 3)."""
-        with self.writer.as_default(step):
-            tf.summary.image(name, image[None])
+        height, width, _ = image.shape
+        png = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+        tensor = make_tensor_proto([str(width).encode(), str(height).encode(), png])
+        metadata = create_summary_metadata(display_name=None, description=None)
+        self._add(step, Summary(value=[Summary.Value(tag=name, metadata=metadata, tensor=tensor)]))
 
     def graph(self, model: keras.Model, x: np.ndarray) -> None:
         """Add the graph of the forward pass on a batch like x; only TensorFlow has one."""
         if keras.backend.backend() != "tensorflow":
             print(f"no graph in TensorBoard: Keras runs on {keras.backend.backend()}", file=sys.stderr)
             return
+        import tensorflow as tf
+
         traced = tf.function(lambda batch: model(batch)).get_concrete_function(
             tf.TensorSpec(x.shape, x.dtype)
         )
-        with self.writer.as_default():
-            tf.summary.graph(traced.graph)
+        graph = traced.graph.as_graph_def(add_shapes=True).SerializeToString()
+        self.writer.add_event(Event(wall_time=time.time(), graph_def=graph))
 
     def hparams(self, settings: dict[str, object], result: dict[str, float], step: int) -> None:
         """Add the run to the HParams table: its settings and its final metrics."""
-        with self.writer.as_default(step):
-            hparams.hparams(settings, trial_id=self.folder.name)
-            for name, value in result.items():
-                tf.summary.scalar(name, value)
+        self._add(step, hparams_pb(settings, trial_id=self.folder.name))
+        self.scalars(step, result)
 
     def flush(self) -> None:
         """Put all events on disk."""
         self.writer.flush()
+
+    def close(self) -> None:
+        """Put all events on disk and end the log."""
+        self.writer.close()

@@ -30,7 +30,7 @@ from experiments.lab.score import ClipScores, load_scores, micro_auc, regularity
 from experiments.lab.settings import TrainSettings, config_hash
 from experiments.lab.tensorboard import TensorBoardLog
 
-LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn", "h5py")
+LIBRARIES = ("keras", "numpy", "scikit-learn", "h5py")  # and Keras' backend
 
 
 def shards_identity(shards_folder: Path) -> dict:
@@ -57,9 +57,19 @@ def shards_identity(shards_folder: Path) -> dict:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that the numbers pass through, and Keras' backend."""
+    """Return the versions of the libraries that the numbers pass through, Keras' backend, and its device."""
     backend = keras.backend.backend()
-    return {**{library: version(library) for library in (*LIBRARIES, backend)}, "backend": backend}
+    versions = {library: version(library) for library in (*LIBRARIES, backend)}
+    return {**versions, "backend": backend, "device": device_name()}
+
+
+def device_name() -> str:
+    """Return what Keras computes on: "cpu", or an accelerator's name where the backend tells it, else its kind."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    return (keras.distribution.list_devices("gpu") or ["cpu"])[0]
 
 
 @dataclass(frozen=True)
@@ -268,7 +278,7 @@ def finish_run(folder: Path, log: TensorBoardLog, config: dict, result: dict, la
     log.hparams(
         hyper_parameters(config), {f"final/{key}": value for key, value in result.items()}, last["step"]
     )
-    log.flush()
+    log.close()
     write_model_card(folder, result)
     write_json(folder / "metrics.json", result)  # last: it says that the run is finished
 

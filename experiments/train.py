@@ -1,0 +1,54 @@
+"""Train a system on a folder of shards alone: no frames, no label files, no TensorFlow needed.
+
+    KERAS_BACKEND=jax python -m experiments.train features/ped2/FOLDER --profile paper [--set iterations=500]
+    KERAS_BACKEND=jax python -m experiments.table_03_methods --profile paper ...   # takes the runs up
+
+For a machine with an accelerator that holds the features and not the dataset. Runs go to --out as those of the
+exhibits do: where the two folders are one, an exhibit on the same backend and settings finds them finished.
+Several processes may work on one --out, each on another --stream or --seed.
+"""
+
+from pathlib import Path
+
+from data_prep.errors import InputError
+from experiments.lab import cli
+
+STREAMS = ("spatial", "temporal", "early", "flow")
+SYSTEMS = ("sRNN-AE", "TSC", "LSTM-AE")
+
+
+def main() -> None:
+    """Parse the flags, train, exit."""
+    flags = cli.settings_parser(__doc__)
+    flags.add_argument("shards", type=Path, help="a dataset's features, with folders train and test in it")
+    flags.add_argument("--system", choices=SYSTEMS, default="sRNN-AE", help="(default: sRNN-AE)")
+    flags.add_argument(
+        "--stream",
+        nargs="+",
+        choices=STREAMS,
+        default=["spatial", "temporal"],
+        help="(default: spatial temporal); flow: the shards are those of flow",
+    )
+    flags.add_argument("--seed", nargs="+", type=int, default=[0, 1, 2], help="(default: 0 1 2)")
+    arguments = flags.parse_args()
+    cli.exit_with(lambda: run(arguments))
+
+
+def run(arguments) -> None:
+    """Train every stream under every seed, where it is not there, and print each run's metrics."""
+    settings = cli.settings(arguments)
+    if not arguments.shards.is_dir():
+        raise InputError(f"{arguments.shards}: no such folder, expected one of data_prep.extract_features")
+    if min(arguments.seed) < 0:
+        raise InputError(f"--seed: expected at least 0, got {min(arguments.seed)}")
+    from experiments.lab.systems import run_system  # --help and bad flags answer without loading Keras
+
+    for seed in arguments.seed:
+        for stream in arguments.stream:
+            done = run_system(arguments.system, arguments.shards, stream, settings, seed, arguments.out)
+            numbers = " ".join(f"{name} {value:.6g}" for name, value in done.metrics.items())
+            print(f"{done.folder}: {numbers}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
