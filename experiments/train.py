@@ -3,9 +3,9 @@
     KERAS_BACKEND=jax python -m experiments.train features/ped2/FOLDER --profile paper [--set iterations=500]
     KERAS_BACKEND=jax python -m experiments.table_03_methods --profile paper ...   # takes the runs up
 
-For a machine with an accelerator that holds the features and not the dataset. Runs go to --out as those of the
-exhibits do: where the two folders are one, an exhibit on the same backend and settings finds them finished.
-Several processes may work on one --out, each on another --stream or --seed.
+For a machine with an accelerator that holds the features and not the dataset. Runs go to --out as those of
+the exhibits do: where the two folders are one, an exhibit on the same backend and settings finds them
+finished. Several processes may work on one --out, each on another --stream or --seed.
 """
 
 from pathlib import Path

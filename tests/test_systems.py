@@ -180,7 +180,8 @@ def test_tsc_codes_all_frames_or_the_same_windows(features):
     for index, path in enumerate(list_shards(features, "train")):
         rows = slice(index * 21, (index + 1) * 21)
         with Shard(path) as shard:
-            np.testing.assert_array_equal(coded[rows][:, : shard.n_frames], shard.features().transpose(1, 0, 2))
+            x = shard.features().transpose(1, 0, 2)
+            np.testing.assert_array_equal(coded[rows][:, : shard.n_frames], x)
             assert (real[rows].sum(1) == shard.n_frames).all()
     first, again = (list(systems.training_blocks(features, "spatial", SMALL, 0)) for _ in range(2))
     assert len(first) == 1

@@ -64,7 +64,7 @@ def library_versions() -> dict[str, str]:
 
 
 def device_name() -> str:
-    """Return what Keras computes on: "cpu", or an accelerator's name where the backend tells it, else its kind."""
+    """Return what Keras computes on: "cpu", or an accelerator, by name where the backend tells it."""
     if keras.backend.backend() == "jax":
         import jax
 
