@@ -127,6 +127,39 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_training_on_shards_alone_finds_what_the_exhibits_trained(smoke):
+    out, _ = smoke
+    (shards,) = (out / "generated" / "smoke" / "features" / "walkway").glob("*-last-96-max")
+    before = set((out / "checkpoints" / "walkway").iterdir())
+    for system, expected in (("sRNN-AE", 2), ("TSC", 2)):
+        done = command(
+            "experiments.train", shards, "--profile", "smoke", "--system", system, "--seed", 0, "--out", out
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        named = {Path(line.split(": ")[0]) for line in done.stdout.splitlines()}
+        assert len(named) == expected
+        assert named <= before
+        assert done.stdout.count(" auc_per_clip ") == expected
+    assert set((out / "checkpoints" / "walkway").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: no such folder"),
+        (["."], "train: no shards, expected some from data_prep.extract_features"),
+        ([".", "--stream", "audio"], "invalid choice: 'audio'"),
+        ([".", "--seed", "-1"], "--seed: expected at least 0, got -1"),
+        ([".", "--set", "depht=3"], "'depht': unknown, expected one of"),
+    ],
+)
+def test_training_on_shards_alone_refuses_bad_input(arguments, message, tmp_path):
+    done = command("experiments.train", *arguments, "--out", tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_empty_data_folder_runs_the_embedded_data_and_says_what_is_missing(tmp_path):
     (tmp_path / "data").mkdir()
     tiny = [f"--set={name}={value}" for name, value in TINY.items()]
