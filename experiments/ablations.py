@@ -9,13 +9,12 @@ the seeds have in common falls out. On test AUC: it shows what a choice does and
 Writes results/<profile>/ablations.csv and ablations.md.
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import auc, best_on_test, late_fusion_runs
+from experiments.lab.protocols import auc, best_on_test, late_fusion_runs, mean_and_std
 from experiments.lab.results import write_atomic, write_csv
 
 # Only how errors become scores: no run is trained for these.
@@ -75,21 +74,23 @@ def trained_aucs(context: Context, dataset: str, changed: Mapping[str, object]) 
 def line(dataset: str, name: str, value, values: Sequence[float], default: Sequence[float]) -> dict:
     """Return one line of the table; AUC and differences in per cent."""
     differences = [100 * (ours - usual) for ours, usual in zip(values, default, strict=True)]
+    mean, std = mean_and_std([100 * ours for ours in values])
+    difference, difference_std = mean_and_std(differences)
     return {
         "dataset": COLUMNS[dataset],
         "setting": name,
         "value": value,
-        "auc": f"{100 * statistics.fmean(values):.2f}",
-        "auc_std": spread([100 * value for value in values]),
-        "difference": f"{statistics.fmean(differences):+.2f}",
-        "difference_std": spread(differences),
+        "auc": f"{mean:.2f}",
+        "auc_std": spread(std),
+        "difference": f"{difference:+.2f}",
+        "difference_std": spread(difference_std),
         "seeds": len(values),
     }
 
 
-def spread(values: Sequence[float]) -> str:
-    """Return the sample standard deviation, empty for one seed."""
-    return f"{statistics.stdev(values):.2f}" if len(values) > 1 else ""
+def spread(std: float | None) -> str:
+    """Return a standard deviation as text, empty for one seed."""
+    return "" if std is None else f"{std:.2f}"
 
 
 def markdown(context: Context, lines: Sequence[Mapping]) -> str:

@@ -3,19 +3,22 @@
     python -m experiments.figure_09_training_loss --data DIR
 
 Writes `figure_09.csv` too: loss, share of zero codes (Fig. 8's sparsity), gamma, lambda1 and lambda2 at every
-logged iteration, mean and standard deviation over seeds.
+logged iteration, mean and standard deviation over seeds; and `figure_09_checkpoints.csv`: what the test clips
+scored at every checkpoint, a sweep over test AUC that selects nothing.
 Paper: Fig. 9, Sec. 4.4 (Avenue; "converges at around 10,000 iterations").
 """
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import late_fusion_runs, measured_row, runs_hash
+from experiments.lab.protocols import auc, late_fusion_runs, mean_and_std, measured_row, runs_hash
 from experiments.lab.report import write_note
 from experiments.lab.results import replace_exhibit, write_csv
+from experiments.lab.runs import Run
 
 EXHIBIT = "figure_09"
 LOGGED = ("loss", "sparsity", "gamma", "lambda1", "lambda2")
@@ -23,9 +26,10 @@ LOGGED = ("loss", "sparsity", "gamma", "lambda1", "lambda2")
 
 def run(context: Context) -> None:
     """Draw the loss curves of the streams on every dataset at hand, means over seeds."""
-    curves, rows, lines = {}, [], []
+    curves, rows, lines, checkpoints = {}, [], [], []
     for dataset in context.datasets:
         seeded = late_fusion_runs(context, dataset)
+        checkpoints += [{"dataset": dataset, **line} for line in checkpoint_course(context, seeded)]
         for stream in context.settings.score.streams:
             histories = [runs[stream].history for runs in seeded]
             course = training_course(histories)
@@ -53,6 +57,7 @@ def run(context: Context) -> None:
         title += f", mean of {context.n_seeds} seeds"
     plots.training_loss(context.results_dir / f"{EXHIBIT}.png", curves, title)
     write_csv(context.results_dir / f"{EXHIBIT}.csv", lines)
+    write_csv(context.results_dir / f"{EXHIBIT}_checkpoints.csv", checkpoints)
     replace_exhibit(context.results_dir, EXHIBIT, rows)
     write_note(context.results_dir, EXHIBIT, context.differences())
 
@@ -60,7 +65,7 @@ def run(context: Context) -> None:
 def training_course(histories: Sequence[Sequence[dict]]) -> list[dict]:
     """Return a line for each step that every seed's history has: means of `LOGGED`, and `NAME_std`.
 
-    The standard deviation is that of the sample, "" for one seed. `loss` and `sparsity` are means over the
+    The standard deviation is that of the sample, None for one seed. `loss` and `sparsity` are means over the
     steps since the line before, the other three their values at the step.
     """
     at_step = [{row["step"]: row for row in history} for history in histories]
@@ -69,8 +74,28 @@ def training_course(histories: Sequence[Sequence[dict]]) -> list[dict]:
         line = {"step": step}
         for name in LOGGED:
             values = [of_seed[step][name] for of_seed in at_step]
-            line[name] = statistics.fmean(values)
-            line[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else ""
+            line[name], line[f"{name}_std"] = mean_and_std(values)
+        course.append(line)
+    return course
+
+
+def checkpoint_course(context: Context, seeded: Sequence[Mapping[str, Run]]) -> list[dict]:
+    """Return a line for each checkpoint of all runs: micro AUC, a fraction, `NAME_std` as above, and mean S.
+
+    `auc_per_clip` and `auc_global` are those of the fused streams, the others of one stream alone, per clip.
+    `similarity_STREAM` is the mean of S_{t-1,t} over all regions and frames of the test clips.
+    """
+    course = []
+    for step in sorted(set.intersection(*(set(run.steps) for runs in seeded for run in runs.values()))):
+        line = {"step": step}
+        for way in ("per_clip", "global"):
+            values = [auc(runs, context, step, normalization=way) for runs in seeded]
+            line[f"auc_{way}"], line[f"auc_{way}_std"] = mean_and_std(values)
+        for stream in context.settings.score.streams:
+            values = [auc({stream: runs[stream]}, context, step) for runs in seeded]
+            line[f"auc_{stream}"], line[f"auc_{stream}_std"] = mean_and_std(values)
+            clips = [clip.similarity.ravel() for runs in seeded for clip in runs[stream].scores(step)]
+            line[f"similarity_{stream}"] = float(np.concatenate(clips).mean())
         course.append(line)
     return course
 

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from experiments import figure_09_training_loss as figure_09
+from experiments.lab.score import ClipScores
 from experiments.lab.settings import PAPER
 
 STREAMS = ("spatial", "temporal")
@@ -21,13 +23,39 @@ def history(seed: int, stream: str, steps=(50, 100, 150)):
     ]
 
 
-def test_the_file_holds_the_mean_and_spread_of_every_stream(tmp_path):
-    context = SimpleNamespace(
+def clips(seed: int, stream: str, step: int) -> list[ClipScores]:
+    """Two test clips of random errors and similarities, five regions a frame."""
+    rng = np.random.default_rng([seed, STREAMS.index(stream), step])
+    labels = np.repeat([0, 1], 10).astype(np.uint8)
+    return [
+        ClipScores(name, labels, rng.uniform(1, 2, (20, 5)) + labels[:, None] / 2, rng.uniform(0, 1, (20, 5)))
+        for name in ("01", "02")
+    ]
+
+
+def fused_auc(seed: int, step: int, streams=STREAMS) -> float:
+    """A seed's AUC, written out: maxima over regions, each clip to [0, 1], spatial + 0.5 temporal."""
+    scores, labels = [], []
+    for index in range(2):
+        total = 0.0
+        for weight, stream in zip((1.0, 0.5), streams, strict=False):
+            error = clips(seed, stream, step)[index].error.max(1)
+            total = total + weight * (error - error.min()) / (error.max() - error.min())
+        scores.append(total)
+        labels.append(clips(seed, streams[0], step)[index].labels)
+    return roc_auc_score(np.concatenate(labels), np.concatenate(scores))
+
+
+def context_of(tmp_path):
+    return SimpleNamespace(
         settings=PAPER,
         n_seeds=3,
         datasets=["ped2"],
         run=lambda dataset, stream, seed, system: SimpleNamespace(
-            history=history(seed, stream), config={"seed": seed, "stream": stream}
+            history=history(seed, stream),
+            config={"seed": seed, "stream": stream},
+            steps=[100, 150] if seed else [50, 100, 150],
+            scores=lambda step: clips(seed, stream, step),
         ),
         backbone=SimpleNamespace(name="thin"),
         commit="abc",
@@ -36,7 +64,10 @@ def test_the_file_holds_the_mean_and_spread_of_every_stream(tmp_path):
         command=lambda module: module,
         differences=lambda: "nothing",
     )
-    figure_09.run(context)
+
+
+def test_the_files_hold_the_mean_and_spread_of_every_stream(tmp_path):
+    figure_09.run(context_of(tmp_path))
     with open(tmp_path / "figure_09.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert [(line["stream"], line["step"]) for line in lines] == [
@@ -49,6 +80,19 @@ def test_the_file_holds_the_mean_and_spread_of_every_stream(tmp_path):
             assert float(line[name]) == pytest.approx(values.mean())
             assert float(line[f"{name}_std"]) == pytest.approx(values.std(ddof=1))
     assert (tmp_path / "figure_09.png").stat().st_size > 0
+    with open(tmp_path / "figure_09_checkpoints.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["step"] for line in lines] == ["100", "150"]
+    for line in lines:
+        step = int(line["step"])
+        expected = np.array([fused_auc(seed, step) for seed in range(3)])
+        assert float(line["auc_per_clip"]) == pytest.approx(expected.mean())
+        assert float(line["auc_per_clip_std"]) == pytest.approx(expected.std(ddof=1))
+        for stream in STREAMS:
+            alone = np.mean([fused_auc(seed, step, (stream,)) for seed in range(3)])
+            assert float(line[f"auc_{stream}"]) == pytest.approx(alone)
+            S = np.mean([clip.similarity for seed in range(3) for clip in clips(seed, stream, step)])
+            assert float(line[f"similarity_{stream}"]) == pytest.approx(S)
 
 
 def test_only_steps_that_every_seed_logged_are_compared():
@@ -60,4 +104,4 @@ def test_one_seed_has_no_spread():
     rows = history(0, "spatial")
     course = figure_09.training_course([rows])
     assert [line["loss"] for line in course] == [row["loss"] for row in rows]
-    assert {line["gamma_std"] for line in course} == {""}
+    assert {line["gamma_std"] for line in course} == {None}

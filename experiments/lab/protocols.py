@@ -140,14 +140,20 @@ def publish_table(
     )
 
 
+def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean over seeds and the sample standard deviation, None for one seed."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
 def measured_row(context: Context, values: Sequence[float], **fields) -> Row:
     """Return a row with mean, sample standard deviation (None for one seed) and number of seeds.
 
     The backbone is that of the context where `fields` names no other.
     """
+    mean, std = mean_and_std(values)
     return Row(
-        ours=statistics.fmean(values),
-        std=statistics.stdev(values) if len(values) > 1 else None,
+        ours=mean,
+        std=std,
         seeds=len(values),
         commit=context.commit,
         **{"backbone": context.backbone.name, **fields},
