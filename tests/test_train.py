@@ -91,6 +91,20 @@ def test_resumed_run_ends_with_the_same_weights(shards, finished, tmp_path, monk
     assert losses[0] == losses[1]
 
 
+def test_a_run_that_goes_on_elsewhere_keeps_what_it_was_begun_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "git_commit", lambda: "aaa")
+    monkeypatch.setattr(train, "library_versions", lambda: {"device": "NVIDIA H100"})
+    for _ in range(2):  # the same again is no other machine
+        train.write_config(tmp_path, {"seed": 0})
+        config = json.loads((tmp_path / "config.json").read_text())
+        assert config == {"seed": 0, "commit": "aaa", "versions": {"device": "NVIDIA H100"}}
+    monkeypatch.setattr(train, "library_versions", lambda: {"device": "cpu"})
+    train.write_config(tmp_path, {"seed": 0})
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["versions"] == {"device": "cpu"}
+    assert config["earlier"] == [{"commit": "aaa", "versions": {"device": "NVIDIA H100"}}]
+
+
 def test_seed_and_settings_name_the_run(shards, finished, tmp_path):
     out, run = finished
     assert run_srnn_ae(shards, "spatial", SMALL, seed=2, out=out).folder != run.folder

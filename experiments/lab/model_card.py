@@ -63,7 +63,8 @@ def write_model_card(folder: Path, metrics: Mapping | None = None) -> Path:
         "## Limits",
         limits(config),
         "## Made with",
-        f"Commit {config['commit']}; " + ", ".join(f"{k} {v}" for k, v in config["versions"].items()) + ".",
+        *(f"Begun with: {provenance(before)}" for before in config.get("earlier", ())),
+        provenance(config),
     ]
     path = folder / CARD
     write_atomic(path, ("\n\n".join(parts) + "\n").encode())
@@ -124,6 +125,11 @@ def results(config: Mapping, metrics: Mapping, train: list[ClipScores], test: li
         rows.append(f"| {name} | {meaning} | {100 * auc:.2f} |")
     head = "| normalization | | frame-level micro AUC, per cent |"
     return "\n".join([table, "", head, "|---|---|---|", *rows, "", "This stream alone, one seed."])
+
+
+def provenance(config: Mapping) -> str:
+    """Return the commit, the libraries and the device of a configuration as a sentence."""
+    return f"Commit {config['commit']}; " + ", ".join(f"{k} {v}" for k, v in config["versions"].items()) + "."
 
 
 def settings_table(config: Mapping) -> str:

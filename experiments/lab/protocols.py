@@ -162,6 +162,10 @@ def measured_row(context: Context, values: Sequence[float], **fields) -> Row:
 
 def runs_hash(seeded: SEEDED_RUNS) -> str:
     """Return the hash that stands for the configurations of all runs behind a row."""
-    names = ("commit", "versions")  # what a configuration records beside what the weights depend on
+    names = (
+        "commit",
+        "versions",
+        "earlier",
+    )  # recorded beside what the weights depend on
     configs = [run.config for runs in seeded for run in runs.values()]
     return config_hash({"runs": [{k: v for k, v in c.items() if k not in names} for c in configs]})

@@ -160,8 +160,15 @@ def train_task(task: Task, out: Path) -> Run:
 
 
 def write_config(folder: Path, config: dict) -> None:
-    """Write a run's configuration with the commit and the libraries that it runs with."""
-    write_json(folder / "config.json", {**config, "commit": git_commit(), "versions": library_versions()})
+    """Write a run's configuration with the commit, the libraries and the device that it runs with.
+
+    A run that goes on with others keeps those that it ran with before, under "earlier".
+    """
+    path, now = folder / "config.json", {"commit": git_commit(), "versions": library_versions()}
+    stored = json.loads(path.read_text()) if path.exists() else now
+    before, earlier = {name: stored[name] for name in now}, stored.get("earlier", [])
+    earlier += [before] if before != now else []
+    write_json(path, {**config, **now, **({"earlier": earlier} if earlier else {})})
 
 
 def hyper_parameters(config: dict) -> dict:
