@@ -4,7 +4,7 @@
 
 Paper: Table 3, Sec. 4.3. The systems that its authors ran, or those of --systems; others read "not run",
 absent datasets "no data". In profile paper, the systems that read features have a second row, with the
-settings chosen on normal data (`experiments.choose_on_normal`).
+settings chosen on normal data (`experiments.choose_on_normal`), unless --without-chosen is given.
 """
 
 from dataclasses import replace
@@ -27,21 +27,33 @@ def main() -> None:
     """Parse the flags, run, exit."""
     flags = cli.parser(__doc__)
     flags.add_argument("--systems", help=f"some of {', '.join(SYSTEMS)}, separated by commas (default: all)")
+    flags.add_argument(
+        "--without-chosen", action="store_true", help="profile paper: without the rows of the chosen settings"
+    )
     arguments = flags.parse_args()
     names = tuple(arguments.systems.split(",")) if arguments.systems else SYSTEMS
-    cli.exit_with(lambda: run(cli.context(arguments), names))
+    cli.exit_with(lambda: run(cli.context(arguments), names, not arguments.without_chosen))
 
 
-def run(context: Context, systems: tuple[str, ...] = SYSTEMS) -> None:
-    """Train and score the methods on every dataset at hand and write the table."""
+def run(context: Context, systems: tuple[str, ...] = SYSTEMS, with_chosen: bool = True) -> None:
+    """Train and score the methods on every dataset at hand and write the table.
+
+    Args:
+        context: what it runs in.
+        systems: some of `SYSTEMS`.
+        with_chosen: whether the chosen settings' rows stand beside the paper's in profile paper.
+    """
     if strangers := [name for name in systems if name not in SYSTEMS]:
         raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(SYSTEMS)}")
     command = context.command("experiments.table_03_methods")
     if systems != SYSTEMS:
         command += f' --systems "{",".join(systems)}"'
+    if not with_chosen:
+        command += " --without-chosen"
     rows, note = [], context.differences()
     chosen = replace(context, settings=context.settings.override(**CHOSEN))
-    beside = context.profile == "paper" and not context.chosen  # those settings stand beside the paper's
+    # Those settings stand beside the paper's.
+    beside = with_chosen and context.profile == "paper" and not context.chosen
     if beside:
         note += f' Rows "{CHOSEN_ROW.format("...")}": {chosen.differences()}'
     for dataset in context.datasets:

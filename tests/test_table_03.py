@@ -36,6 +36,11 @@ def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     assert "layer conv2 (paper: last)" not in own
     assert "layer conv2 (paper: last)" in of_chosen
     assert replace(context, chosen=True).profile_name == "paper, chosen settings"
+    table_03_methods.run(context, ("Nearest Subspace", "sRNN-AE"), with_chosen=False)
+    alone = [row for row in results.read_rows(context.results_dir) if row.column == "Walkway"]
+    assert {row.row for row in alone} == {"Nearest Subspace", "sRNN-AE"}
+    assert alone[0].command == rows[0].command + " --without-chosen"
+    assert "chosen on normal data" not in (context.results_dir / "table_03.md").read_text()
 
 
 def test_unknown_system_is_refused(tmp_path):
