@@ -35,6 +35,13 @@ def smoke(tmp_path_factory):
     return out, done
 
 
+def assert_refused(arguments, message):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def rows_of(out):
     with (out / "results" / "smoke" / "results.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -121,10 +128,7 @@ def test_same_command_again_trains_nothing(smoke):
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):
-    done = command("experiments.run", *arguments, "--out", tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert_refused(["experiments.run", *arguments, "--out", tmp_path], message)
 
 
 def test_training_on_shards_alone_finds_what_the_exhibits_trained(smoke):
@@ -154,10 +158,7 @@ def test_training_on_shards_alone_finds_what_the_exhibits_trained(smoke):
     ],
 )
 def test_training_on_shards_alone_refuses_bad_input(arguments, message, tmp_path):
-    done = command("experiments.train", *arguments, "--out", tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert_refused(["experiments.train", *arguments, "--out", tmp_path], message)
 
 
 def test_empty_data_folder_runs_the_embedded_data_and_says_what_is_missing(tmp_path):
