@@ -135,15 +135,12 @@ def test_training_on_shards_alone_finds_what_the_exhibits_trained(smoke):
     out, _ = smoke
     (shards,) = (out / "generated" / "smoke" / "features" / "walkway").glob("*-last-96-max")
     before = set((out / "checkpoints" / "walkway").iterdir())
-    for system, expected in (("sRNN-AE", 2), ("TSC", 2)):
-        done = command(
-            "experiments.train", shards, "--profile", "smoke", "--system", system, "--seed", 0, "--out", out
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        named = {Path(line.split(": ")[0]) for line in done.stdout.splitlines()}
-        assert len(named) == expected
-        assert named <= before
-        assert done.stdout.count(" auc_per_clip ") == expected
+    done = command("experiments.train", shards, "--profile", "smoke", "--seed", 0, "--out", out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    named = {Path(line.split(": ")[0]) for line in done.stdout.splitlines()}
+    assert len(named) == 2  # a stream each
+    assert named <= before
+    assert done.stdout.count(" auc_per_clip ") == 2
     assert set((out / "checkpoints" / "walkway").iterdir()) == before
 
 
