@@ -10,9 +10,7 @@ and resized ahead of the network, in a thread. Paper: Sec. 3.6.
 import argparse
 import re
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from itertools import islice, takewhile
@@ -31,6 +29,7 @@ from data_prep.errors import InputError
 from data_prep.frames import Source, iter_frames, source_digest
 from data_prep.normalization import AS_EXTRACTED, NORMALIZATIONS, normalize_shards
 from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS, region_pyramid
+from data_prep.read_ahead import read_ahead
 from data_prep.shards import DTYPES, ShardInfo, is_current, write_shard
 
 BATCH_FRAMES = 16
@@ -159,16 +158,6 @@ def resize(frame: np.ndarray, size_px: int) -> np.ndarray:
     return cv2.resize(
         frame, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
-
-
-def read_ahead(items: Iterable, n_items: int) -> Iterator:
-    """Yield the items in order while a thread computes the next `n_items`; its exceptions come out here."""
-    iterator, end = iter(items), object()
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        pending = deque(thread.submit(next, iterator, end) for _ in range(n_items))
-        while (item := pending.popleft().result()) is not end:
-            pending.append(thread.submit(next, iterator, end))
-            yield item
 
 
 def _clip_batches(clips: Sequence[Clip], read: Callable[[Source], Iterable[np.ndarray]]) -> Iterator:

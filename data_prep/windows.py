@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.pooling import rolling_temporal
+from data_prep.read_ahead import read_ahead
 from data_prep.shards import Shard
 
 STREAMS = ("spatial", "temporal", "early")
@@ -90,18 +90,17 @@ class WindowSampler:
         for index in draw:
             clip = int(np.searchsorted(self.ends, index, side="right"))
             start = int(index - (self.ends[clip - 1] if clip else 0))
-            shard = self._opened.get(clip) or self._opened.setdefault(clip, Shard(self.shards[clip]))
-            window = stream_features(shard, start, start + self.window_frames, **self.stream_options)
+            if clip not in self._opened:
+                self._opened[clip] = Shard(self.shards[clip])
+            window = stream_features(
+                self._opened[clip], start, start + self.window_frames, **self.stream_options
+            )
             windows.append(window.transpose(1, 0, 2))
         return np.concatenate(windows)
 
     def batches(self, start_step: int = 0) -> Iterator[tuple[np.ndarray]]:
         """Yield (batch,) for step = start_step, start_step + 1, ... without end, each read a step ahead."""
-        with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self.batch, start_step)
-            for step in itertools.count(start_step + 1):
-                batch, ahead = ahead.result(), reader.submit(self.batch, step)
-                yield (batch,)
+        yield from read_ahead(((self.batch(step),) for step in itertools.count(start_step)), 1)
 
 
 def clip_blocks(

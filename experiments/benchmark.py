@@ -206,8 +206,8 @@ def feature_extraction(context) -> tuple:
         READ_AHEAD_BATCHES,
         feature_function,
         frame_batches,
-        read_ahead,
     )
+    from data_prep.read_ahead import read_ahead
 
     backbone = load_backbone(THIN)
     ours = feature_function(backbone)

@@ -21,10 +21,10 @@ from data_prep.extract_features import (
     feature_function,
     frame_batches,
     main,
-    read_ahead,
     resize,
 )
 from data_prep.pooling import region_pyramid
+from data_prep.read_ahead import read_ahead
 from data_prep.shards import Shard, list_shards, validate_shard
 
 SIZE_PX, N_CHANNELS = 16, 3

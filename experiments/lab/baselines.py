@@ -14,9 +14,9 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.shards import Shard, list_shards
 from experiments.lab import metrics
-from experiments.lab.results import git_commit, write_atomic
+from experiments.lab.results import write_atomic
 from experiments.lab.settings import BaselineSettings, config_hash
-from experiments.lab.train import library_versions, shards_identity
+from experiments.lab.train import made_with, shards_identity
 from models.nearest_subspace import NearestSubspace
 from models.one_class_svm import OneClassSVM
 
@@ -103,8 +103,7 @@ def run_baseline(
             with Shard(path) as shard:
                 errors[path.stem] = errors_of(shard.whole_frames())
         write_atomic(folder / "errors.json", json.dumps({k: v.tolist() for k, v in errors.items()}).encode())
-        provenance = {"commit": git_commit(), "versions": library_versions()}
-        write_atomic(folder / "config.json", json.dumps({**config, **provenance}, indent=1).encode())
+        write_atomic(folder / "config.json", json.dumps({**config, **made_with()}, indent=1).encode())
         write_atomic(folder / "metrics.json", json.dumps(details).encode())
     errors = json.loads((folder / "errors.json").read_text())
     labels = []

@@ -56,6 +56,11 @@ def shards_identity(shards_folder: Path) -> dict:
     }
 
 
+def made_with() -> dict:
+    """Return what a configuration records beside what the weights depend on: commit, libraries, device."""
+    return {"commit": git_commit(), "versions": library_versions()}
+
+
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that the numbers pass through, Keras' backend, and its device."""
     backend = keras.backend.backend()
@@ -164,7 +169,7 @@ def write_config(folder: Path, config: dict) -> None:
 
     A run that goes on with others keeps those that it ran with before, under "earlier".
     """
-    path, now = folder / "config.json", {"commit": git_commit(), "versions": library_versions()}
+    path, now = folder / "config.json", made_with()
     stored = json.loads(path.read_text()) if path.exists() else now
     before, earlier = {name: stored[name] for name in now}, stored.get("earlier", [])
     earlier += [before] if before != now else []
