@@ -23,12 +23,13 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tqdm import tqdm
 
-from data_prep.backbones import ARCHITECTURES, Backbone, load_backbone
+from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import Clip, Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.frames import Source, iter_frames, source_digest
 from data_prep.normalization import AS_EXTRACTED, NORMALIZATIONS, normalize_shards
 from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS, region_pyramid
+from data_prep.pretrained_weights import N_BLOCKS
 from data_prep.read_ahead import read_ahead
 from data_prep.shards import DTYPES, ShardInfo, is_current, write_shard
 
@@ -241,7 +242,7 @@ def command_line(module: str, description: str) -> argparse.ArgumentParser:
     add("--data", type=Path, required=True, metavar="DIR", help="folder of datasets, official or re-packed")
     add("--out", type=Path, required=True, metavar="DIR", help="parent folder of the shards")
     add("--dataset", nargs="+", metavar="NAME", help="these datasets alone (default: all that are on disk)")
-    add("--backbone", default="resnet50", choices=ARCHITECTURES)
+    add("--backbone", default="resnet50", choices=N_BLOCKS)
     add("--weights", type=Path, metavar="FILE", help="local weights file (default: download)")
     add("--input-size", type=int, default=224, metavar="PX", help="side of the network's input (%(default)s)")
     add("--layer", default="last", help="conv2, conv3, conv4, last, or several: conv3+conv4 (default: last)")

@@ -29,7 +29,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.backbones import FLOW_INPUTS, FLOWS_PER_STACK, RGB_CHANNELS, STACK_CHANNELS, Backbone
+from data_prep.backbones import FLOW_INPUTS, Backbone
 from data_prep.datasets import Dataset
 from data_prep.errors import InputError
 from data_prep.extract_features import (
@@ -44,6 +44,7 @@ from data_prep.extract_features import (
 )
 from data_prep.frames import Source, iter_frames
 from data_prep.pooling import PAPER_PYRAMID
+from data_prep.pretrained_weights import FLOWS_PER_STACK, RGB_CHANNELS, STACK_CHANNELS
 
 BOUND_PX = 20.0
 BYTE_RANGE = 255.0

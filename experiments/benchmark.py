@@ -200,13 +200,14 @@ def feature_extraction(context) -> tuple:
     """Return the row of the CNN with decoding, against onnxruntime on the same network and decoding."""
     import onnxruntime
 
-    from data_prep.backbones import THIN, load_backbone, packaged_onnx_file
+    from data_prep.backbones import load_backbone
     from data_prep.extract_features import (
         BATCH_FRAMES,
         READ_AHEAD_BATCHES,
         feature_function,
         frame_batches,
     )
+    from data_prep.pretrained_weights import THIN, packaged_onnx_file
     from data_prep.read_ahead import read_ahead
 
     backbone = load_backbone(THIN)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data_prep import extract_features, optical_flow, walkway
-from data_prep.backbones import ARCHITECTURES, Backbone, load_backbone
+from data_prep.backbones import MEAN_BGR, Backbone, load_backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
 from data_prep.frames import iter_frames
@@ -180,7 +180,7 @@ def test_network_on_pictures_is_the_rgb_network_without_its_mean():
     assert (flow.name, flow.input_dtype) == ("thin_resnet50-flow_picture", "float16")
     assert FlowOptions.of(flow, 48, 1) == FlowOptions(48, 1, 32, picture=True)
     colors = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3))
-    mean_rgb = np.array(ARCHITECTURES["thin_resnet50"].mean_bgr[::-1])
+    mean_rgb = np.array(MEAN_BGR["thin_resnet50"][::-1])
     expected = rgb.model.predict_on_batch(colors.astype(np.uint8))
     np.testing.assert_allclose(
         flow.model.predict_on_batch((colors - mean_rgb).astype(np.float16)), expected, atol=0.01

@@ -216,7 +216,8 @@ class Context:
             f"Backbone: {backbone.name}, {backbone.channels} channels (paper: a ResNet trained on UCF101)"
         )
         if backbone.fallback_reason:
-            sentence += f", in place of {backbone.requested}: {backbone.fallback_reason}"
+            instead = f", in place of {backbone.requested}" if backbone.name != backbone.requested else ""
+            sentence += f"{instead}: {backbone.fallback_reason}"
         groups = ["features", "model", "tsc", "train", "score", "lstm_ae", "frames", "baselines"]
         if "flow" in self.settings.score.streams:
             groups.append("flow")

