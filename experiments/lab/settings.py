@@ -319,6 +319,7 @@ PROFILES = {
     # A quarter of the atoms and 150 of the 20,000 iterations of the paper, the others likewise: minutes,
     # not hours. 30 times its learning rate, chosen by the training loss after so few, see DEVIATIONS.md.
     "quick": PAPER.override(
+        backbone="thin_resnet50",  # a quarter of the multiplications, and nothing to download
         learning_rate=1e-4,
         flow_size_px=80,  # flow and its network take 37 ms of one core a frame; profile paper: 650
         flow_warps=1,
@@ -349,6 +350,7 @@ PROFILES = {
         mnist_tsc_alternations=2,
     ),
     "smoke": PAPER.override(
+        backbone="thin_resnet50",  # the same everywhere, and nothing to download
         input_size_px=96,
         flow_size_px=32,
         flow_warps=1,
