@@ -1,5 +1,6 @@
-"""Where the real data is, when it is there at all."""
+"""Where the real data is, when it is there at all; the order of the files; what every file begins with."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -8,6 +9,22 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 REAL_DATA = Path(os.environ.get("SRNN_AE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+LONGEST = ("test_commands.py", "test_watch.py", "test_choose_on_normal.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that none of them runs last and alone."""
+    order = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_heap() -> None:
+    """Keep what earlier files left behind out of the collections that imageio makes at each video it closes."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

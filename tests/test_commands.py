@@ -101,7 +101,8 @@ def test_each_exhibit_alone_gives_the_same_numbers(smoke, name, tmp_path, monkey
     assert list(map(repeatable, rows_of(tmp_path))) == list(map(repeatable, expected))
 
 
-@pytest.mark.parametrize("name", exhibits())
+# Table 10 is measured, not kept: its times come anew each time.
+@pytest.mark.parametrize("name", [name for name in exhibits() if name != "table_10"])
 def test_each_exhibit_again_trains_nothing_and_gives_the_same_numbers(smoke, name, tmp_path, monkeypatch):
     """Every row's own command, with the runs and features of the first but not its results."""
     out, _ = smoke
@@ -166,44 +167,31 @@ def test_training_on_shards_alone_refuses_bad_input(arguments, message, tmp_path
 
 def test_empty_data_folder_runs_the_embedded_data_and_says_what_is_missing(tmp_path):
     (tmp_path / "data").mkdir()
-    tiny = [f"--set={name}={value}" for name, value in TINY.items()]
-    arguments = ["--data", tmp_path / "data", "--out", tmp_path, "--only", "figure_09", "--seeds", "1", *tiny]
+    small = [f"--set={name}={value}" for name, value in SMALL_WALKWAY.items()]
+    arguments = ["--data", tmp_path / "data", "--out", tmp_path, "--only", "table_02", *small]
     done = command("experiments.run", *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "dataset walkway" in done.stdout
     assert "missing ped2: " in done.stdout
+    assert (tmp_path / "results" / "quick" / "table_02.md").exists()
 
 
-TINY = {
-    "input_size_px": 64,
-    "n_atoms": 16,
-    "similarity_units": 8,
-    "iterations": 10,
-    "checkpoint_every": 5,
-    "log_every": 5,
-    "n_train_clips": 1,
-    "n_test_clips": 1,
-    "clip_frames": 20,
-}
+SMALL_WALKWAY = {"n_train_clips": 1, "n_test_clips": 1, "clip_frames": 20}
 
 
 def test_killed_run_resumes_to_the_same_weights(smoke, tmp_path):
     """kill -9 once a checkpoint is there and the run is not finished; the same command ends as unbroken."""
-    for name in ("unbroken", "killed"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "generated").symlink_to(smoke[0] / "generated")
-    long = ["--profile", "smoke", "--set", "iterations=60", "--set", "checkpoint_every=20"]
-    unbroken = command("experiments.figure_09_training_loss", *long, "--out", tmp_path / "unbroken")
+    (shards,) = (smoke[0] / "generated" / "smoke" / "features" / "walkway").glob("*-last-96-max")
+    flags = ["--profile", "smoke", "--stream", "spatial", "--set=iterations=60", "--set=checkpoint_every=20"]
+    arguments = ["experiments.train", shards, *flags, "--seed", 0, "--out"]
+    unbroken = command(*arguments, tmp_path / "unbroken")
     assert unbroken.returncode == 0, unbroken.stderr[-3000:]
-    arguments = [
-        sys.executable,
-        "-m",
-        "experiments.figure_09_training_loss",
-        *long,
-        "--out",
-        tmp_path / "killed",
-    ]
-    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *map(str, arguments), tmp_path / "killed"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         # The checkpoints' own folder: elsewhere, folders come and go under the search.
         while not list((tmp_path / "killed" / "checkpoints").glob("*/*/last.keras")):
@@ -212,22 +200,19 @@ def test_killed_run_resumes_to_the_same_weights(smoke, tmp_path):
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert len(list((tmp_path / "killed").rglob("metrics.json"))) < 2
-    resumed = command("experiments.figure_09_training_loss", *long, "--out", tmp_path / "killed")
+    assert not list((tmp_path / "killed").rglob("metrics.json"))
+    resumed = command(*arguments, tmp_path / "killed")
     assert resumed.returncode == 0, resumed.stderr[-3000:]
-    histories = [
-        [json.loads(path.read_text()) for path in sorted((tmp_path / name).rglob("history.json"))]
-        for name in ("unbroken", "killed")
+    (unbroken_run,), (killed_run,) = (
+        (tmp_path / name / "checkpoints" / "walkway").iterdir() for name in ("unbroken", "killed")
+    )
+    losses = [
+        [row["loss"] for row in json.loads((run / "history.json").read_text())]
+        for run in (unbroken_run, killed_run)
     ]
-    losses = [[[row["loss"] for row in history] for history in group] for group in histories]
     assert losses[0] == losses[1]
-    assert len(losses[0]) == 2
-    final = [
-        [np.load(path)["error"] for path in sorted((tmp_path / name).rglob("step_000060.npz"))]
-        for name in ("unbroken", "killed")
-    ]
-    for one, other in zip(*final, strict=True):
-        np.testing.assert_array_equal(one, other)
+    (one,), (other,) = (list(run.rglob("step_000060.npz")) for run in (unbroken_run, killed_run))
+    np.testing.assert_array_equal(np.load(one)["error"], np.load(other)["error"])
 
 
 def test_profiles_are_the_three_documented_ones():
