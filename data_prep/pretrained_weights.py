@@ -107,7 +107,8 @@ def _download(source: Source) -> tuple[Path | None, str]:
         return None, " ".join(str(error).split())
     finally:
         socket.setdefaulttimeout(previous)
-    return Path(path).replace(target), ""
+    # Keras takes /tmp/.keras where its cache cannot be written to.
+    return Path(path).replace(Path(path).with_name(target.name)), ""
 
 
 def packaged_onnx_file() -> Path:
