@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _frozen_heap() -> None:
-    """Keep what earlier files left out of the garbage collection that imageio makes at each video it closes."""
+    """Keep what earlier files left behind out of the garbage that imageio collects at each closed video."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
