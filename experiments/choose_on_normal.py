@@ -17,7 +17,8 @@ The candidates are tried in stages, each on top of what the stage before chose; 
 what was there before, so the paper's own choice competes. A candidate is chosen when its criterion is the
 highest; one within TIE of the highest that stands earlier in its list is preferred, because a list goes from
 the paper's choice, or the cheaper one, to others. A candidate whose scores are not finite on some clip is
-never chosen; its line says nan.
+never chosen; its line says nan. The backbone is the profile's (quick: the thin ResNet-50) or that of --set;
+what is chosen for one is not meant for another.
 
 Writes results/<profile>/choice_<dataset>.csv, a line a candidate, and prints the chosen settings as flags.
 With --sweep-test, every candidate is scored on the dataset's test clips afterwards: a sweep that chooses
@@ -96,6 +97,7 @@ def run(context: Context, sweep_test: bool = False) -> None:
     for dataset in context.datasets.values():
         scenes = scenes_for(context, dataset)
         start, stages = (SMOKE_START, SMOKE_STAGES) if smoke else (START, STAGES)
+        start = {"backbone": context.settings.features.backbone, **start}
         chosen, lines, tried = choose(context, scenes, start, stages)
         path = context.results_dir / f"choice_{dataset.name}.csv"
         write_csv(path, lines)

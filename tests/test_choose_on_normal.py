@@ -95,7 +95,7 @@ def test_the_command_reads_no_test_clip(context, monkeypatch, capsys):
         assert all(0 <= value <= 1 for value in found)
         assert float(line["criterion"]) == pytest.approx(sum(found) / 2)
     said = capsys.readouterr().out
-    assert "walkway: chosen --set n_atoms=8 --set iterations=4" in said
+    assert "walkway: chosen --set backbone=thin_resnet50 --set n_atoms=8 --set iterations=4" in said
     assert "features: layer=conv4 feature_normalization=standardized: " in said
 
 
