@@ -17,7 +17,9 @@ setup() {
         "$python" -m venv .venv
         # Both wheels of OpenCV fill one folder; an environment of an earlier version may hold the other.
         .venv/bin/python -m pip uninstall --quiet --yes opencv-python-headless
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+        # Byte code on all cores; as with pip, a file that this Python cannot compile stays as it is.
+        .venv/bin/python -m compileall -qq -j 0 .venv/lib || true
         cp requirements.txt "$stamp"
     fi
 }

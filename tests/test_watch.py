@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -126,6 +127,7 @@ def test_smoothed_scores_are_means_of_the_frames_around(trained, tmp_path, monke
 
 def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeypatch):
     flow = {"flow_input": "picture", "flow_size_px": 32, "flow_input_size_px": 64}
+    shutil.copytree(trained.out, tmp_path, dirs_exist_ok=True)  # flow alone is trained anew
     flags = [*FLAGS, *(f"--set={name}={value}" for name, value in flow.items()), "--out", tmp_path]
     train = ["--train", trained.video, "--train-until", "0.5"]
     assert call(monkeypatch, trained.video, *train, *flags, "--set=motion=temporal+flow") == 0

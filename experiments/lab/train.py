@@ -148,6 +148,7 @@ def train_task(task: Task, out: Path) -> Run:
     sample = task.sampler.batch(0)
     model = load_model(folder) if (folder / MODEL_FILE).exists() else task.build(sample)
     step = int(model.optimizer.iterations.numpy()) if model.optimizer.built else 0
+    model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
     recorder = Recorder(folder, out / "logs" / task.dataset / task.name, task)
     recorder.start(model, step, sample)
     if step < train.iterations:
