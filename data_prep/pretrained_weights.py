@@ -24,6 +24,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from data_prep.errors import InputError
+from data_prep.shards import one_line
 
 THIN = "thin_resnet50"
 N_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet152": (3, 8, 36, 3), THIN: (3, 4, 6, 3)}  # of the four stages
@@ -104,7 +105,7 @@ def _download(source: Source) -> tuple[Path | None, str]:
                 name, source.url, file_hash=source.file_hash, cache_subdir="models", cache_dir=cache
             )
     except Exception as error:  # get_file raises plain Exception; the caller prints and records the reason
-        return None, " ".join(str(error).split())
+        return None, one_line(error)
     finally:
         socket.setdefaulttimeout(previous)
     # Keras takes /tmp/.keras where its cache cannot be written to.
@@ -172,7 +173,7 @@ def _read_keras(name: str, path: Path, stack: bool) -> list[Convolution]:
             network.load_weights(path)
             break
         except (ValueError, OSError, KeyError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
     else:
         raise InputError(f"{path}: not weights of {name} without its top: {reason}")
     prefixes = [f"conv{stage}_block{block}_{index}" for stage, block, index in _blocks(name)]
@@ -202,7 +203,7 @@ def _read_tensorflow_js(name: str, path: Path) -> list[Convolution]:
             for convolution, normalization in _names_of_keras_2_2(name)
         ]
     except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        reason = f"{type(error).__name__}: {one_line(error)[:200]}"
         raise InputError(f"{path}: not a TensorFlow.js model of {name} ({reason})") from error
 
 
