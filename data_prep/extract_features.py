@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice, takewhile
 from pathlib import Path
 
@@ -126,15 +126,22 @@ def feature_function(
     normalization: Callable[[np.ndarray], np.ndarray] = AS_EXTRACTED,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return the backbone with pooling inside: its input (n, s, s, channels), any n -> float32 (n, R, C)."""
+    network = pooled_network(backbone, pooling, pyramid)
+    return lambda frames: normalization(network(frames))
+
+
+@lru_cache(maxsize=4)
+def pooled_network(backbone: Backbone, pooling: str, pyramid: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that `feature_function` normalizes; made once, which takes seconds."""
     regions = [region_pyramid(feature_map, pooling, pyramid) for feature_map in backbone.model.outputs]
     network = keras.Model(backbone.model.input, keras.ops.concatenate(regions, -1))
     if keras.backend.backend() != "tensorflow":
-        return lambda frames: normalization(network.predict_on_batch(frames))
+        return network.predict_on_batch
     # One graph for every n, its weights constants: they are laid out for the processor once, not per call.
     frames = tf.TensorSpec((None, *backbone.model.input.shape[1:]), backbone.input_dtype)
     graph = tf.function(network, input_signature=[frames]).get_concrete_function()
     frozen = convert_variables_to_constants_v2(graph)
-    return lambda frames: normalization(frozen(tf.constant(frames))[0].numpy())
+    return lambda frames: frozen(tf.constant(frames))[0].numpy()
 
 
 def frame_batches(source: Source, input_size_px: int, batch_frames: int) -> Iterator[np.ndarray]:

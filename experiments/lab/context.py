@@ -35,6 +35,10 @@ COLUMNS = {
 }
 
 
+# Contexts with other settings, as a choice among them makes, share a network: loading one takes seconds.
+_backbone = functools.lru_cache(maxsize=4)(load_backbone)
+
+
 @dataclass(frozen=True, eq=False)
 class Context:
     """One invocation's choices, and what follows from them.
@@ -110,7 +114,7 @@ class Context:
     def backbone(self) -> Backbone:
         """Return the backbone asked for, or its loud fallback."""
         features = self.settings.features
-        return load_backbone(features.backbone, self.weights, features.input_size_px, features.layer)
+        return _backbone(features.backbone, self.weights, features.input_size_px, features.layer)
 
     def root_of(self, dataset: str) -> Path:
         """Return the folder under which the features of a dataset at hand go."""
@@ -154,9 +158,7 @@ class Context:
         """Return the network for optical flow: that of `flow_weights`, else the backbone with its filters."""
         settings, flow = self.settings.features, self.settings.flow
         weights = Path(flow.flow_weights) if flow.flow_weights else self.weights
-        return load_backbone(
-            settings.backbone, weights, flow.flow_input_size_px, settings.layer, flow.flow_input
-        )
+        return _backbone(settings.backbone, weights, flow.flow_input_size_px, settings.layer, flow.flow_input)
 
     def gray_shards(self, dataset: str, size_px: int) -> Path:
         """Return the folder of a dataset's gray frames, made first where they are not there."""

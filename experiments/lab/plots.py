@@ -4,10 +4,12 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -216,15 +218,23 @@ def figure_strip_image(
 ) -> np.ndarray:
     """Return a strip of frames with their scores as an image, uint8 (H', W', 3) RGB, for TensorBoard.
 
-    `frames` is uint8 (k, H, W, 3) RGB; frames labelled 1 get a vermillion frame.
+    `frames` is uint8 (k, H, W, 3) RGB; frames labelled 1 get a vermillion frame. Every checkpoint has one:
+    matplotlib would take a tenth of a second for it, OpenCV takes two milliseconds.
     """
-    aspect = frames.shape[1] / frames.shape[2]
-    figure = Figure(figsize=(1.9 * len(frames), 1.9 * aspect + 0.35), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    captions = [f"s = {score:.2f}" for score in scores]
-    _draw_images(figure, [frames], [captions], [np.zeros(len(frames)) if labels is None else labels])
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    height, gap = 150, 6
+    width = round(height * frames.shape[2] / frames.shape[1])
+    labels, tiles = np.zeros(len(frames)) if labels is None else labels, []
+    for frame, score, label in zip(frames, scores, labels, strict=True):
+        color = [round(255 * channel) for channel in to_rgb(VERMILLION if label else BLACK)]
+        tile = np.full((height + 30, width + gap, 3), 255, np.uint8)
+        picture = tile[-height:, gap // 2 :][:, :width]
+        picture[:] = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+        if label:
+            picture[:3] = picture[-3:] = picture[:, :3] = picture[:, -3:] = color
+        font = (cv2.FONT_HERSHEY_SIMPLEX, 0.55, color, 1, cv2.LINE_AA)
+        cv2.putText(tile, f"s = {score:.2f}", (gap, 20), *font)
+        tiles.append(tile)
+    return np.concatenate(tiles, axis=1)
 
 
 def _draw_images(figure, images, captions, abnormal) -> None:

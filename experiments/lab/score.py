@@ -70,10 +70,15 @@ def step_function(streaming: Streaming) -> Callable:
         return streaming.step
     import tensorflow as tf
 
-    compiled = tf.function(streaming, jit_compile=streaming.jit_compile)
+    @functools.cache
+    def compiled(shape: tuple[int, int]) -> Callable:
+        """Return one graph of blocks (rows, *shape) for any number of rows: tracing takes seconds."""
+        arrays = {"x": np.empty((1, *shape), streaming.compute_dtype), **streaming.initial_state(1)}
+        block = {key: tf.TensorSpec((None, *array.shape[1:]), array.dtype) for key, array in arrays.items()}
+        return tf.function(streaming, input_signature=[block], jit_compile=streaming.jit_compile)
 
     def step(x, state):
-        outputs = compiled({"x": tf.constant(x), **state})
+        outputs = compiled(x.shape[1:])({"x": tf.constant(x), **state})
         state = {key: outputs.pop(key) for key in state}
         return {key: value.numpy() for key, value in outputs.items()}, state
 

@@ -246,8 +246,8 @@ class Recorder(keras.callbacks.Callback):
         scores = self.score("test")
         save_scores(scores_path(self.folder, step), scores)
         if hasattr(self.model, "srnn"):
-            outputs = self.model.predict_on_batch(self.sample)
-            values = {name: outputs[name] for name in ("codes", "similarity")}
+            outputs = self.model(self.sample)  # eagerly: it would be traced for this alone
+            values = {name: keras.ops.convert_to_numpy(outputs[name]) for name in ("codes", "similarity")}
             self.log.histograms(step, {**values, "atom_norm": self.atom_norms()})
         if step == self.task.train.checkpoint_every:
             self.log.graph(self.model, self.sample)
