@@ -91,6 +91,12 @@ def run_command_of(rows, out, monkeypatch):
     assert end.value.code == 0
 
 
+def times_of_what_was_made(out):
+    """When each file of the runs, and each shard, was last written."""
+    paths = [*(out / "checkpoints").rglob("*"), *(out / "generated").rglob("*.h5")]
+    return {path: path.stat().st_mtime_ns for path in paths}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", exhibits())
 def test_each_exhibit_alone_gives_the_same_numbers(smoke, name, tmp_path, monkeypatch):
@@ -108,13 +114,11 @@ def test_each_exhibit_again_trains_nothing_and_gives_the_same_numbers(smoke, nam
     out, _ = smoke
     for folder in ("checkpoints", "generated"):
         (tmp_path / folder).symlink_to(out / folder)
-    made = [*(out / "checkpoints").rglob("*"), *(out / "generated").rglob("*.h5")]
-    before = {path: path.stat().st_mtime_ns for path in made}
+    before = times_of_what_was_made(out)
     expected = [row for row in rows_of(out) if row["exhibit"] == name]
     run_command_of(expected, tmp_path, monkeypatch)
     assert list(map(repeatable, rows_of(tmp_path))) == list(map(repeatable, expected))
-    made = [*(out / "checkpoints").rglob("*"), *(out / "generated").rglob("*.h5")]
-    assert {path: path.stat().st_mtime_ns for path in made} == before
+    assert times_of_what_was_made(out) == before
 
 
 @pytest.mark.parametrize(
