@@ -1,7 +1,7 @@
 """Training windows and scoring blocks, streamed from shards: no dataset is ever in memory whole."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +98,10 @@ class WindowSampler:
             windows.append(window.transpose(1, 0, 2))
         return np.concatenate(windows)
 
-    def batches(self, start_step: int = 0) -> Iterator[tuple[np.ndarray]]:
-        """Yield (batch,) for step = start_step, start_step + 1, ... without end, each read a step ahead."""
-        yield from read_ahead(((self.batch(step),) for step in itertools.count(start_step)), 1)
+
+def batches(batch: Callable[[int], np.ndarray], start_step: int = 0) -> Iterator[tuple[np.ndarray]]:
+    """Yield (batch(step),) for step = start_step, start_step + 1, ... without end, each read a step ahead."""
+    yield from read_ahead(((batch(step),) for step in itertools.count(start_step)), 1)
 
 
 def clip_blocks(

@@ -267,6 +267,7 @@ def peak_training_megabytes(shards: Path, n_atoms: int) -> float:
 
 def train_a_little(shards: Path, n_atoms: int) -> None:
     """Train for `MEMORY_STEPS` steps as `train_task` does, without its files."""
+    from data_prep.windows import batches
     from experiments.lab.settings import PAPER
     from experiments.lab.systems import build_srnn_ae, sampler
 
@@ -274,7 +275,7 @@ def train_a_little(shards: Path, n_atoms: int) -> None:
     windows = sampler(shards, "spatial", settings.train, settings, seed=0)
     sample = windows.batch(0)
     model = build_srnn_ae(sample.shape[-1], len(sample), settings, seed=0)
-    model.fit(windows.batches(), steps_per_epoch=MEMORY_STEPS, epochs=1, shuffle=False, verbose=0)
+    model.fit(batches(windows.batch), steps_per_epoch=MEMORY_STEPS, epochs=1, shuffle=False, verbose=0)
 
 
 if __name__ == "__main__":

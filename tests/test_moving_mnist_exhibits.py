@@ -78,9 +78,8 @@ def test_windows_are_slices_and_depend_on_seed_and_step_alone(files):
     counts = [found.count(place) for place in every.values()]
     assert min(counts) > 2  # 21.8 expected of each of the 55, standard deviation 4.6
     assert max(counts) < 45
-    again = SequenceWindows(files.train, np.asarray, 10, 20, seed=3).batches(7)
-    for step in (7, 8):
-        np.testing.assert_array_equal(next(again)[0], windows.batch(step))
+    again = SequenceWindows(files.train, np.asarray, 10, 20, seed=3)
+    np.testing.assert_array_equal(again.batch(7), windows.batch(7))
     assert (windows.batch(0) != windows.batch(1)).any()
     assert (windows.batch(0) != SequenceWindows(files.train, np.asarray, 10, 20, seed=4).batch(0)).any()
     with pytest.raises(InputError, match="window_frames: expected at most the 20 frames"):
@@ -90,7 +89,7 @@ def test_windows_are_slices_and_depend_on_seed_and_step_alone(files):
 def test_scores_do_not_depend_on_the_sequences_beside(files):
     """Each sequence alone, and in a group filled up with black ones; against the model's own call."""
     task = srnn_ae_task(files, ON_SEQUENCES, 0)
-    model = task.build(task.sampler.batch(0))
+    model = task.build(task.batch(0))
     scores = task.scorer(model)("test")
     live = Streaming(model)
     x = intensities(all_frames(files.test))
@@ -115,7 +114,7 @@ def test_scores_do_not_depend_on_the_sequences_beside(files):
 def test_dark_pixels_left_out_equal_dark_pixels_that_start_at_zero(files):
     """The model on all 50,625 pixels, trained beside the one on the lit ones."""
     task = srnn_ae_task(files, ON_SEQUENCES, 0)
-    lit = task.build(task.sampler.batch(0))
+    lit = task.build(task.batch(0))
     windows = SequenceWindows(files.train, intensities, 10, 2, 0)
     full = moving_mnist.build_srnn_ae(50625, 2, ON_SEQUENCES, 0)
     pixels = files.pixels
@@ -128,8 +127,7 @@ def test_dark_pixels_left_out_equal_dark_pixels_that_start_at_zero(files):
             one.assign(value)
     for step in range(3):
         losses = [
-            model.train_on_batch(sampler.batch(step))
-            for model, sampler in ((lit, task.sampler), (full, windows))
+            model.train_on_batch(batch(step)) for model, batch in ((lit, task.batch), (full, windows.batch))
         ]
         np.testing.assert_allclose(*losses, rtol=1e-5)
     dark = np.setdiff1d(np.arange(50625), pixels)
@@ -153,7 +151,7 @@ def test_scores_that_are_not_finite_are_named(files):
 
 def test_conv_ae_sees_gray_frames_minus_their_mean(files):
     task = conv_ae_task(files, ON_SEQUENCES, 0)
-    batch = task.sampler.batch(0)
+    batch = task.batch(0)
     assert batch.shape == (8, 39, 39, 10)
     frames = all_frames(files.train)
     gray = gray_pixels(frames, 39)

@@ -3,7 +3,7 @@
 They read shards of gray frames (`data_prep.gray_frames`), one region, and train through `train.train_task`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,28 +21,6 @@ from models.conv_lstm_ae import ConvLSTMAE
 from models.srnn_ae import jit_compile
 
 WINDOWS_AT_ONCE = 16
-
-
-class FrameWindows:
-    """Windows of gray frames minus the mean frame, in the shape that a network takes.
-
-    Args:
-        windows: sampler of batches (n, T, H * W).
-        mean: mean training frame, float32 (H * W,).
-        shape: (windows (n, T, H * W)) -> the network's input.
-    """
-
-    def __init__(self, windows: WindowSampler, mean: np.ndarray, shape: Callable[[np.ndarray], np.ndarray]):
-        self.windows, self.mean, self.shape = windows, mean, shape
-
-    def batch(self, step: int) -> np.ndarray:
-        """Return batch number `step`."""
-        return self.shape(self.windows.batch(step) - self.mean)
-
-    def batches(self, start_step: int = 0) -> Iterator[tuple[np.ndarray]]:
-        """Yield (batch,) from `start_step` on, without end."""
-        for (windows,) in self.windows.batches(start_step):
-            yield (self.shape(windows - self.mean),)
 
 
 def as_channels(windows: np.ndarray) -> np.ndarray:
@@ -147,7 +125,7 @@ def frame_task(system, shards, settings, seed, sample_frames, build, shape, erro
         seed,
         {**shards_identity(shards), "model": asdict(options)},
         train,
-        FrameWindows(windows, mean, shape),
+        lambda step: shape(windows.batch(step) - mean),
         compiled,
         scorer,
         sample_frames,

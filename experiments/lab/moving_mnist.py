@@ -20,7 +20,7 @@ from data_prep.errors import InputError
 from data_prep.extract_features import resize
 from data_prep.mnist_digits import load_digits
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities
-from experiments.lab.frame_systems import FrameWindows, as_channels
+from experiments.lab.frame_systems import as_channels
 from experiments.lab.runs import Run
 from experiments.lab.score import ClipScores, step_function
 from experiments.lab.settings import Settings, config_hash
@@ -128,13 +128,6 @@ class SequenceWindows:
             ]
         return self.features(np.stack(windows))
 
-    def batches(self, start_step: int = 0) -> Iterator[tuple[np.ndarray]]:
-        """Yield (batch,) for step = start_step, start_step + 1, ... without end."""
-        step = start_step
-        while True:
-            yield (self.batch(step),)
-            step += 1
-
 
 def run_on_sequences(system: str, files: Files, settings: Settings, seed: int, out: Path) -> Run:
     """Return the finished run of a system, trained first where it is not there.
@@ -187,7 +180,7 @@ def srnn_ae_task(files: Files, settings: Settings, seed: int) -> Task:
         seed,
         {**files.identity, "model": asdict(settings.model)},
         train,
-        windows,
+        windows.batch,
         lambda sample: build_srnn_ae(sample.shape[-1], len(sample), settings, seed),
         streaming_scorer(files),
         sample_frames(files),
@@ -248,7 +241,7 @@ def conv_ae_task(files: Files, settings: Settings, seed: int) -> Task:
         seed,
         {**files.identity, "model": asdict(options)},
         train,
-        FrameWindows(windows, mean, as_channels),
+        lambda step: as_channels(windows.batch(step) - mean),
         build,
         scorer,
         sample_frames(files),

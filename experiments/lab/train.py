@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from data_prep.errors import InputError
 from data_prep.shards import list_shards, read_info
-from data_prep.windows import WindowSampler
+from data_prep.windows import batches
 from experiments.lab import plots
 from experiments.lab.model_card import write_model_card
 from experiments.lab.results import git_commit, write_atomic
@@ -86,7 +86,7 @@ class Task:
         dataset, stream, seed: of the run.
         config: everything else that the weights depend on, plain values; nested once at most.
         train: iterations, checkpoints, learning rate.
-        sampler: `.batch(step)` and `.batches(step)`, which depend on (seed, step) alone.
+        batch: step -> the training batch, which depends on the seed and the step alone.
         build: a sample batch -> the compiled model, its loss in `compute_loss`.
         scorer: the model -> a function (split -> scores of its clips under the model as it then is).
         sample_frames: (clip, frame indices) -> uint8 (n, H, W, 3), for pictures in TensorBoard.
@@ -98,7 +98,7 @@ class Task:
     seed: int
     config: dict
     train: TrainSettings
-    sampler: WindowSampler
+    batch: Callable[[int], np.ndarray]
     build: Callable[[np.ndarray], keras.Model]
     scorer: Callable[[keras.Model], Callable[[str], list[ClipScores]]]
     sample_frames: Callable[[str, np.ndarray], np.ndarray] | None = None
@@ -145,7 +145,7 @@ def train_task(task: Task, out: Path) -> Run:
         )
     write_config(folder, task.full_config)
     keras.utils.set_random_seed(task.seed)
-    sample = task.sampler.batch(0)
+    sample = task.batch(0)
     model = load_model(folder) if (folder / MODEL_FILE).exists() else task.build(sample)
     step = int(model.optimizer.iterations.numpy()) if model.optimizer.built else 0
     model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
@@ -153,12 +153,12 @@ def train_task(task: Task, out: Path) -> Run:
     recorder.start(model, step, sample)
     if step < train.iterations:
         model.fit(
-            task.sampler.batches(step),
+            batches(task.batch, step),
             steps_per_epoch=train.log_every,
             initial_epoch=step // train.log_every,
             epochs=train.iterations // train.log_every,
             callbacks=[recorder],
-            shuffle=False,  # the sampler draws
+            shuffle=False,  # the batches are drawn
             verbose=0,
         )
     recorder.finish()
