@@ -79,7 +79,8 @@ def test_windows_are_slices_and_depend_on_seed_and_step_alone(files):
     assert min(counts) > 2  # 21.8 expected of each of the 55, standard deviation 4.6
     assert max(counts) < 45
     again = SequenceWindows(files.train, np.asarray, 10, 20, seed=3)
-    np.testing.assert_array_equal(again.batch(7), windows.batch(7))
+    for step in (7, 8):
+        np.testing.assert_array_equal(again.batch(step), windows.batch(step))
     assert (windows.batch(0) != windows.batch(1)).any()
     assert (windows.batch(0) != SequenceWindows(files.train, np.asarray, 10, 20, seed=4).batch(0)).any()
     with pytest.raises(InputError, match="window_frames: expected at most the 20 frames"):
