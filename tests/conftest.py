@@ -33,3 +33,19 @@ def real_data() -> Path:
     if not (REAL_DATA / "ped2").is_dir():
         pytest.skip(f"no real data in {REAL_DATA}")
     return REAL_DATA
+
+
+@pytest.fixture
+def written(monkeypatch) -> list[str]:
+    """Return the feature shards that are written while a test runs, in order: "train/01"."""
+    from data_prep import extract_features  # not above: most files need no Keras
+
+    names = []
+
+    def spy(path, *rest):
+        names.append(f"{path.parent.name}/{path.stem}")
+        write(path, *rest)
+
+    write = extract_features.write_shard
+    monkeypatch.setattr(extract_features, "write_shard", spy)
+    return names

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from data_prep import extract_features, walkway
+from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
@@ -117,20 +117,6 @@ def test_mean_pooling_has_its_own_folder(dataset, backbone, tmp_path):
     with Shard(folder / "train" / "02.h5") as shard:
         frames = write_clip(tmp_path / "same", 5, seed=1)
         np.testing.assert_allclose(shard.features()[:, 0], frames.mean(axis=(1, 2)), rtol=1e-5)
-
-
-@pytest.fixture
-def written(monkeypatch) -> list[str]:
-    """The shards that are written, in order."""
-    names = []
-
-    def spy(path, *rest):
-        names.append(f"{path.parent.name}/{path.stem}")
-        write(path, *rest)
-
-    write = extract_features.write_shard
-    monkeypatch.setattr(extract_features, "write_shard", spy)
-    return names
 
 
 def test_second_run_writes_nothing_and_says_nothing(dataset, backbone, tmp_path, written, capfd):

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from data_prep import extract_features, optical_flow, walkway
+from data_prep import optical_flow, walkway
 from data_prep.backbones import MEAN_BGR, Backbone, load_backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
@@ -212,20 +212,6 @@ def dataset(tmp_path) -> Dataset:
 def extract(dataset, backbone, tmp_path, **options) -> Path:
     options = {"progress": False, "dtype": "float32", "flow_size_px": 20, "flow_warps": 2, **options}
     return extract_flow_dataset(dataset, backbone, tmp_path / "features", **options)
-
-
-@pytest.fixture
-def written(monkeypatch) -> list[str]:
-    """The shards that are written, in order."""
-    names = []
-
-    def spy(path, *rest):
-        names.append(f"{path.parent.name}/{path.stem}")
-        write(path, *rest)
-
-    write = extract_features.write_shard
-    monkeypatch.setattr(extract_features, "write_shard", spy)
-    return names
 
 
 @pytest.mark.parametrize("batch_frames", [1, 5])
