@@ -66,7 +66,7 @@ def extract_dataset(
 
     Raises InputError: a frame that cannot be read, a shard that cannot be written.
     """
-    folder = Path(features_dir) / dataset.name / feature_key(backbone, pooling, pyramid)
+    folder = Path(features_dir) / dataset.name / feature_key(backbone, pooling, pyramid, dtype)
     read = partial(frame_batches, input_size_px=backbone.input_size_px, batch_frames=batch_frames)
     return extract_clips(dataset, backbone, folder, read, RESIZING, pooling, shard, dtype, progress, pyramid)
 
@@ -108,10 +108,14 @@ def extract_clips(
     return folder
 
 
-def feature_key(backbone: Backbone, pooling: str, pyramid: str = PAPER_PYRAMID) -> str:
+def feature_key(
+    backbone: Backbone, pooling: str, pyramid: str = PAPER_PYRAMID, dtype: str = "float16"
+) -> str:
     """Return the name of the folder for features made this way, such as `thin_resnet50-last-224-max`."""
     key = f"{backbone.name}-{backbone.layer}-{backbone.input_size_px}-{pooling}"
-    return key if pyramid == PAPER_PYRAMID else f"{key}-{pyramid.replace(',', '_')}"
+    if pyramid != PAPER_PYRAMID:
+        key += f"-{pyramid.replace(',', '_')}"
+    return key if dtype == "float16" else f"{key}-{dtype}"
 
 
 def shard_path(folder: Path, clip: Clip) -> Path:

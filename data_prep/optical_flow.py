@@ -136,7 +136,9 @@ def extract_flow_dataset(
     """
     size_px = backbone.input_size_px if flow_size_px is None else flow_size_px
     options = FlowOptions.of(backbone, size_px, flow_warps)
-    folder = Path(features_dir) / dataset.name / f"{feature_key(backbone, pooling, pyramid)}-{options.key}"
+    folder = (
+        Path(features_dir) / dataset.name / f"{feature_key(backbone, pooling, pyramid, dtype)}-{options.key}"
+    )
     n_workers = os.cpu_count()
     with ThreadPoolExecutor(n_workers) as pool:
         flow_map = partial(map_ahead, pool, PAIRS_AHEAD_PER_WORKER * n_workers)

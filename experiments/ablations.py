@@ -35,10 +35,12 @@ TRAINED: Sequence[Mapping[str, object]] = [
     {"weight_decay": 0.0},
     {"trainable_lambda2": False},
     {"trainable_initial_codes": False},
+    {"positive_scalars": False},
     {"slot_start": 1.0},
     {"alignment": "centered"},
     {"feature_normalization": "standardized"},
     {"feature_normalization": "l2"},
+    {"feature_dtype": "float32"},
 ]
 
 

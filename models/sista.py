@@ -182,7 +182,8 @@ class StackedRNN(keras.layers.Layer):
         first_layer, threshold: see `sista`.
         weight_decay: weight of the L2 term on every parameter (Eq. 9).
         trainable_lambda2, trainable_initial_codes: whether lambda2 and alpha_0 are learned.
-        gamma, lambda1, lambda2: initial values; all three are kept positive.
+        gamma, lambda1, lambda2: initial values.
+        positive_scalars: keep all three at 1e-6 or above; else training may turn them negative.
         expected_rows: rows of a batch, for counting products (see `sista`); changes no result.
         seed: seed of the initial A and phi.
     """
@@ -202,6 +203,7 @@ class StackedRNN(keras.layers.Layer):
         gamma=1.0,
         lambda1=0.1,
         lambda2=0.01,
+        positive_scalars=True,
         expected_rows=84,
         seed=0,
         **kwargs,
@@ -225,6 +227,7 @@ class StackedRNN(keras.layers.Layer):
             "gamma": gamma,
             "lambda1": lambda1,
             "lambda2": lambda2,
+            "positive_scalars": positive_scalars,
             "expected_rows": expected_rows,
             "seed": seed,
         }
@@ -258,19 +261,19 @@ class StackedRNN(keras.layers.Layer):
             trainable=options["trainable_initial_codes"],
         )
 
-        def positive(name, trainable=True):
+        def scalar(name, trainable=True):
             return self.add_weight(
                 name=name,
                 shape=(),
                 initializer=keras.initializers.Constant(options[name]),
                 regularizer=decay,
-                constraint=at_least_smallest_positive,
+                constraint=at_least_smallest_positive if options["positive_scalars"] else None,
                 trainable=trainable,
             )
 
-        self.gamma = positive("gamma")
-        self.lambda1 = positive("lambda1")
-        self.lambda2 = positive("lambda2", options["trainable_lambda2"])
+        self.gamma = scalar("gamma")
+        self.lambda1 = scalar("lambda1")
+        self.lambda2 = scalar("lambda2", options["trainable_lambda2"])
         self.similarity.build(input_shape)
 
     def initial_state(self, n_rows):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -73,7 +74,7 @@ def extract(dataset, backbone, tmp_path, **options) -> Path:
 @pytest.mark.parametrize("batch_frames", [1, 4, 64])
 def test_features_labels_and_attributes(dataset, backbone, tmp_path, batch_frames):
     folder = extract(dataset, backbone, tmp_path, batch_frames=batch_frames, dtype="float32")
-    assert folder == tmp_path / "features" / "walkway" / "means-last-16-max"
+    assert folder == tmp_path / "features" / "walkway" / "means-last-16-max-float32"
     for seed, ((split, name), n_frames) in enumerate(CLIP_FRAMES.items()):
         path = folder / split / f"{name}.h5"
         info = validate_shard(path)
@@ -105,15 +106,20 @@ def test_compiled_function_equals_the_network(tmp_path, monkeypatch):
     np.testing.assert_allclose(feature_function(thin, "mean")(frames), expected, atol=1e-4)
 
 
-def test_float16_is_the_default(dataset, backbone, tmp_path):
-    path = list_shards(extract(dataset, backbone, tmp_path), "test")[0]
-    with Shard(path) as shard:
-        assert shard.stored_features().dtype == np.float16
+def test_float16_is_the_default_and_float32_stands_beside_it(dataset, backbone, tmp_path):
+    for options, name, dtype in (
+        ({}, "means-last-16-max", np.float16),
+        ({"dtype": "float32"}, "means-last-16-max-float32", np.float32),
+    ):
+        folder = extract(dataset, backbone, tmp_path, **options)
+        assert folder.name == name
+        with Shard(list_shards(folder, "test")[0]) as shard:
+            assert shard.stored_features().dtype == dtype
 
 
 def test_mean_pooling_has_its_own_folder(dataset, backbone, tmp_path):
     folder = extract(dataset, backbone, tmp_path, pooling="mean", dtype="float32")
-    assert folder.name == "means-last-16-mean"
+    assert folder.name == "means-last-16-mean-float32"
     with Shard(folder / "train" / "02.h5") as shard:
         frames = write_clip(tmp_path / "same", 5, seed=1)
         np.testing.assert_allclose(shard.features()[:, 0], frames.mean(axis=(1, 2)), rtol=1e-5)
@@ -150,14 +156,15 @@ def test_damaged_shard_alone_is_redone(dataset, backbone, tmp_path, written, cap
 def test_shard_made_otherwise_is_redone(dataset, backbone, tmp_path, written, capfd):
     extract(dataset, backbone, tmp_path)
     written.clear()
-    extract(dataset, backbone, tmp_path, dtype="float32")
+    backbone = replace(backbone, weights_sha256="cd" * 32)
+    extract(dataset, backbone, tmp_path)
     assert len(written) == 3
-    assert capfd.readouterr().err.count("made with another dtype; extracting it again") == 3
+    assert capfd.readouterr().err.count("made with another weights_sha256; extracting it again") == 3
 
     write_clip(dataset.clips[1].source, 5, seed=99)
     dataset.test_labels["01"][0] = 1
     written.clear()
-    extract(dataset, backbone, tmp_path, dtype="float32")
+    extract(dataset, backbone, tmp_path)
     assert written == ["train/02", "test/01"]
     errors = capfd.readouterr().err
     assert "02.h5: made with another source_sha256;" in errors

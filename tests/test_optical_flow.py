@@ -217,7 +217,7 @@ def extract(dataset, backbone, tmp_path, **options) -> Path:
 @pytest.mark.parametrize("batch_frames", [1, 5])
 def test_shards_hold_the_features_of_the_stacks(dataset, backbone, tmp_path, batch_frames):
     folder = extract(dataset, backbone, tmp_path, batch_frames=batch_frames)
-    assert folder == tmp_path / "features" / "walkway" / "means-flow-last-16-max-tvl1_20px_2warps"
+    assert folder == tmp_path / "features" / "walkway" / "means-flow-last-16-max-float32-tvl1_20px_2warps"
     for clip in dataset.clips:
         path = folder / clip.split / f"{clip.name}.h5"
         info = validate_shard(path)

@@ -91,6 +91,18 @@ def test_lambda2_and_alpha_0_can_be_fixed():
     assert {"lambda2", "initial_codes"}.isdisjoint(weight.name for weight in model.trainable_weights)
 
 
+@pytest.mark.parametrize("positive", [True, False])
+def test_scalars_are_kept_positive_or_left_free(positive):
+    """Decay at steps this large carries all three, which start above zero, past it."""
+    model = SRNNAE(C, n_atoms=N, positive_scalars=positive, weight_decay=1e6, gamma=0.2, lambda1=0.2)
+    model.compile(optimizer=keras.optimizers.RMSprop(0.15))
+    model.train_on_batch(features())
+    scalars = [
+        float(ops.convert_to_numpy(getattr(model.srnn, name))) for name in ("gamma", "lambda1", "lambda2")
+    ]
+    assert scalars == pytest.approx([1e-6] * 3) if positive else max(scalars) < 0
+
+
 def test_saved_model_comes_back_with_optimizer_and_step(tmp_path):
     model = compiled(seed=2)
 

@@ -133,7 +133,7 @@ class Context:
     def features_of(self, dataset: Dataset, root: Path, flow: bool = False) -> Path:
         """Return the folder of any dataset's shards under `root/features`, extracted where not there."""
         features, options = self.settings.features, self.settings.flow
-        how = {"pooling": features.pooling, "pyramid": features.pyramid}
+        how = {"pooling": features.pooling, "pyramid": features.pyramid, "dtype": features.feature_dtype}
         if flow:
             how |= {"flow_size_px": options.flow_size_px, "flow_warps": options.flow_warps}
             shards = extract_flow_dataset(dataset, self.flow_backbone, root / "features", **how)

@@ -16,6 +16,7 @@ CHOICES = {
     "pooling": ("max", "mean"),
     "pyramid": ("1", "1,2", "1,2,4", "1,2,4,8"),
     "feature_normalization": ("none", "l2", "standardized"),
+    "feature_dtype": ("float16", "float32"),
     "flow_input": ("stack", "picture"),
     "similarity": ("learned", "gaussian"),
     "first_layer": ("algorithm1", "eq7"),
@@ -56,6 +57,7 @@ class FeatureSettings:
     pooling: str = "max"  # Sec. 3.6; "mean" is the released code's
     pyramid: str = "1,2,4"  # Sec. 3.6
     feature_normalization: str = "none"  # see `data_prep.normalization`
+    feature_dtype: str = "float16"  # choice: as stored
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class ModelSettings:
     gamma: float = 1.0  # choice: the released configuration's
     lambda1: float = 0.1  # choice: likewise
     lambda2: float = 0.01  # choice: likewise
+    positive_scalars: bool = True  # choice: these three; the released code leaves them free
 
 
 @dataclass(frozen=True)
