@@ -18,7 +18,8 @@ what was there before, so the paper's own choice competes. A candidate is chosen
 highest; one within TIE of the highest that stands earlier in its list is preferred, because a list goes from
 the paper's choice, or the cheaper one, to others. A candidate whose scores are not finite on some clip is
 never chosen; its line says nan. The backbone is the profile's (quick: the thin ResNet-50) or that of --set;
-what is chosen for one is not meant for another.
+what is chosen for one is not meant for another. Of two backbones' choices `--chosen` has the one with the
+higher criterion.
 
 Writes results/<profile>/choice_<dataset>.csv, a line a candidate, and prints the chosen settings as flags.
 With --sweep-test, every candidate is scored on the dataset's test clips afterwards: a sweep that chooses
@@ -55,7 +56,7 @@ START = {
     "flow_size_px": 80,
     "flow_warps": 1,
 }
-MAPS = (("last", 224), ("conv4", 224), ("conv3+conv4", 448), ("conv3+conv4", 672))
+MAPS = (("last", 224), ("conv4", 224), ("conv3+conv4", 448))
 NORMALIZATIONS = ("none", "standardized", "l2")
 Settings = Mapping[str, object]
 Scenes = Mapping[str, tuple[Dataset, Path]]  # by name; the folder is the one that its features go under
@@ -104,7 +105,8 @@ def run(context: Context, sweep_test: bool = False) -> None:
         print(
             f"{dataset.name}: chosen " + " ".join(f"--set {name}={value}" for name, value in chosen.items())
         )
-        print(f"{dataset.name}: settings.CHOSEN is {'the same' if chosen == CHOSEN else CHOSEN}; see {path}")
+        known = CHOSEN.get(start["backbone"])
+        print(f"{dataset.name}: settings.CHOSEN has {'the same' if chosen == known else known}; see {path}")
         if sweep_test:
             found = aucs_on_test(context, dataset, tried)
             write_csv(path, [line | test for line, test in zip(lines, found, strict=True)])

@@ -15,7 +15,7 @@ from experiments.lab.baselines import BASELINES
 from experiments.lab.context import Context
 from experiments.lab.protocols import auc_rows, baseline_rows, late_fusion_runs, publish_table
 from experiments.lab.results import Row
-from experiments.lab.settings import CHOSEN
+from experiments.lab.settings import CHOSEN, chosen_settings
 
 EXHIBIT = "table_03"
 CHOSEN_ROW = "{}, chosen on normal data"
@@ -51,7 +51,9 @@ def run(context: Context, systems: tuple[str, ...] = SYSTEMS, with_chosen: bool 
     if not with_chosen:
         command += " --without-chosen"
     rows, note = [], context.differences()
-    chosen = replace(context, settings=context.settings.override(**CHOSEN))
+    backbone = context.settings.features.backbone
+    own = chosen_settings(backbone if backbone in CHOSEN else None)
+    chosen = replace(context, settings=context.settings.override(**own))
     # Those settings stand beside the paper's.
     beside = with_chosen and context.profile == "paper" and not context.chosen
     if beside:

@@ -3,8 +3,9 @@
 import pytest
 
 from data_prep.errors import InputError
+from experiments.lab import cli
 from experiments.lab.cli import default_seeds
-from experiments.lab.settings import CHOSEN, PAPER, PROFILES, config_hash
+from experiments.lab.settings import CHOSEN, PAPER, PROFILES, chosen_settings, config_hash
 
 
 def test_defaults_are_the_papers():
@@ -52,9 +53,25 @@ def test_seeds_of_a_profile():
     assert [default_seeds(profile, has_data=False) for profile in ("smoke", "quick", "paper")] == [1, 1, 3]
 
 
-def test_settings_chosen_on_normal_data_are_valid_in_every_profile():
+@pytest.mark.parametrize("backbone", CHOSEN)
+def test_settings_chosen_on_normal_data_are_valid_in_every_profile(backbone):
     for settings in PROFILES.values():
-        chosen = settings.override(**CHOSEN)
+        chosen = settings.override(**chosen_settings(backbone))
+        assert chosen.features.backbone == backbone
         assert chosen.train.iterations % chosen.train.checkpoint_every == 0
         assert chosen.train.checkpoint_every % chosen.train.log_every == 0
         assert chosen.score.normalization == "per_clip"
+
+
+def test_chosen_is_that_of_the_best_backbone_or_of_the_one_asked_for():
+    def parse(*flags):
+        return cli.settings(cli.settings_parser("").parse_args([*flags]))
+
+    assert parse("--chosen") == PROFILES["quick"].override(**CHOSEN["resnet50"])
+    thin = PROFILES["quick"].override(**CHOSEN["thin_resnet50"])
+    assert parse("--chosen", "--set", "backbone=thin_resnet50") == thin
+    assert parse("--chosen", "--set", "backbone=thin_resnet50", "--set", "depth=5") == thin.override(depth=5)
+    with pytest.raises(
+        InputError, match="nothing was chosen for backbone resnet152, only for resnet50, thin"
+    ):
+        parse("--chosen", "--set", "backbone=resnet152")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from experiments import table_03_methods
 from experiments.lab import results
 from experiments.lab.context import Context
-from experiments.lab.settings import PROFILES
+from experiments.lab.settings import CHOSEN, PROFILES
 
 TINY = {"input_size_px": 32, "iterations": 4, "checkpoint_every": 4, "log_every": 2, "n_atoms": 8}
 SMALL_NETWORK = {"similarity_units": 8, "n_subspace_atoms": 4}
@@ -16,8 +16,8 @@ SMALL_NETWORK = {"similarity_units": 8, "n_subspace_atoms": 4}
 def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     settings = PROFILES["smoke"].override(**TINY, **SMALL_NETWORK)
     context = Context("paper", settings, tmp_path, only_datasets=("walkway",))
-    monkeypatch.setattr(
-        table_03_methods, "CHOSEN", {**TINY, "layer": "conv2", "feature_normalization": "standardized"}
+    monkeypatch.setitem(
+        CHOSEN, "thin_resnet50", {**TINY, "layer": "conv2", "feature_normalization": "standardized"}
     )
     table_03_methods.run(context, ("Nearest Subspace", "sRNN-AE"))
     rows = [row for row in results.read_rows(context.results_dir) if row.column == "Walkway"]

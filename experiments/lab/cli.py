@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.errors import InputError
-from experiments.lab.settings import ABLATION_SEEDS, CHOSEN, DEFAULT_SEEDS, PROFILES, Settings
+from experiments.lab.settings import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES, Settings, chosen_settings
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -53,12 +53,13 @@ def settings(arguments: argparse.Namespace) -> Settings:
         if not separator:
             raise InputError(f"--set {item}: expected NAME=VALUE")
         overrides[name] = value
-    return PROFILES[arguments.profile].override(**CHOSEN if arguments.chosen else {}).override(**overrides)
+    chosen = chosen_settings(overrides.get("backbone")) if arguments.chosen else {}
+    return PROFILES[arguments.profile].override(**chosen).override(**overrides)
 
 
 def context(arguments: argparse.Namespace):
     """Return the `Context` of parsed flags. InputError for a bad value."""
-    chosen_settings = settings(arguments)
+    all_settings = settings(arguments)
     if arguments.seeds is not None and arguments.seeds < 1:
         raise InputError(f"--seeds: expected at least 1, got {arguments.seeds}")
     if arguments.data is not None and not arguments.data.is_dir():
@@ -70,7 +71,7 @@ def context(arguments: argparse.Namespace):
 
     return Context(
         profile=arguments.profile,
-        settings=chosen_settings,
+        settings=all_settings,
         out=arguments.out,
         data_dir=arguments.data,
         only_datasets=tuple(arguments.datasets.split(",")) if arguments.datasets else (),
