@@ -41,7 +41,8 @@ def run(context: Context, systems: tuple[str, ...] = SYSTEMS, with_chosen: bool 
     Args:
         context: what it runs in.
         systems: some of `SYSTEMS`.
-        with_chosen: whether the chosen settings' rows stand beside the paper's in profile paper.
+        with_chosen: whether, in profile paper, the rows of the settings chosen on normal data stand beside
+            the paper's: those chosen for its backbone or, where there are none, those of `--chosen`.
     """
     if strangers := [name for name in systems if name not in SYSTEMS]:
         raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(SYSTEMS)}")
