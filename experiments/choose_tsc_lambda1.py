@@ -1,0 +1,99 @@
+"""Choose lambda1 of TSC, which the paper does not give, by what its codes lose of the training features.
+
+    python -m experiments.choose_tsc_lambda1 --data DIR [--datasets ped2] [--chosen] [--set backbone=resnet50]
+
+TSC is trained at every candidate as the settings have it, on the spatial stream, seed 0. The energy lost is
+the sum of ||x - A a||^2 over the training frames, as coded in the last alternation, in parts of that of
+||x||^2. Chosen is the largest candidate, whose codes are the sparsest, that loses at most MOST_LOST. No test
+clip and no label is read.
+
+Paper: Eq. (2), Sec. 4.1. Writes results/<profile>/tsc_lambda1_<dataset>.csv, a line a candidate, and prints
+the chosen one as a flag.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_prep.errors import InputError
+from experiments.lab.cli import exhibit_main
+from experiments.lab.context import Context
+from experiments.lab.results import write_csv
+from experiments.lab.settings import Settings
+from experiments.lab.systems import build_tsc, training_blocks
+from models.tsc import alternate
+
+MOST_LOST = 0.05
+CANDIDATES = (0.1, 0.5, 2.0, 5.0, 10.0, 30.0)
+
+
+def run(context: Context) -> None:
+    """Choose for every dataset at hand; write and print what was tried."""
+    for dataset in context.datasets:
+        shards, lines = context.shards(dataset), []
+        path = context.results_dir / f"tsc_lambda1_{dataset}.csv"
+        n_alternations = context.settings.tsc.tsc_alternations
+        with tqdm(total=len(CANDIDATES) * n_alternations, desc=f"{dataset} TSC", unit="alternation") as bar:
+            for lambda1 in CANDIDATES:
+                bar.set_postfix(lambda1=lambda1)
+                lines.append(loss_of(context.settings.override(tsc_lambda1=lambda1), shards, bar))
+                write_csv(path, lines)
+        for line in lines:
+            print(
+                f"{dataset}: lambda1 {line['lambda1']:g}: energy lost {line['energy_lost']:.1%}, "
+                f"zero codes {line['zeros']:.0%}, gamma {line['gamma']:.0f}"
+            )
+        print(f"{dataset}: chosen --set tsc_lambda1={largest_that_keeps(lines):g}; see {path}", flush=True)
+
+
+def loss_of(settings: Settings, shards: Path, bar: tqdm) -> dict:
+    """Return what TSC's codes lose of the training features, as a line of the table.
+
+    Args:
+        settings: `tsc_lambda1` is the candidate.
+        shards: folder of a dataset's features.
+        bar: told of every alternation.
+    """
+    options = settings.tsc
+
+    def blocks():
+        return training_blocks(shards, "spatial", settings, seed=0)
+
+    model = build_tsc(blocks, settings, seed=0)
+    alternations = alternate(
+        model,
+        blocks,
+        options.tsc_alternations,
+        options.tsc_update_steps,
+        options.atom_norm,
+        options.tsc_coding,
+    )
+    for alternation in alternations:
+        last = alternation
+        bar.update()
+    squares = np.concatenate([np.square(block.x[block.mask]).sum(-1, dtype=np.float64) for block in blocks()])
+    return {
+        "lambda1": options.tsc_lambda1,
+        "energy_lost": 2 * last.reconstruction / squares.mean(),
+        "zeros": last.zeros,
+        "gamma": last.gamma,
+        "mean_energy": squares.mean(),
+    }
+
+
+def largest_that_keeps(lines: Sequence[dict]) -> float:
+    """Return the largest lambda1 that loses at most `MOST_LOST`; InputError where none does."""
+    keeping = [line["lambda1"] for line in lines if line["energy_lost"] <= MOST_LOST]
+    if not keeping:
+        least = min(line["energy_lost"] for line in lines)
+        raise InputError(
+            f"choose_tsc_lambda1: every candidate loses more than {MOST_LOST:.0%} of the energy, the least "
+            f"{least:.1%}; more atoms or alternations lose less"
+        )
+    return max(keeping)
+
+
+if __name__ == "__main__":
+    exhibit_main(__doc__, run)
