@@ -38,7 +38,8 @@ def run(context: Context) -> None:
         with tqdm(total=len(CANDIDATES) * n_alternations, desc=f"{dataset} TSC", unit="alternation") as bar:
             for lambda1 in CANDIDATES:
                 bar.set_postfix(lambda1=lambda1)
-                lines.append(loss_of(context.settings.override(tsc_lambda1=lambda1), shards, bar))
+                loss = loss_of(context.settings.override(tsc_lambda1=lambda1), shards, bar)
+                lines.append({"backbone": context.backbone.name, **loss})
                 write_csv(path, lines)
         for line in lines:
             print(

@@ -68,6 +68,7 @@ def test_the_command_tries_every_candidate_reads_no_test_clip_and_chooses_by_the
         lines = list(csv.DictReader(file))
     assert [float(line["lambda1"]) for line in lines] == [0.01, 1e9]
     assert float(lines[0]["energy_lost"]) < 0.9
+    assert lines[0]["backbone"] == "thin_resnet50"
     assert "walkway: chosen --set tsc_lambda1=0.01; see" in capsys.readouterr().out
 
 

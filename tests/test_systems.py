@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from synthetic import write_clip, write_dataset
 
+from data_prep.errors import InputError
 from data_prep.shards import Shard, list_shards
 from experiments.lab import systems, tsc
 from experiments.lab.frame_systems import as_channels, as_video, mean_frame, score_windows
@@ -98,6 +99,12 @@ def test_scores_of_tsc_are_those_of_its_dictionary(features, tmp_path):
         errors.append(np.square(x[t] - A @ a).sum())
         before = a
     np.testing.assert_allclose(run.scores()[0].error[:, 0], errors, rtol=1e-3, atol=1e-5)
+
+
+def test_tsc_with_exact_coding_and_no_l1_is_told_in_one_line(features, tmp_path):
+    settings = SMALL.override(tsc_lambda1=0.0, tsc_coding="exact")
+    with pytest.raises(InputError, match="exact coding takes a lambda1 above 0, got 0$"):
+        run_system("TSC", features, "spatial", settings, 0, tmp_path)
 
 
 def test_interrupted_tsc_resumes_to_the_same_dictionary(features, tmp_path, monkeypatch):

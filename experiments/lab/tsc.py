@@ -43,7 +43,7 @@ def train_tsc(
         n_alternations, update_steps, atom_norm, coding: see `models.tsc.alternate`.
 
     Raises:
-        InputError: blocks that do not suffice, or a checkpoint that cannot be read.
+        InputError: blocks that do not suffice, a checkpoint that cannot be read, exact coding without l1.
     """
     name = f"tsc-{config['stream']}-seed{config['seed']}-{config_hash(config)}"
     folder, logs = (out / root / config["dataset"] / name for root in ("checkpoints", "logs"))
@@ -56,6 +56,8 @@ def train_tsc(
         model = load_model(folder, checkpoint_name(len(history))) if history else build()
     except ValueError as fault:
         raise InputError(f"{folder}: {fault}") from None
+    if coding == "exact" and model.options["lambda1"] == 0:
+        raise InputError(f"{folder}: exact coding takes a lambda1 above 0, got 0")
     log = TensorBoardLog(logs)
     bar = tqdm(
         total=n_alternations,
