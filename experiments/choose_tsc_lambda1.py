@@ -90,8 +90,8 @@ def largest_that_keeps(lines: Sequence[dict]) -> float:
     if not keeping:
         least = min(line["energy_lost"] for line in lines)
         raise InputError(
-            f"choose_tsc_lambda1: every candidate loses more than {MOST_LOST:.0%} of the energy, the least "
-            f"{least:.1%}; more atoms or alternations lose less"
+            f"choose_tsc_lambda1: every candidate loses more than {MOST_LOST:.0%} of the energy, "
+            f"the least {least:.1%}"
         )
     return max(keeping)
 
