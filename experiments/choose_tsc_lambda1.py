@@ -14,7 +14,6 @@ the chosen one as a flag.
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import InputError
@@ -74,13 +73,12 @@ def loss_of(settings: Settings, shards: Path, bar: tqdm) -> dict:
     for alternation in alternations:
         last = alternation
         bar.update()
-    squares = np.concatenate([np.square(block.x[block.mask]).sum(-1, dtype=np.float64) for block in blocks()])
     return {
         "lambda1": options.tsc_lambda1,
-        "energy_lost": 2 * last.reconstruction / squares.mean(),
+        "energy_lost": 2 * last.reconstruction / last.energy,
         "zeros": last.zeros,
         "gamma": last.gamma,
-        "mean_energy": squares.mean(),
+        "mean_energy": last.energy,
     }
 
 

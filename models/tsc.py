@@ -61,7 +61,7 @@ class Alternation:
 
     `reconstruction` (1/2 ||x - A a||^2), `sparsity` (lambda1 ||a||_1) and `coherence` are taken after coding;
     `updated_reconstruction` after the update of A, same codes. `n_used_atoms`: atoms that any frame used;
-    `zeros`: share of zero codes; `gamma`: of the coding.
+    `zeros`: share of zero codes; `gamma`: of the coding; `energy`: the mean of ||x||^2.
     """
 
     reconstruction: float
@@ -71,6 +71,7 @@ class Alternation:
     n_used_atoms: int
     zeros: float
     gamma: float
+    energy: float
 
     @property
     def objective(self) -> float:
@@ -283,6 +284,7 @@ class Statistics:
             n_used_atoms=int((np.diag(self.B) > 0).sum()),
             zeros=self.n_zeros / (self.n_frames * len(self.B)),
             gamma=gamma,
+            energy=self.energy / self.n_frames,
         )
 
 
