@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TypeVar
 
-from data_prep.shards import one_line
+from data_prep.files import one_line
 
 TIMEOUT_SECONDS = 10.0
 

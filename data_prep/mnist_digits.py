@@ -15,7 +15,7 @@ import numpy as np
 
 from data_prep.downloads import attempt
 from data_prep.errors import InputError
-from data_prep.shards import one_line
+from data_prep.files import one_line
 
 
 @dataclass(frozen=True)

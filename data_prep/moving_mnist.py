@@ -31,8 +31,9 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import InputError
+from data_prep.files import one_line
 from data_prep.mnist_digits import Digits, load_digits
-from data_prep.shards import one_line, written_whole
+from data_prep.shards import written_whole
 
 VERSION = 2  # raise it when the same settings come to give other pictures
 KINDS, SPLITS = ("spatial", "temporal"), ("train", "test")

@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError
 
 from data_prep.downloads import attempt
 from data_prep.errors import InputError
-from data_prep.shards import one_line
+from data_prep.files import one_line
 
 THIN = "thin_resnet50"
 N_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet152": (3, 8, 36, 3), THIN: (3, 4, 6, 3)}  # of the four stages

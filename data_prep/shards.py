@@ -25,6 +25,7 @@ import h5py
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.files import one_line
 from data_prep.pooling import PAPER_PYRAMID
 
 SCHEMA_VERSION = 2
@@ -354,8 +355,3 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged shard, {one_line(error)}") from error
-
-
-def one_line(error: Exception) -> str:
-    """Return an error's message on one line."""
-    return " ".join(str(error).split())

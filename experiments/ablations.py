@@ -12,10 +12,11 @@ Writes results/<profile>/ablations.csv and ablations.md.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from data_prep.files import write_atomic
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import auc, best_on_test, late_fusion_runs, mean_and_std
-from experiments.lab.results import write_atomic, write_csv
+from experiments.lab.protocol import auc, best_on_test, late_fusion_runs, mean_and_std
+from experiments.lab.publishing.results import write_csv
 
 # Only how errors become scores: no run is trained for these.
 SCORES: Sequence[Mapping[str, object]] = [

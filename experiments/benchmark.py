@@ -15,7 +15,7 @@ the faster, and for memory the smaller:
 
 train_step and streaming run at the paper's size: C = N = 2048, K = 3, T = 10, 84 rows (smoke: at its own).
 sparse_coding also writes sparse_coding.csv: every solver, and how far K steps of SISTA stop short of the
-minimum (`experiments.lab.solver_benchmark`). SPAMS joins in where it is installed: `pip install spams-bin`.
+minimum (`experiments.lab.benchmarks.solver`). SPAMS joins in where it is installed: `pip install spams-bin`.
 """
 
 import csv
@@ -49,8 +49,8 @@ def main() -> None:
 
 def run(context) -> None:
     """Measure every ratio and write benchmark.csv."""
-    from experiments.lab.results import write_atomic
-    from experiments.lab.solver_benchmark import sparse_coding
+    from data_prep.files import write_atomic
+    from experiments.lab.benchmarks.solver import sparse_coding
 
     lines = [train_step(context), *streaming_inference(context), feature_extraction(context)]
     lines += [sparse_coding(context), memory_tenfold(context)]
@@ -114,7 +114,7 @@ def weights_read(n_features, n_atoms, units, depth) -> int:
 
 def paper_model(context):
     """Return (model, batch) at the paper's size, C = N."""
-    from experiments.lab.systems import build_srnn_ae
+    from experiments.lab.systems.catalogue import build_srnn_ae
 
     settings = context.settings if context.profile == "smoke" else context.settings.override(n_atoms=2048)
     n_features = settings.model.n_atoms
@@ -153,7 +153,7 @@ def train_step(context) -> tuple:
 
 def streaming_inference(context, frames_a_round=50) -> list[tuple]:
     """Return the rows of scoring one frame at a time, against three limits of its matrix products."""
-    from experiments.lab.score import step_function
+    from experiments.lab.scoring.score import step_function
     from models.srnn_ae import Streaming
 
     model, batch, options = paper_model(context)
@@ -268,8 +268,8 @@ def peak_training_megabytes(shards: Path, n_atoms: int) -> float:
 def train_a_little(shards: Path, n_atoms: int) -> None:
     """Train for `MEMORY_STEPS` steps as `train_task` does, without its files."""
     from data_prep.windows import batches
-    from experiments.lab.settings import PAPER
-    from experiments.lab.systems import build_srnn_ae, sampler
+    from experiments.lab.settings.schema import PAPER
+    from experiments.lab.systems.catalogue import build_srnn_ae, sampler
 
     settings = PAPER.override(n_atoms=n_atoms)
     windows = sampler(shards, "spatial", settings.train, settings, seed=0)

@@ -38,10 +38,10 @@ from data_prep.errors import InputError
 from data_prep.planted import planted_dataset
 from experiments.lab import cli
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc
-from experiments.lab.results import write_csv
-from experiments.lab.score import DivergedError
-from experiments.lab.settings import CHOSEN
+from experiments.lab.protocol import auc
+from experiments.lab.publishing.results import write_csv
+from experiments.lab.scoring.score import DivergedError
+from experiments.lab.settings.chosen import CHOSEN
 
 TIE = 0.005
 START = {

@@ -19,9 +19,9 @@ from tqdm import tqdm
 from data_prep.errors import InputError
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.results import write_csv
-from experiments.lab.settings import Settings
-from experiments.lab.systems import build_tsc, training_blocks
+from experiments.lab.publishing.results import write_csv
+from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.catalogue import build_tsc, training_blocks
 from models.tsc import alternate
 
 MOST_LOST = 0.05

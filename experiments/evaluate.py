@@ -19,13 +19,14 @@ from tqdm import tqdm
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.pooling import N_REGIONS
-from experiments.lab import cli, metrics, pixel_metrics
-from experiments.lab.protocols import fusion_name
-from experiments.lab.results import git_commit
-from experiments.lab.runs import Run, load_runs
-from experiments.lab.score import regularity
-from experiments.lab.settings import CHOICES, PAPER, ScoreSettings
-from experiments.lab.train import write_json
+from experiments.lab import cli
+from experiments.lab.protocol import fusion_name
+from experiments.lab.publishing.results import git_commit
+from experiments.lab.scoring import metrics, pixel_metrics
+from experiments.lab.scoring.score import regularity
+from experiments.lab.settings.schema import CHOICES, PAPER, ScoreSettings
+from experiments.lab.training.runs import Run, load_runs
+from experiments.lab.training.train import write_json
 
 NORMALIZATIONS = CHOICES["normalization"]
 CHECKPOINTS = CHOICES["checkpoint"]

@@ -15,12 +15,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
-from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import replace_exhibit
+from experiments.lab.protocol import measured_row, runs_hash
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.report import write_note
+from experiments.lab.publishing.results import replace_exhibit
 from models.srnn_ae import SRNNAE
 
 EXHIBIT = "figure_02"

@@ -8,13 +8,13 @@ Paper: Fig. 4, Sec. 4.2. The sequences are those of Table 1's files: the first o
 import numpy as np
 
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST
-from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.moving_mnist import sequence_files
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, replace_exhibit
-from experiments.lab.settings import config_hash
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.report import write_note
+from experiments.lab.publishing.results import Row, replace_exhibit
+from experiments.lab.settings.schema import config_hash
+from experiments.lab.systems.moving_mnist import sequence_files
 
 EXHIBIT = "figure_04"
 SAMPLES = {  # caption -> kind, split

@@ -13,12 +13,12 @@ import numpy as np
 
 from data_prep.datasets import Clip, Dataset
 from data_prep.frames import read_frames
-from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, replace_exhibit
-from experiments.lab.settings import config_hash
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.report import write_note
+from experiments.lab.publishing.results import Row, replace_exhibit
+from experiments.lab.settings.schema import config_hash
 
 EXHIBIT = "figure_05"
 SAMPLES = 5

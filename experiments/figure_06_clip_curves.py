@@ -8,13 +8,13 @@ whole-frame region of the spatial stream. The clip is the first test clip with n
 
 import numpy as np
 
-from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import replace_exhibit
-from experiments.lab.score import regularity
+from experiments.lab.protocol import measured_row, runs_hash
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.report import write_note
+from experiments.lab.publishing.results import replace_exhibit
+from experiments.lab.scoring.score import regularity
 
 EXHIBIT = "figure_06"
 WHOLE_FRAME = 0

@@ -6,8 +6,8 @@ Paper: Fig. 7(a), Sec. 4.4 (lambda2 = 2; the values of lambda1 are not in the te
 """
 
 from experiments.lab.context import Context
-from experiments.lab.sweep import sweep_main
-from experiments.lab.sweep_exhibit import Sweep, run_sweep
+from experiments.lab.sweeping.sweep import sweep_main
+from experiments.lab.sweeping.sweep_exhibit import Sweep, run_sweep
 
 EXHIBIT = "figure_07a"
 SWEEP = Sweep(

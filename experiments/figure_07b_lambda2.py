@@ -6,8 +6,8 @@ Paper: Fig. 7(b), Sec. 4.4 (the values of lambda2 are not in the text; Sec. 4.1 
 """
 
 from experiments.lab.context import Context
-from experiments.lab.sweep import sweep_main
-from experiments.lab.sweep_exhibit import Sweep, run_sweep
+from experiments.lab.sweeping.sweep import sweep_main
+from experiments.lab.sweeping.sweep_exhibit import Sweep, run_sweep
 
 EXHIBIT = "figure_07b"
 SWEEP = Sweep(

@@ -7,8 +7,8 @@ Paper: Fig. 7(c), Sec. 4.4 (the sizes are not in the text; 2048 is what all else
 """
 
 from experiments.lab.context import Context
-from experiments.lab.sweep import sweep_main
-from experiments.lab.sweep_exhibit import Sweep, run_sweep
+from experiments.lab.sweeping.sweep import sweep_main
+from experiments.lab.sweeping.sweep_exhibit import Sweep, run_sweep
 
 EXHIBIT = "figure_07c"
 SWEEP = Sweep(

@@ -6,8 +6,8 @@ Paper: Fig. 8, Sec. 4.4 (K = 1, 2, 3, 5, 10, 20, 30). Sparsity is the share of z
 """
 
 from experiments.lab.context import Context
-from experiments.lab.sweep import sweep_main
-from experiments.lab.sweep_exhibit import Sweep, run_sweep
+from experiments.lab.sweeping.sweep import sweep_main
+from experiments.lab.sweeping.sweep_exhibit import Sweep, run_sweep
 
 EXHIBIT = "figure_08"
 SWEEP = Sweep(

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import auc, late_fusion_runs, mean_and_std, measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import replace_exhibit, write_csv
-from experiments.lab.runs import Run
+from experiments.lab.protocol import auc, late_fusion_runs, mean_and_std, measured_row, runs_hash
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.report import write_note
+from experiments.lab.publishing.results import replace_exhibit, write_csv
+from experiments.lab.training.runs import Run
 
 EXHIBIT = "figure_09"
 LOGGED = ("loss", "sparsity", "gamma", "lambda1", "lambda2")

@@ -16,12 +16,12 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS
 from data_prep.shards import Shard, list_shards
-from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, replace_exhibit
+from experiments.lab.protocol import measured_row, runs_hash
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.report import write_note
+from experiments.lab.publishing.results import Row, replace_exhibit
 from models.similarity import GaussianSimilarity
 
 EXHIBIT = "figure_10"

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments.lab import plots
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import auc, late_fusion_runs, measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, replace_exhibit
-from experiments.lab.runs import Run
-from experiments.lab.settings import PAPER
+from experiments.lab.protocol import auc, late_fusion_runs, measured_row, runs_hash
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.report import write_note
+from experiments.lab.publishing.results import Row, replace_exhibit
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.training.runs import Run
 
 EXHIBIT = "figure_11"
 WEIGHTS = tuple(step / 10 for step in range(11))

@@ -94,7 +94,7 @@ def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
 
 def summarize(context, failures: dict[str, str], seconds: float, code: int) -> int:
     """Write summary and report, print where they are and what failed; return the exit code."""
-    from experiments.lab.report import build_report, write_summary
+    from experiments.lab.publishing.report import build_report, write_summary
 
     results = context.results_dir
     machine = f"{platform.processor() or platform.machine()}, {cpu_name()}"

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.moving_mnist import SYSTEMS, Files, run_on_sequences, sequence_files
-from experiments.lab.protocols import auc, measured_row, publish_table, runs_hash
-from experiments.lab.results import Row
-from experiments.lab.settings import PAPER
+from experiments.lab.protocol import auc, measured_row, publish_table, runs_hash
+from experiments.lab.publishing.results import Row
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.systems.moving_mnist import SYSTEMS, Files, run_on_sequences, sequence_files
 
 EXHIBIT = "table_01"
 COLUMNS = {"Spatial Anomaly": "spatial", "Temporal Anomaly": "temporal"}

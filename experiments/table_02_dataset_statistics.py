@@ -13,9 +13,9 @@ import numpy as np
 from data_prep.datasets import RECORDS, Dataset, dataset_counts, where_to_get
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import publish_table
-from experiments.lab.results import Row
-from experiments.lab.settings import config_hash
+from experiments.lab.protocol import publish_table
+from experiments.lab.publishing.results import Row
+from experiments.lab.settings.schema import config_hash
 
 EXHIBIT = "table_02"
 PROTOCOLS = {

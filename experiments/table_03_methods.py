@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from data_prep.errors import InputError
 from experiments.lab import cli
-from experiments.lab.baselines import BASELINES
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows, baseline_rows, late_fusion_runs, publish_table
-from experiments.lab.results import Row
-from experiments.lab.settings import CHOSEN, chosen_settings
+from experiments.lab.protocol import auc_rows, baseline_rows, late_fusion_runs, publish_table
+from experiments.lab.publishing.results import Row
+from experiments.lab.settings.chosen import CHOSEN, chosen_settings
+from experiments.lab.systems.baselines import BASELINES
 
 EXHIBIT = "table_03"
 CHOSEN_ROW = "{}, chosen on normal data"

@@ -3,17 +3,16 @@
     python -m experiments.table_04_lv --data DIR
 
 Paper: Table 4, Sec. 4.3: an abnormal frame is a true positive when at least 20 % of its abnormal region is
-detected. The errors of the 4 x 4 cells are mapped back to the image (`experiments.lab.pixel_metrics`). Only
+detected. The errors of the 4 x 4 cells are mapped back to the image (`lab.scoring.pixel_metrics`). Only
 systems that score 21 regions have a row: Conv-AE and ConvLSTM-AE score whole frames and read "not run".
 """
 
 import functools
 from collections.abc import Mapping, Sequence
 
-from experiments.lab import metrics, pixel_metrics
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import (
+from experiments.lab.protocol import (
     auc,
     fusion_name,
     late_fusion_runs,
@@ -21,9 +20,10 @@ from experiments.lab.protocols import (
     publish_table,
     runs_hash,
 )
-from experiments.lab.results import Row
-from experiments.lab.runs import Run
-from experiments.lab.settings import CHOICES
+from experiments.lab.publishing.results import Row
+from experiments.lab.scoring import metrics, pixel_metrics
+from experiments.lab.settings.schema import CHOICES
+from experiments.lab.training.runs import Run
 
 EXHIBIT = "table_04"
 SYSTEMS = ("TSC", "sRNN-AE")

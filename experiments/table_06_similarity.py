@@ -8,8 +8,8 @@ its Table 8. The Gaussian's lambda2 stays at its initial value; lambda1 is learn
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows, publish_table
-from experiments.lab.results import Row
+from experiments.lab.protocol import auc_rows, publish_table
+from experiments.lab.publishing.results import Row
 
 EXHIBIT = "table_06"
 SIMILARITIES = {

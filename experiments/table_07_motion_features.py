@@ -21,16 +21,9 @@ from data_prep.frames import Source, iter_frames
 from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.live import RegionErrors, TemporalMaximum
-from experiments.lab.protocols import (
-    auc,
-    backbones_of,
-    fusion_name,
-    measured_row,
-    publish_table,
-    runs_hash,
-)
-from experiments.lab.results import Row
+from experiments.lab.protocol import auc, backbones_of, fusion_name, measured_row, publish_table, runs_hash
+from experiments.lab.publishing.results import Row
+from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from models.srnn_ae import Streaming
 
 EXHIBIT = "table_07"

@@ -8,8 +8,8 @@ that its other tables give for both streams together.
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows, publish_table
-from experiments.lab.results import Row
+from experiments.lab.protocol import auc_rows, publish_table
+from experiments.lab.publishing.results import Row
 
 EXHIBIT = "table_08"
 STREAMS = {"Spatial features": "spatial", "Temporal features": "temporal"}

@@ -8,8 +8,8 @@ channels, in front of as many atoms as each stream has alone; late fusion adds t
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocols import auc_rows, late_fusion_runs, publish_table
-from experiments.lab.results import Row
+from experiments.lab.protocol import auc_rows, late_fusion_runs, publish_table
+from experiments.lab.publishing.results import Row
 
 EXHIBIT = "table_09"
 

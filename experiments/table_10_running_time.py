@@ -27,16 +27,16 @@ from data_prep.extract_features import feature_function, resize, shard_path
 from data_prep.frames import iter_frames
 from data_prep.gray_frames import gray_frames
 from data_prep.shards import Shard, list_shards
-from experiments.lab.baselines import BASELINES
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.frame_systems import as_channels, as_video, mean_frame
-from experiments.lab.live import RegionErrors, TemporalMaximum
-from experiments.lab.protocols import measured_row, publish_table, runs_hash
-from experiments.lab.results import Row
-from experiments.lab.runs import Run
-from experiments.lab.settings import config_hash
-from experiments.lab.systems import FEATURE_SYSTEMS
+from experiments.lab.protocol import measured_row, publish_table, runs_hash
+from experiments.lab.publishing.results import Row
+from experiments.lab.settings.schema import config_hash
+from experiments.lab.systems.baselines import BASELINES
+from experiments.lab.systems.catalogue import FEATURE_SYSTEMS
+from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame
+from experiments.lab.training.runs import Run
+from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from experiments.run import cpu_name
 from models import conv_ae, conv_lstm_ae
 from models.lstm_ae import LSTMStreaming
@@ -215,7 +215,7 @@ def window_scores(
     """Yield the errors (n,) that each frame completes: those of a full window's frames not scored before.
 
     Args:
-        model, mean, shape, errors_of: see `experiments.lab.frame_systems.frame_task`.
+        model, mean, shape, errors_of: see `experiments.lab.systems.frame_systems.frame_task`.
         window_frames, step_frames: T, and how many frames lie between windows, as in `score_windows`.
         frames: gray frames (1, H * W), frame after frame.
     """

@@ -41,7 +41,7 @@ def run(arguments) -> None:
         raise InputError(f"{arguments.shards}: no such folder, expected one of data_prep.extract_features")
     if min(arguments.seed) < 0:
         raise InputError(f"--seed: expected at least 0, got {min(arguments.seed)}")
-    from experiments.lab.systems import run_system  # --help and bad flags answer without loading Keras
+    from experiments.lab.systems.catalogue import run_system
 
     for seed in arguments.seed:
         for stream in arguments.stream:

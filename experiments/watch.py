@@ -33,13 +33,13 @@ from data_prep.live_frames import FALLBACK_RATE, FrameStream
 from data_prep.normalization import load_normalization
 from data_prep.pooling import PYRAMIDS
 from experiments.lab import cli
-from experiments.lab.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.context import Context
-from experiments.lab.footage import train_on_footage
-from experiments.lab.live import FrameScore, Networks, live_scores, stop_on_signal
-from experiments.lab.pixel_metrics import map_side
-from experiments.lab.runs import Run, load_model, load_runs
-from experiments.lab.watching import Outputs
+from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
+from experiments.lab.scoring.pixel_metrics import map_side
+from experiments.lab.training.runs import Run, load_model, load_runs
+from experiments.lab.watching.footage import train_on_footage
+from experiments.lab.watching.live import FrameScore, Networks, live_scores, stop_on_signal
+from experiments.lab.watching.outputs import Outputs
 from models.srnn_ae import Streaming
 
 SYSTEM, STREAMS = "sRNN-AE", ("spatial", "temporal", "flow")

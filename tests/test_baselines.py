@@ -6,9 +6,9 @@ from synthetic import CHANNELS, REGIONS, write_clip, write_dataset
 
 from data_prep.errors import InputError
 from data_prep.shards import Shard, list_shards
-from experiments.lab import baselines
-from experiments.lab.baselines import BASELINES, run_baseline, whole_frames
-from experiments.lab.settings import BaselineSettings
+from experiments.lab.settings.schema import BaselineSettings
+from experiments.lab.systems import baselines
+from experiments.lab.systems.baselines import BASELINES, run_baseline, whole_frames
 
 SETTINGS = BaselineSettings(n_subspace_atoms=3)
 

@@ -9,8 +9,8 @@ import pytest
 from synthetic import write_clip
 
 from experiments import benchmark
-from experiments.lab import solver_benchmark
-from experiments.lab.solver_benchmark import EXACT, Line, Problem
+from experiments.lab.benchmarks import solver as solver_benchmark
+from experiments.lab.benchmarks.solver import EXACT, Line, Problem
 
 C, N, ROWS = 20, 40, 12
 LAMBDA1 = 0.05

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab.calibration import Calibration, calibrate, cell_boxes
-from experiments.lab.runs import Run
-from experiments.lab.score import ClipScores, save_scores
-from experiments.lab.settings import ScoreSettings
+from experiments.lab.scoring.calibration import Calibration, calibrate, cell_boxes
+from experiments.lab.scoring.score import ClipScores, save_scores
+from experiments.lab.settings.schema import ScoreSettings
+from experiments.lab.training.runs import Run
 
 
 def made_run(folder, errors, train_errors, labels):

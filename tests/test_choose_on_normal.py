@@ -11,8 +11,8 @@ from data_prep.errors import InputError
 from experiments import ablations, choose_on_normal
 from experiments.choose_on_normal import choose, first_within_tie
 from experiments.lab.context import Context
-from experiments.lab.score import DivergedError
-from experiments.lab.settings import PROFILES
+from experiments.lab.scoring.score import DivergedError
+from experiments.lab.settings.profiles import PROFILES
 
 AUC = {"a": 0.70, "b": 0.704, "c": 0.72}
 

@@ -12,8 +12,8 @@ from data_prep.shards import Shard, list_shards
 from experiments import choose_tsc_lambda1
 from experiments.choose_tsc_lambda1 import largest_that_keeps, loss_of
 from experiments.lab.context import Context
-from experiments.lab.settings import PROFILES
-from experiments.lab.systems import build_tsc, training_blocks
+from experiments.lab.settings.profiles import PROFILES
+from experiments.lab.systems.catalogue import build_tsc, training_blocks
 
 SETTINGS = PROFILES["smoke"].override(
     input_size_px=32,

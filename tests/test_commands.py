@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.lab.results import COLUMNS
-from experiments.lab.settings import PROFILES
+from experiments.lab.publishing.results import COLUMNS
+from experiments.lab.settings.profiles import PROFILES
 from experiments.run import exhibits
 
 ROOT = Path(__file__).parents[1]

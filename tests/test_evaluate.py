@@ -11,12 +11,18 @@ from sklearn.metrics import roc_auc_score
 
 from data_prep import walkway
 from data_prep.datasets import find_datasets
+from data_prep.files import write_atomic
 from experiments import evaluate, table_04_lv
-from experiments.lab.metrics import frame_auc
-from experiments.lab.pixel_metrics import PixelScores, cell_errors, footprints, region_anomaly, stream_masks
-from experiments.lab.results import write_atomic
-from experiments.lab.score import ClipScores, load_scores, save_scores
-from experiments.lab.settings import PAPER
+from experiments.lab.scoring.metrics import frame_auc
+from experiments.lab.scoring.pixel_metrics import (
+    PixelScores,
+    cell_errors,
+    footprints,
+    region_anomaly,
+    stream_masks,
+)
+from experiments.lab.scoring.score import ClipScores, load_scores, save_scores
+from experiments.lab.settings.schema import PAPER
 
 N_CLIPS, N_FRAMES = 3, 24
 STEPS = (10, 20)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from synthetic import CHANNELS, write_dataset
 
-from experiments.lab.model_card import CARD, USE, write_model_card
-from experiments.lab.score import load_scores, micro_auc, save_scores
-from experiments.lab.settings import PAPER
-from experiments.lab.systems import run_system
+from experiments.lab.scoring.score import load_scores, micro_auc, save_scores
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.systems.catalogue import run_system
+from experiments.lab.training.model_card import CARD, USE, write_model_card
 from models.conv_ae import ConvAE
 from models.conv_lstm_ae import ConvLSTMAE
 from models.lstm_ae import LSTMAE

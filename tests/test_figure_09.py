@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from experiments import figure_09_training_loss as figure_09
-from experiments.lab.score import ClipScores
-from experiments.lab.settings import PAPER
+from experiments.lab.scoring.score import ClipScores
+from experiments.lab.settings.schema import PAPER
 
 STREAMS = ("spatial", "temporal")
 

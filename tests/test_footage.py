@@ -3,7 +3,7 @@
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab.footage import footage_dataset
+from experiments.lab.watching.footage import footage_dataset
 from tests.videos import pictures, write_video
 
 

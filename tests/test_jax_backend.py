@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from synthetic import write_dataset
 
-from experiments.lab.score import load_scores
-from experiments.lab.settings import PROFILES
-from experiments.lab.systems import run_system
+from experiments.lab.scoring.score import load_scores
+from experiments.lab.settings.profiles import PROFILES
+from experiments.lab.systems.catalogue import run_system
 
 TINY = {
     "n_atoms": 8, "similarity_units": 8, "iterations": 40, "checkpoint_every": 20, "log_every": 10,
@@ -26,10 +26,10 @@ import json, sys
 sys.modules["tensorflow"] = None  # as on a machine without it: importing it fails
 from pathlib import Path
 import keras
-from experiments.lab.runs import Run
-from experiments.lab.score import save_scores, score_clips
-from experiments.lab.settings import PROFILES
-from experiments.lab.systems import run_system
+from experiments.lab.training.runs import Run
+from experiments.lab.scoring.score import save_scores, score_clips
+from experiments.lab.settings.profiles import PROFILES
+from experiments.lab.systems.catalogue import run_system
 from data_prep.shards import list_shards
 from models.srnn_ae import Streaming
 

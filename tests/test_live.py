@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab.live import ahead, smoothed
-from experiments.lab.metrics import smooth
+from experiments.lab.scoring.metrics import smooth
+from experiments.lab.watching.live import ahead, smoothed
 
 
 def test_ahead_keeps_the_order_and_raises_what_the_thread_raised():

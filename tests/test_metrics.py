@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from experiments.lab import metrics
+from experiments.lab.scoring import metrics
 
 
 @pytest.fixture

@@ -11,8 +11,11 @@ from data_prep.errors import InputError
 from data_prep.mnist_digits import Digits
 from data_prep.moving_mnist import MovingMNIST, generate, intensities
 from experiments import figure_04_moving_mnist, table_01_moving_mnist
-from experiments.lab import cli, moving_mnist, tsc
-from experiments.lab.moving_mnist import (
+from experiments.lab import cli
+from experiments.lab.publishing.results import Row, read_rows
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.systems import moving_mnist
+from experiments.lab.systems.moving_mnist import (
     Files,
     SequenceWindows,
     conv_ae_task,
@@ -27,8 +30,7 @@ from experiments.lab.moving_mnist import (
     window_errors,
     with_mnist_settings,
 )
-from experiments.lab.results import Row, read_rows
-from experiments.lab.settings import PAPER
+from experiments.lab.training import tsc
 from models.srnn_ae import Streaming, squared_error
 
 TINY = PAPER.override(

@@ -10,8 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 from data_prep.backbones import load_backbone
 from data_prep.datasets import find_datasets
-from experiments.lab import metrics
-from experiments.lab.pixel_metrics import (
+from experiments.lab.scoring import metrics
+from experiments.lab.scoring.pixel_metrics import (
     DetectionCurves,
     PixelScores,
     TruthCounts,
@@ -26,7 +26,7 @@ from experiments.lab.pixel_metrics import (
     region_anomaly,
     stream_masks,
 )
-from experiments.lab.score import ClipScores, regularity
+from experiments.lab.scoring.score import ClipScores, regularity
 
 SIDE, LEVEL, SIZE_PX = 4, 2, (16, 24)  # cells of 2 x 2 entries, entries of 4 x 6 px
 EIGHT_NEIGHBOURS = np.ones((3, 3))

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.image import imread
 from PIL import Image
 
-from experiments.lab import plots
+from experiments.lab.publishing import plots
 
 VERMILLION_RGB = np.array([0xD5, 0x5E, 0x00])
 

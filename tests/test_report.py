@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab import plots, report, results
-from experiments.lab.results import Row
+from experiments.lab.publishing import plots, report, results
+from experiments.lab.publishing.results import Row
 
 
 def make_row(system, column, ours, exhibit="table_03", metric="auc", **fields):

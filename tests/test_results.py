@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab import results
-from experiments.lab.results import Row
+from experiments.lab.publishing import results
+from experiments.lab.publishing.results import Row
 
 HEADER = "exhibit,row,column,metric,paper,ours,std,seeds,protocol,dataset,backbone,command,config_hash,commit"
 

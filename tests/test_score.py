@@ -6,8 +6,8 @@ import pytest
 from synthetic import CHANNELS, REGIONS, write_clip
 
 from data_prep.errors import InputError
-from experiments.lab import metrics, score
-from experiments.lab.score import load_scores, micro_auc, regularity, save_scores, score_clips
+from experiments.lab.scoring import metrics, score
+from experiments.lab.scoring.score import load_scores, micro_auc, regularity, save_scores, score_clips
 from models.srnn_ae import SRNNAE, Streaming
 
 

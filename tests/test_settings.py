@@ -5,7 +5,9 @@ import pytest
 from data_prep.errors import InputError
 from experiments.lab import cli
 from experiments.lab.cli import default_seeds
-from experiments.lab.settings import CHOSEN, PAPER, PROFILES, chosen_settings, config_hash
+from experiments.lab.settings.chosen import CHOSEN, chosen_settings
+from experiments.lab.settings.profiles import PROFILES
+from experiments.lab.settings.schema import PAPER, config_hash
 
 
 def test_defaults_are_the_papers():

@@ -16,10 +16,10 @@ from experiments import figure_05_sample_frames as figure_05
 from experiments import figure_10_similarity_pairs as figure_10
 from experiments import figure_11_temporal_weight as figure_11
 from experiments import table_02_dataset_statistics as table_02
-from experiments.lab import plots
-from experiments.lab.results import Row
-from experiments.lab.score import ClipScores
-from experiments.lab.settings import PAPER
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.results import Row
+from experiments.lab.scoring.score import ClipScores
+from experiments.lab.settings.schema import PAPER
 from models.similarity import GaussianSimilarity, LearnedSimilarity
 from models.srnn_ae import SRNNAE
 from tests.synthetic import CHANNELS, REGIONS, write_clip

@@ -20,11 +20,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from data_prep.backbones import Backbone
 from data_prep.errors import InputError
-from experiments.lab import sweep
 from experiments.lab.context import Context
-from experiments.lab.settings import PAPER
-from experiments.lab.sweep import Point, parse_grid, run_points, sweep_main
-from experiments.lab.sweep_exhibit import Sweep, points_of, run_sweep
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.sweeping import sweep
+from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, sweep_main
+from experiments.lab.sweeping.sweep_exhibit import Sweep, points_of, run_sweep
 
 ROOT = Path(__file__).parents[1]
 SMALL = PAPER.override(

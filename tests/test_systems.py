@@ -7,12 +7,13 @@ from synthetic import write_clip, write_dataset
 
 from data_prep.errors import InputError
 from data_prep.shards import Shard, list_shards
-from experiments.lab import systems, tsc
-from experiments.lab.frame_systems import as_channels, as_video, mean_frame, score_windows
-from experiments.lab.runs import load_model
-from experiments.lab.score import micro_auc
-from experiments.lab.settings import PAPER
-from experiments.lab.systems import run_system
+from experiments.lab.scoring.score import micro_auc
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.systems import catalogue as systems
+from experiments.lab.systems.catalogue import run_system
+from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame, score_windows
+from experiments.lab.training import tsc
+from experiments.lab.training.runs import load_model
 
 SMALL = PAPER.override(
     n_atoms=8,

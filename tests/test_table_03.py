@@ -5,9 +5,10 @@ import sys
 from dataclasses import replace
 
 from experiments import table_03_methods
-from experiments.lab import results
 from experiments.lab.context import Context
-from experiments.lab.settings import CHOSEN, PROFILES
+from experiments.lab.publishing import results
+from experiments.lab.settings.chosen import CHOSEN
+from experiments.lab.settings.profiles import PROFILES
 
 TINY = {"input_size_px": 32, "iterations": 4, "checkpoint_every": 4, "log_every": 2, "n_atoms": 8}
 SMALL_NETWORK = {"similarity_units": 8, "n_subspace_atoms": 4}

@@ -15,9 +15,9 @@ from data_prep.extract_features import extract_dataset, feature_function
 from data_prep.optical_flow import FlowOptions, extract_flow_dataset
 from data_prep.shards import list_shards
 from experiments import table_07_motion_features as table_07
-from experiments.lab.results import published
-from experiments.lab.score import ClipScores, score_clips
-from experiments.lab.settings import PAPER
+from experiments.lab.publishing.results import published
+from experiments.lab.scoring.score import ClipScores, score_clips
+from experiments.lab.settings.schema import PAPER
 from models.srnn_ae import SRNNAE, Streaming
 
 SIZE_PX, N_FRAMES = 16, 12

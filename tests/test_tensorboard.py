@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
 
-from experiments.lab.tensorboard import TensorBoardLog
+from experiments.lab.training.tensorboard import TensorBoardLog
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 CODES = np.random.default_rng(1).uniform(0, 1, (7, 11))

@@ -10,10 +10,10 @@ from synthetic import write_clip, write_dataset
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from data_prep.errors import InputError
-from experiments.lab import train
-from experiments.lab.score import micro_auc
-from experiments.lab.settings import PAPER
-from experiments.lab.systems import build_srnn_ae, run_system
+from experiments.lab.scoring.score import micro_auc
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.systems.catalogue import build_srnn_ae, run_system
+from experiments.lab.training import train
 
 
 def run_srnn_ae(shards, stream, settings, seed, out, sample_frames=None):

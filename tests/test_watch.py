@@ -23,10 +23,10 @@ from data_prep.errors import InputError
 from data_prep.frames import iter_frames
 from data_prep.live_frames import FrameStream
 from experiments import watch
-from experiments.lab import watching
-from experiments.lab.runs import Run
-from experiments.lab.score import load_scores, regularity
-from experiments.lab.settings import PAPER
+from experiments.lab.scoring.score import load_scores, regularity
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.training.runs import Run
+from experiments.lab.watching import outputs as watching
 from tests.videos import HEIGHT, N_FRAMES, RATE, WIDTH, lines_of, pictures, write_video
 
 ROOT = Path(__file__).parents[1]
@@ -377,7 +377,8 @@ MEASURE_MEMORY = """
 import re
 from pathlib import Path
 from experiments import watch
-from experiments.lab import plots, watching
+from experiments.lab.publishing import plots
+from experiments.lab.watching import outputs as watching
 
 def add(self, picture, frame, add=watching.Outputs.add):
     megabytes.append(int(re.search(r"VmRSS:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)

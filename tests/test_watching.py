@@ -6,10 +6,11 @@ import av
 import numpy as np
 import pytest
 
-from experiments.lab import plots, watching
-from experiments.lab.annotated_video import VERMILLION, AnnotatedVideo, Annotator
-from experiments.lab.calibration import cell_boxes
-from experiments.lab.live import FrameScore
+from experiments.lab.publishing import plots
+from experiments.lab.scoring.calibration import cell_boxes
+from experiments.lab.watching import outputs as watching
+from experiments.lab.watching.annotated_video import VERMILLION, AnnotatedVideo, Annotator
+from experiments.lab.watching.live import FrameScore
 from tests.videos import lines_of
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.errors import InputError
-from experiments.lab.settings import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES, Settings, chosen_settings
+from experiments.lab.settings.chosen import chosen_settings
+from experiments.lab.settings.profiles import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES
+from experiments.lab.settings.schema import Settings
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -40,7 +42,7 @@ def settings_parser(description: str) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="change one setting of experiments/lab/settings.py, e.g. --set depth=5; repeatable",
+        help="change one setting of experiments/lab/settings/schema.py, e.g. --set depth=5; repeatable",
     )
     return flags
 

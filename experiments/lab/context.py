@@ -16,11 +16,11 @@ from data_prep.frames import read_frames
 from data_prep.gray_frames import gray_frames
 from data_prep.normalization import load_normalization, normalize_shards
 from data_prep.optical_flow import FlowOptions, extract_flow_dataset
-from experiments.lab.baselines import Baseline, run_baseline
-from experiments.lab.results import git_commit
-from experiments.lab.runs import Run
-from experiments.lab.settings import PAPER, Settings
-from experiments.lab.systems import run_system
+from experiments.lab.publishing.results import git_commit
+from experiments.lab.settings.schema import PAPER, Settings
+from experiments.lab.systems.baselines import Baseline, run_baseline
+from experiments.lab.systems.catalogue import run_system
+from experiments.lab.training.runs import Run
 
 # Datasets as the paper's tables head their columns.
 COLUMNS = {
@@ -172,7 +172,7 @@ class Context:
             dataset: name of a dataset at hand.
             stream: "spatial", "temporal", "early", "flow"; "frames" for Conv-AE and ConvLSTM-AE.
             seed: seed of the run.
-            system: as the paper names it, see `experiments.lab.systems`.
+            system: as the paper names it, see `experiments.lab.systems.catalogue`.
             overrides: settings by name.
         """
         settings = self.settings.override(**overrides)

@@ -14,7 +14,8 @@ from pathlib import Path
 from string import Template
 
 from data_prep.errors import InputError
-from experiments.lab.results import (
+from data_prep.files import write_atomic
+from experiments.lab.publishing.results import (
     NO_DATA,
     NOT_RUN,
     PERCENT_METRICS,
@@ -25,7 +26,6 @@ from experiments.lab.results import (
     headline,
     read_rows,
     table_order,
-    write_atomic,
 )
 
 # A published percentage counts as reproduced when ours lies within this distance of it.

@@ -25,9 +25,9 @@ from sklearn.decomposition import sparse_encode
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path_gram
 
+from data_prep.files import write_atomic
 from data_prep.shards import Shard, list_shards
-from experiments.lab.results import write_atomic
-from experiments.lab.systems import training_blocks
+from experiments.lab.systems.catalogue import training_blocks
 from models.sista import sista
 from models.sparse_solver import solve_codes
 from models.tsc import MARGIN, TSC, Block, Statistics, code_blocks, initial_dictionary, largest_eigenvalue

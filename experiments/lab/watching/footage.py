@@ -11,7 +11,7 @@ from data_prep.errors import InputError
 from data_prep.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Segment, count_frames, source_digest
 from data_prep.layouts import Record, natural_order
 from experiments.lab.context import Context
-from experiments.lab.runs import Run
+from experiments.lab.training.runs import Run
 
 # The last of every clip is not trained on: it tells how often normal frames cross the threshold.
 HELD_OUT_SHARE = 0.1

@@ -7,11 +7,11 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions
-from experiments.lab import metrics
-from experiments.lab.pixel_metrics import footprints
-from experiments.lab.runs import Run
-from experiments.lab.score import load_scores, regularity
-from experiments.lab.settings import ScoreSettings
+from experiments.lab.scoring import metrics
+from experiments.lab.scoring.pixel_metrics import footprints
+from experiments.lab.scoring.score import load_scores, regularity
+from experiments.lab.settings.schema import ScoreSettings
+from experiments.lab.training.runs import Run
 
 CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
 CELLS = level_regions(N_REGIONS)[CELLS_PER_SIDE]  # among the regions

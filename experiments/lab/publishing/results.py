@@ -17,7 +17,7 @@ from pathlib import Path
 from data_prep.errors import InputError
 from data_prep.files import write_atomic
 
-PAPER_VALUES = Path(__file__).parents[1] / "paper_values.csv"
+PAPER_VALUES = Path(__file__).parents[2] / "paper_values.csv"
 DATASET_TITLES = ("Avenue", "Ped2", "Ped1", "Entrance", "Exit", "ShanghaiTech", "LV", "Walkway")
 NO_DATA, NOT_RUN = "no data", "not run"
 STATUSES = (NO_DATA, NOT_RUN)

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from data_prep.errors import InputError
 from experiments.lab import cli
 from experiments.lab.context import Context
-from experiments.lab.runs import Run
+from experiments.lab.training.runs import Run
 
 ATTEMPTS = 3  # of a point whose process is killed
 ANSWER_SECONDS = 30  # for the scheduler, and for a first worker

@@ -10,12 +10,12 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, replace_exhibit, write_markdown_table
-from experiments.lab.runs import Run
-from experiments.lab.score import micro_auc
-from experiments.lab.settings import config_hash, smoothing_name
-from experiments.lab.systems import FRAME_SYSTEMS
+from experiments.lab.publishing.report import write_note
+from experiments.lab.publishing.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.scoring.score import micro_auc
+from experiments.lab.settings.schema import config_hash, smoothing_name
+from experiments.lab.systems.catalogue import FRAME_SYSTEMS
+from experiments.lab.training.runs import Run
 
 SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
 

@@ -1,7 +1,7 @@
 """Train TSC by alternation; the same call resumes or returns what is there. Paper: Sec. 3.1 to 3.3.
 
-A run's folder looks like that of a system trained by gradients (`experiments.lab.train`), an alternation
-taking the place of a step. The test clips are scored after the last one.
+A run's folder looks like that of a system trained by gradients (`training.train`), an alternation taking the
+place of a step. The test clips are scored after the last one.
 """
 
 import json
@@ -13,11 +13,11 @@ import keras
 from tqdm import tqdm
 
 from data_prep.errors import InputError
-from experiments.lab.runs import MODEL_FILE, Run, load_model, scores_path
-from experiments.lab.score import ClipScores, save_scores
-from experiments.lab.settings import config_hash
-from experiments.lab.tensorboard import TensorBoardLog
-from experiments.lab.train import finish_run, save_model, write_config, write_json
+from experiments.lab.scoring.score import ClipScores, save_scores
+from experiments.lab.settings.schema import config_hash
+from experiments.lab.training.runs import MODEL_FILE, Run, load_model, scores_path
+from experiments.lab.training.tensorboard import TensorBoardLog
+from experiments.lab.training.train import finish_run, save_model, write_config, write_json
 from models.tsc import TSC, Alternation, Block, alternate
 
 

@@ -20,13 +20,13 @@ from data_prep.errors import InputError
 from data_prep.extract_features import resize
 from data_prep.mnist_digits import load_digits
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities
-from experiments.lab.frame_systems import as_channels
-from experiments.lab.runs import Run
-from experiments.lab.score import ClipScores, step_function
-from experiments.lab.settings import Settings, config_hash
-from experiments.lab.systems import build_srnn_ae, build_tsc
-from experiments.lab.train import Task, train_task
-from experiments.lab.tsc import train_tsc
+from experiments.lab.scoring.score import ClipScores, step_function
+from experiments.lab.settings.schema import Settings, config_hash
+from experiments.lab.systems.catalogue import build_srnn_ae, build_tsc
+from experiments.lab.systems.frame_systems import as_channels
+from experiments.lab.training.runs import Run
+from experiments.lab.training.train import Task, train_task
+from experiments.lab.training.tsc import train_tsc
 from models.conv_ae import ConvAE, frame_errors
 from models.srnn_ae import Streaming, jit_compile
 from models.tsc import TSC, Block

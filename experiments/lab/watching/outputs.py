@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.lab import plots
-from experiments.lab.annotated_video import AnnotatedVideo, Annotator
-from experiments.lab.calibration import Calibration
-from experiments.lab.live import FrameScore
-from experiments.lab.results import write_atomic
+from data_prep.files import write_atomic
+from experiments.lab.publishing import plots
+from experiments.lab.scoring.calibration import Calibration
+from experiments.lab.watching.annotated_video import AnnotatedVideo, Annotator
+from experiments.lab.watching.live import FrameScore
 
 SCORES, INTERVALS, VIDEO, OVERVIEW = "scores.csv", "intervals.csv", "annotated.mp4", "overview.png"
 FILES = (SCORES, INTERVALS, VIDEO, OVERVIEW)

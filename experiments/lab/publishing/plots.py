@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from experiments.lab.results import git_commit, write_atomic
+from data_prep.files import write_atomic
+from experiments.lab.publishing.results import git_commit
 
 # Okabe and Ito's colours, which people with any colour vision tell apart; yellow is too pale for lines.
 BLACK, BLUE, VERMILLION, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.lab.metrics import frame_error
-from experiments.lab.results import write_atomic
-from experiments.lab.score import ClipScores, load_scores, micro_auc
+from data_prep.files import write_atomic
+from experiments.lab.scoring.metrics import frame_error
+from experiments.lab.scoring.score import ClipScores, load_scores, micro_auc
 
 CARD = "model_card.md"
 NORMALIZATIONS = {

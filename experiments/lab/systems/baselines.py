@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.files import write_atomic
 from data_prep.shards import Shard, list_shards
-from experiments.lab import metrics
-from experiments.lab.results import write_atomic
-from experiments.lab.settings import BaselineSettings, config_hash
-from experiments.lab.train import made_with, shards_identity
+from experiments.lab.scoring import metrics
+from experiments.lab.settings.schema import BaselineSettings, config_hash
+from experiments.lab.training.train import made_with, shards_identity
 from models.nearest_subspace import NearestSubspace
 from models.one_class_svm import OneClassSVM
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from data_prep.shards import Shard, list_shards
 from data_prep.windows import WindowSampler
-from experiments.lab.score import ClipScores
-from experiments.lab.settings import Settings
-from experiments.lab.train import Task, shards_identity
+from experiments.lab.scoring.score import ClipScores
+from experiments.lab.settings.schema import Settings
+from experiments.lab.training.train import Task, shards_identity
 from models import conv_ae, conv_lstm_ae
 from models.conv_ae import ConvAE
 from models.conv_lstm_ae import ConvLSTMAE

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from experiments.lab import plots
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocols import auc, measured_row, runs_hash
-from experiments.lab.report import write_note
-from experiments.lab.results import Row, complete, exhibit_title, replace_exhibit
-from experiments.lab.runs import Run
-from experiments.lab.sweep import Point, parse_grid, run_points, streams_of
-from experiments.lab.tensorboard import TensorBoardLog
+from experiments.lab.protocol import auc, measured_row, runs_hash
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.report import write_note
+from experiments.lab.publishing.results import Row, complete, exhibit_title, replace_exhibit
+from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, streams_of
+from experiments.lab.training.runs import Run
+from experiments.lab.training.tensorboard import TensorBoardLog
 
 NOT_A_SELECTION = "sweep over test AUC, as in the paper: not a selection"
 UNITS = {"auc": "AUC (%)", "sparsity": "zero codes (%)"}

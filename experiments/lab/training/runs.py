@@ -1,4 +1,4 @@
-"""A run read from its folder, which `experiments.lab.train` or `experiments.lab.tsc` wrote."""
+"""A run read from its folder, which `training.train` or `training.tsc` wrote."""
 
 import functools
 import json
@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from data_prep.errors import InputError
-from experiments.lab import metrics
-from experiments.lab.score import ClipScores, load_scores
+from experiments.lab.scoring import metrics
+from experiments.lab.scoring.score import ClipScores, load_scores
 
 MODEL_FILE = "last.keras"
 

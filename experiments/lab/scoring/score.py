@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.files import write_atomic
 from data_prep.shards import Shard
 from data_prep.windows import clip_blocks
-from experiments.lab import metrics
-from experiments.lab.results import write_atomic
+from experiments.lab.scoring import metrics
 from models.srnn_ae import Streaming
 
 # Clips scored side by side: rows enough for efficient matrix products, memory independent of the dataset.

@@ -24,7 +24,7 @@ import numpy as np
 
 from data_prep.backbones import LAYERS
 from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions, region_pyramid
-from experiments.lab import metrics
+from experiments.lab.scoring import metrics
 
 FINEST_LEVEL = PYRAMID_LEVELS[-1]
 LV_OVERLAP, UCSD_OVERLAP = 0.2, 0.4  # Sec. 4.3; Mahadevan et al. 2010

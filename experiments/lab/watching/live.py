@@ -21,8 +21,8 @@ import numpy as np
 from data_prep.extract_features import resize
 from data_prep.live_frames import FrameStream
 from data_prep.optical_flow import FlowOptions, flow_picture, scaled_flow
-from experiments.lab.calibration import CELLS_PER_SIDE, Calibration
-from experiments.lab.score import step_function
+from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration
+from experiments.lab.scoring.score import step_function
 from models.srnn_ae import Streaming
 
 BATCH_FRAMES = 8  # of a file through the network at once; a live frame waits for no other

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from data_prep.errors import InputError
-from experiments.lab.calibration import Calibration
-from experiments.lab.live import FrameScore
+from experiments.lab.scoring.calibration import Calibration
+from experiments.lab.watching.live import FrameScore
 
 CLOCK_HERTZ = 90_000
 CODEC = "libx264"

@@ -20,15 +20,16 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import InputError
+from data_prep.files import write_atomic
 from data_prep.shards import list_shards, read_info
 from data_prep.windows import batches
-from experiments.lab import plots
-from experiments.lab.model_card import write_model_card
-from experiments.lab.results import git_commit, write_atomic
-from experiments.lab.runs import MODEL_FILE, Run, load_model, scores_path
-from experiments.lab.score import ClipScores, load_scores, micro_auc, regularity, save_scores
-from experiments.lab.settings import TrainSettings, config_hash
-from experiments.lab.tensorboard import TensorBoardLog
+from experiments.lab.publishing import plots
+from experiments.lab.publishing.results import git_commit
+from experiments.lab.scoring.score import ClipScores, load_scores, micro_auc, regularity, save_scores
+from experiments.lab.settings.schema import TrainSettings, config_hash
+from experiments.lab.training.model_card import write_model_card
+from experiments.lab.training.runs import MODEL_FILE, Run, load_model, scores_path
+from experiments.lab.training.tensorboard import TensorBoardLog
 
 LIBRARIES = ("keras", "numpy", "scikit-learn", "h5py")  # and Keras' backend
 

@@ -1,7 +1,7 @@
 """The systems of the paper's tables: how each is built, sampled and scored; all train through `train_task`.
 
-sRNN-AE, LSTM-AE and TSC read feature shards of 21 regions; TSC is not trained by gradients, see
-`experiments.lab.tsc`. Conv-AE and ConvLSTM-AE, on gray frames, are in `experiments.lab.frame_systems`.
+sRNN-AE, LSTM-AE and TSC read feature shards of 21 regions; TSC is not trained by gradients
+(`training.tsc`). Conv-AE and ConvLSTM-AE, on gray frames, are in `frame_systems`.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,12 +14,12 @@ import numpy as np
 from data_prep.normalization import keep_normalization
 from data_prep.shards import list_shards
 from data_prep.windows import WindowSampler, clip_blocks
-from experiments.lab.frame_systems import conv_ae_task, conv_lstm_ae_task
-from experiments.lab.runs import Run
-from experiments.lab.score import CLIPS_AT_ONCE, ClipScores, score_clips
-from experiments.lab.settings import Settings
-from experiments.lab.train import Task, shards_identity, train_task
-from experiments.lab.tsc import train_tsc
+from experiments.lab.scoring.score import CLIPS_AT_ONCE, ClipScores, score_clips
+from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.frame_systems import conv_ae_task, conv_lstm_ae_task
+from experiments.lab.training.runs import Run
+from experiments.lab.training.train import Task, shards_identity, train_task
+from experiments.lab.training.tsc import train_tsc
 from models.lstm_ae import LSTMAE, LSTMStreaming
 from models.srnn_ae import SRNNAE, Streaming, jit_compile
 from models.tsc import TSC, Block, initial_dictionary

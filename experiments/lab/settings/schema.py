@@ -142,7 +142,7 @@ class ScoreSettings:
 
     @property
     def options(self) -> dict:
-        """Return what `experiments.lab.score.regularity` takes of these settings, by name."""
+        """Return what `experiments.lab.scoring.score.regularity` takes of these settings, by name."""
         names = ("frame_error", "normalization", "temporal_weight", "smoothing_frames")
         return {name: getattr(self, name) for name in names}
 
@@ -292,121 +292,9 @@ def _typed(name, value, kind):
     return value
 
 
-def chosen_settings(backbone: str | None = None) -> dict:
-    """Return the settings chosen on normal data for a backbone; for None, for the one that did best there.
-
-    Raises:
-        InputError: nothing was chosen for this backbone.
-    """
-    backbone = backbone or next(iter(CHOSEN))
-    if backbone not in CHOSEN:
-        raise InputError(
-            f"--chosen: nothing was chosen for backbone {backbone}, only for {', '.join(CHOSEN)}"
-        )
-    return CHOSEN[backbone]
-
-
 def config_hash(config: dict) -> str:
     """Return 8 hex digits that stand for a configuration (nested plain values)."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
 
 
 PAPER = Settings()
-# What `experiments.choose_on_normal --set backbone=NAME` chose for a backbone without a label of Ped2. The
-# first, whose criterion is higher (DEVIATIONS.md), is that of `--chosen`, unless --set names the other.
-_CHOSEN_FOR_BOTH = {
-    "n_atoms": 256,
-    "learning_rate": 1e-3,
-    "iterations": 300,
-    "checkpoint_every": 50,
-    "log_every": 50,
-    "n_subspace_atoms": 375,
-    "layer": "conv3+conv4",
-    "input_size_px": 448,
-    "feature_normalization": "standardized",
-    "frame_error": "max",
-    "smoothing_frames": 5,
-    "flow_input": "picture",
-    "flow_input_size_px": 224,
-    "flow_size_px": 80,
-    "flow_warps": 1,
-}
-CHOSEN = {
-    "resnet50": {"backbone": "resnet50", **_CHOSEN_FOR_BOTH, "motion": "temporal"},
-    "thin_resnet50": {"backbone": "thin_resnet50", **_CHOSEN_FOR_BOTH, "motion": "flow"},
-}
-PROFILES = {
-    "paper": PAPER,
-    # A quarter of the atoms and 150 of the 20,000 iterations of the paper, the others likewise: minutes,
-    # not hours. 30 times its learning rate, chosen by the training loss after so few, see DEVIATIONS.md.
-    "quick": PAPER.override(
-        backbone="thin_resnet50",  # a quarter of the multiplications, and nothing to download
-        learning_rate=1e-4,
-        flow_size_px=80,  # flow and its network take 37 ms of one core a frame; profile paper: 650
-        flow_warps=1,
-        flow_input_size_px=112,
-        n_atoms=512,
-        iterations=150,
-        checkpoint_every=75,
-        log_every=15,
-        tsc_n_atoms=512,
-        tsc_alternations=4,
-        tsc_windows=32,
-        lstm_units=256,
-        conv_ae_size_px=99,
-        conv_ae_filters=64,
-        conv_lstm_size_px=65,
-        conv_lstm_filters=16,
-        conv_lstm_memory=32,
-        frames_iterations=150,
-        n_subspace_atoms=500,  # as many for 1024 channels as the paper has for 2048
-        sweep_alternations=2,
-        mnist_train_sequences=200,
-        mnist_test_sequences=100,
-        mnist_n_atoms=256,
-        mnist_similarity_units=64,
-        mnist_iterations=150,
-        mnist_batch_sequences=8,
-        mnist_learning_rate=3e-4,
-        mnist_tsc_alternations=2,
-    ),
-    "smoke": PAPER.override(
-        backbone="thin_resnet50",  # the same everywhere, and nothing to download
-        input_size_px=96,
-        flow_size_px=32,
-        flow_warps=1,
-        flow_input_size_px=64,
-        n_atoms=64,
-        similarity_units=32,
-        iterations=20,
-        window_frames=5,
-        checkpoint_every=10,
-        log_every=2,
-        tsc_n_atoms=64,
-        tsc_alternations=2,
-        tsc_windows=8,
-        tsc_depth=5,
-        lstm_units=32,
-        conv_ae_size_px=39,
-        conv_ae_filters=16,
-        conv_lstm_size_px=33,
-        conv_lstm_filters=4,
-        conv_lstm_memory=8,
-        frames_iterations=20,
-        n_train_clips=2,
-        n_test_clips=3,
-        clip_frames=40,
-        n_subspace_atoms=16,
-        mnist_train_sequences=12,
-        mnist_test_sequences=8,
-        mnist_n_atoms=32,
-        mnist_similarity_units=16,
-        mnist_iterations=20,
-        mnist_batch_sequences=4,
-        mnist_learning_rate=1e-3,
-        mnist_tsc_alternations=2,
-    ),
-}
-# Seeds of the tables that compare systems, and of those that vary sRNN-AE and of the sweeps.
-DEFAULT_SEEDS = {"smoke": 1, "quick": 3, "paper": 3}
-ABLATION_SEEDS = {"smoke": 1, "quick": 1, "paper": 3}

@@ -1,0 +1,79 @@
+"""The three profiles: how far each is from the paper's own settings, and how many seeds it runs."""
+
+from experiments.lab.settings.schema import PAPER
+
+PROFILES = {
+    "paper": PAPER,
+    # A quarter of the atoms and 150 of the 20,000 iterations of the paper, the others likewise: minutes,
+    # not hours. 30 times its learning rate, chosen by the training loss after so few, see DEVIATIONS.md.
+    "quick": PAPER.override(
+        backbone="thin_resnet50",  # a quarter of the multiplications, and nothing to download
+        learning_rate=1e-4,
+        flow_size_px=80,  # flow and its network take 37 ms of one core a frame; profile paper: 650
+        flow_warps=1,
+        flow_input_size_px=112,
+        n_atoms=512,
+        iterations=150,
+        checkpoint_every=75,
+        log_every=15,
+        tsc_n_atoms=512,
+        tsc_alternations=4,
+        tsc_windows=32,
+        lstm_units=256,
+        conv_ae_size_px=99,
+        conv_ae_filters=64,
+        conv_lstm_size_px=65,
+        conv_lstm_filters=16,
+        conv_lstm_memory=32,
+        frames_iterations=150,
+        n_subspace_atoms=500,  # as many for 1024 channels as the paper has for 2048
+        sweep_alternations=2,
+        mnist_train_sequences=200,
+        mnist_test_sequences=100,
+        mnist_n_atoms=256,
+        mnist_similarity_units=64,
+        mnist_iterations=150,
+        mnist_batch_sequences=8,
+        mnist_learning_rate=3e-4,
+        mnist_tsc_alternations=2,
+    ),
+    "smoke": PAPER.override(
+        backbone="thin_resnet50",  # the same everywhere, and nothing to download
+        input_size_px=96,
+        flow_size_px=32,
+        flow_warps=1,
+        flow_input_size_px=64,
+        n_atoms=64,
+        similarity_units=32,
+        iterations=20,
+        window_frames=5,
+        checkpoint_every=10,
+        log_every=2,
+        tsc_n_atoms=64,
+        tsc_alternations=2,
+        tsc_windows=8,
+        tsc_depth=5,
+        lstm_units=32,
+        conv_ae_size_px=39,
+        conv_ae_filters=16,
+        conv_lstm_size_px=33,
+        conv_lstm_filters=4,
+        conv_lstm_memory=8,
+        frames_iterations=20,
+        n_train_clips=2,
+        n_test_clips=3,
+        clip_frames=40,
+        n_subspace_atoms=16,
+        mnist_train_sequences=12,
+        mnist_test_sequences=8,
+        mnist_n_atoms=32,
+        mnist_similarity_units=16,
+        mnist_iterations=20,
+        mnist_batch_sequences=4,
+        mnist_learning_rate=1e-3,
+        mnist_tsc_alternations=2,
+    ),
+}
+# Seeds of the tables that compare systems, and of those that vary sRNN-AE and of the sweeps.
+DEFAULT_SEEDS = {"smoke": 1, "quick": 3, "paper": 3}
+ABLATION_SEEDS = {"smoke": 1, "quick": 1, "paper": 3}
