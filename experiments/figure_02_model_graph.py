@@ -17,7 +17,7 @@ from matplotlib.patches import Circle, Rectangle
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import measured_row, runs_hash
+from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.report import write_note
 from experiments.lab.publishing.results import replace_exhibit
@@ -69,7 +69,7 @@ def run(context: Context) -> None:
             protocol="counted in the trained model, spatial stream",
             dataset=COLUMNS[dataset],
             command=context.command("experiments.figure_02_model_graph"),
-            config_hash=runs_hash([{"spatial": trained}]),
+            **identity_of([{"spatial": trained}]),
         )
         for name, count in {**counts, "all": sum(counts.values())}.items()
     ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import measured_row, runs_hash
+from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.report import write_note
 from experiments.lab.publishing.results import replace_exhibit
@@ -75,7 +75,7 @@ def mean_rows(context: Context, dataset: str, runs) -> list:
                     protocol="spatial stream, whole-frame region, last checkpoint",
                     dataset=COLUMNS[dataset],
                     command=context.command("experiments.figure_06_clip_curves"),
-                    config_hash=runs_hash([runs]),
+                    **identity_of([runs]),
                 )
             )
     return rows

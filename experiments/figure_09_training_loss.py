@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, late_fusion_runs, mean_and_std, measured_row, runs_hash
+from experiments.lab.protocol import auc, identity_of, late_fusion_runs, mean_and_std, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.report import write_note
 from experiments.lab.publishing.results import replace_exhibit, write_csv
@@ -49,7 +49,7 @@ def run(context: Context) -> None:
                     protocol=f"Eq. (9), mean of the last {context.settings.train.log_every} steps",
                     dataset=COLUMNS[dataset],
                     command=context.command("experiments.figure_09_training_loss"),
-                    config_hash=runs_hash([{stream: runs[stream]} for runs in seeded]),
+                    **identity_of([{stream: runs[stream]} for runs in seeded]),
                 )
             )
     title = f"Training loss of sRNN-AE ({context.backbone.name}, profile {context.profile_name})"

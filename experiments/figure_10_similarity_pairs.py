@@ -18,7 +18,7 @@ from data_prep.pooling import PYRAMID_LEVELS
 from data_prep.shards import Shard, list_shards
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import measured_row, runs_hash
+from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.report import write_note
 from experiments.lab.publishing.results import Row, replace_exhibit
@@ -44,7 +44,7 @@ def run(context: Context) -> None:
         similarities = [clip_similarities(layers, path) for path in shards]
         suffix = f"_{dataset}" if position else ""
         draw_pairs(context, dataset, shards, similarities, context.results_dir / f"{EXHIBIT}{suffix}.png")
-        rows += mean_rows(context, dataset, shards, similarities, runs_hash([{"spatial": trained}]))
+        rows += mean_rows(context, dataset, shards, similarities, identity_of([{"spatial": trained}]))
     replace_exhibit(context.results_dir, EXHIBIT, rows)
     write_note(context.results_dir, EXHIBIT, context.differences())
 
@@ -122,7 +122,7 @@ def draw_pairs(context: Context, dataset: str, shards, similarities, path: Path)
     )
 
 
-def mean_rows(context: Context, dataset: str, shards, similarities, runs: str) -> list[Row]:
+def mean_rows(context: Context, dataset: str, shards, similarities, identity: Mapping[str, str]) -> list[Row]:
     """Return the mean of both similarities over all normal and all abnormal test frames but first ones."""
     labels = []
     for path in shards:
@@ -144,7 +144,7 @@ def mean_rows(context: Context, dataset: str, shards, similarities, runs: str) -
             protocol="mean over the test set, spatial stream, whole-frame region, last checkpoint",
             dataset=COLUMNS[dataset],
             command=context.command("experiments.figure_10_similarity_pairs"),
-            config_hash=runs,
+            **identity,
         )
         for name in (LEARNED, GAUSSIAN)
         for label, kind in KINDS.items()

@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, late_fusion_runs, measured_row, runs_hash
+from experiments.lab.protocol import auc, identity_of, late_fusion_runs, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.report import write_note
 from experiments.lab.publishing.results import Row, replace_exhibit
@@ -57,7 +57,7 @@ def weight_rows(context: Context, dataset: str, seeded, curves: list[list[float]
             + score.how,
             dataset=COLUMNS[dataset],
             command=context.command("experiments.figure_11_temporal_weight"),
-            config_hash=runs_hash(seeded),
+            **identity_of(seeded),
         )
         for index, weight in enumerate(WEIGHTS)
     ]

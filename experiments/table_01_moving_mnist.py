@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc, measured_row, publish_table, runs_hash
+from experiments.lab.protocol import auc, identity_of, measured_row, publish_table
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.moving_mnist import SYSTEMS, Files, run_on_sequences, sequence_files
@@ -53,7 +53,7 @@ def auc_rows(context: Context, system: str, column: str, files: Files) -> list[R
             dataset=f"Moving-MNIST (digits of {data['digits']}, steps of {data['step_px']} px)",
             backbone="",
             command=context.command("experiments.table_01_moving_mnist"),
-            config_hash=runs_hash(seeded),
+            **identity_of(seeded),
         )
         for normalization in dict.fromkeys([headline, "per_clip", "global"])
     ]

@@ -15,10 +15,10 @@ from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocol import (
     auc,
     fusion_name,
+    identity_of,
     late_fusion_runs,
     measured_row,
     publish_table,
-    runs_hash,
 )
 from experiments.lab.publishing.results import Row
 from experiments.lab.scoring import metrics, pixel_metrics
@@ -74,7 +74,7 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
             protocol=protocol,
             dataset=COLUMNS[dataset],
             command=command,
-            config_hash=runs_hash(seeded),
+            **identity_of(seeded),
         )
         for protocol, numbers in values.items()
     ]

@@ -21,7 +21,7 @@ from data_prep.frames import Source, iter_frames
 from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, backbones_of, fusion_name, measured_row, publish_table, runs_hash
+from experiments.lab.protocol import auc, backbones_of, fusion_name, identity_of, measured_row, publish_table
 from experiments.lab.publishing.results import Row
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from models.srnn_ae import Streaming
@@ -76,7 +76,7 @@ def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
                 dataset=COLUMNS[dataset],
                 backbone=backbones_of(seeded[0]),
                 command=command,
-                config_hash=runs_hash(seeded),
+                **identity_of(seeded),
             )
             for normalization in dict.fromkeys((score.normalization, "per_clip", "global", "train"))
         ]
@@ -109,7 +109,7 @@ def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
             dataset=COLUMNS[dataset],
             backbone=backbones_of(parts),
             command=command,
-            config_hash=runs_hash([parts]),
+            **identity_of([parts]),
         )
         for name, parts in runs.items()
     ]

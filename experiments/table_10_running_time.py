@@ -29,9 +29,8 @@ from data_prep.gray_frames import gray_frames
 from data_prep.shards import Shard, list_shards
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import measured_row, publish_table, runs_hash
+from experiments.lab.protocol import identity, identity_of, measured_row, publish_table
 from experiments.lab.publishing.results import Row
-from experiments.lab.settings.schema import config_hash
 from experiments.lab.systems.baselines import BASELINES
 from experiments.lab.systems.catalogue import FEATURE_SYSTEMS
 from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame
@@ -150,7 +149,7 @@ def feature_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> li
         both = {stream: context.run(dataset, stream, 0, system) for stream in ("spatial", "temporal")}
         spatial = {"spatial": both["spatial"]}
         backbone = both["spatial"].config["backbone"]
-        of = partial(cell, row=system, backbone=backbone, config_hash=runs_hash([both]))
+        of = partial(cell, row=system, backbone=backbone, **identity_of([both]))
         if system in depths:
             rows.append(of([depths[system]], column="K", metric="depth", protocol="steps a frame"))
         unit = "alternations" if system == "TSC" else "iterations"
@@ -196,7 +195,7 @@ def frame_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list
     for system, (size_px, shape, errors_of, step) in systems.items():
         trained = {"gray frames": context.run(dataset, "frames", 0, system)}
         (run,) = trained.values()
-        of = partial(cell, row=system, backbone=run.config["backbone"], config_hash=runs_hash([trained]))
+        of = partial(cell, row=system, backbone=run.config["backbone"], **identity_of([trained]))
         shards = context.gray_shards(dataset, size_px)
         extract = feature_function(gray_frames(size_px), "none")
         camera = Camera.of(context, dataset, shards, extract, size_px)
@@ -236,9 +235,9 @@ def baseline_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> l
     camera = Camera.of(context, dataset, shards, context.extractor(dataset), context.backbone.input_size_px)
     rows = []
     for name, fit in BASELINES.items():
-        identity = {"settings": settings.as_dict()["baselines"], "name": name}
-        of = partial(cell, row=name, config_hash=config_hash(identity))
-        seconds = context.baseline(name, dataset).details["training_seconds"]
+        fitted = context.baseline(name, dataset)
+        of = partial(cell, row=name, **identity([fitted.config]))
+        seconds = fitted.details["training_seconds"]
         rows.append(of([seconds / 3600], column="Training", metric="hours", protocol="one fit, whole frames"))
         errors_of, _ = fit(list_shards(shards, "train"), settings.baselines, 0)
         scores = partial(whole_frame_scores, errors_of)

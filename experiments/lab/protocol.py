@@ -15,7 +15,7 @@ from experiments.lab.publishing.results import Row, complete, replace_exhibit, w
 from experiments.lab.scoring.score import micro_auc
 from experiments.lab.settings.schema import config_hash, smoothing_name
 from experiments.lab.systems.catalogue import FRAME_SYSTEMS
-from experiments.lab.training.runs import Run
+from experiments.lab.training.runs import Run, commits_of
 
 SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
 
@@ -92,7 +92,7 @@ def auc_rows(
             dataset=COLUMNS[dataset],
             backbone=backbones_of(seeded[0]),
             command=command,
-            config_hash=runs_hash(seeded),
+            **identity_of(seeded),
         )
         for protocol, value in protocols.items()
     ]
@@ -117,7 +117,7 @@ def baseline_rows(
             f"{smoothing_name(smoothing_frames)}",
             dataset=COLUMNS[dataset],
             command=command,
-            config_hash=config_hash({"runs": [baseline.config for baseline in seeded]}),
+            **identity([baseline.config for baseline in seeded]),
         )
         for normalization in ("per_clip", "global")
     ]
@@ -148,24 +148,25 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
 def measured_row(context: Context, values: Sequence[float], **fields) -> Row:
     """Return a row with mean, sample standard deviation (None for one seed) and number of seeds.
 
-    The backbone is that of the context where `fields` names no other.
+    Backbone and commit are those of the context where `fields` names no others: what runs measured has
+    their own (`identity_of`).
     """
     mean, std = mean_and_std(values)
     return Row(
         ours=mean,
         std=std,
         seeds=len(values),
-        commit=context.commit,
-        **{"backbone": context.backbone.name, **fields},
+        **{"backbone": context.backbone.name, "commit": context.commit, **fields},
     )
 
 
-def runs_hash(seeded: SEEDED_RUNS) -> str:
-    """Return the hash that stands for the configurations of all runs behind a row."""
-    names = (
-        "commit",
-        "versions",
-        "earlier",
-    )  # recorded beside what the weights depend on
-    configs = [run.config for runs in seeded for run in runs.values()]
-    return config_hash({"runs": [{k: v for k, v in c.items() if k not in names} for c in configs]})
+def identity_of(seeded: SEEDED_RUNS) -> dict[str, str]:
+    """Return the fields of a row that say which runs it is from, see `identity`."""
+    return identity([run.config for runs in seeded for run in runs.values()])
+
+
+def identity(configs: Sequence[dict]) -> dict[str, str]:
+    """Return the hash of the configurations of all runs behind a row, and the commits that made them."""
+    beside = ("commit", "versions", "earlier")  # recorded beside what the weights depend on
+    hashed = [{name: value for name, value in c.items() if name not in beside} for c in configs]
+    return {"config_hash": config_hash({"runs": hashed}), "commit": commits_of(configs)}

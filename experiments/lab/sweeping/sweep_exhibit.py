@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, measured_row, runs_hash
+from experiments.lab.protocol import auc, identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.report import write_note
 from experiments.lab.publishing.results import Row, complete, exhibit_title, replace_exhibit
@@ -120,7 +120,7 @@ def cell_rows(
             protocol=protocol(context, sweep, system),
             dataset=COLUMNS[dataset],
             command=command(context, sweep),
-            config_hash=runs_hash(seeded),
+            **identity_of(seeded),
         )
         for metric in sweep.metrics
     ]
@@ -176,7 +176,7 @@ def draw(context: Context, sweep: Sweep, rows: Sequence[Row]) -> None:
 
 def log_hparams(context: Context, sweep: Sweep, point: Point, runs: Mapping[str, Run]) -> None:
     """Add the point to TensorBoard's HParams as one session, once: settings, final AUC and sparsity."""
-    name = f"{point.name} {runs_hash([runs])}".replace(" ", "-")
+    name = f"{point.name} {identity_of([runs])['config_hash']}".replace(" ", "-")
     folder = context.out / "logs" / "sweeps" / sweep.exhibit / name
     if folder.exists():
         return

@@ -28,7 +28,7 @@ N_PASSES = 8
 class Baseline:
     """One fitted baseline on the test clips: frame errors (n_frames,) and labels (n_frames,) of each clip.
 
-    `details` is what the fit says of itself, `config` what it depends on.
+    `details` is what the fit says of itself, `config` what it depends on and what it was made with.
     """
 
     errors: list[np.ndarray]
@@ -111,4 +111,5 @@ def run_baseline(
         with Shard(path) as shard:
             labels.append(shard.labels)
     details = json.loads((folder / "metrics.json").read_text())
+    config = json.loads((folder / "config.json").read_text())
     return Baseline([np.array(errors[path.stem]) for path in test_shards], labels, details, config)

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,16 @@ def load_model(folder: Path, name: str = MODEL_FILE) -> keras.Model:
         return keras.saving.load_model(path)
     except (OSError, ValueError, KeyError) as fault:
         raise InputError(f"{path}: expected a checkpoint of this run, got {fault}; delete it") from None
+
+
+def commits_of(configs: Iterable[dict]) -> str:
+    """Return the commits of the code that made some runs, each once: "5623e02 + 992c13b-dirty".
+
+    Args:
+        configs: the runs' configurations; a run that other code began has those before it under "earlier".
+    """
+    made = [record for config in configs for record in (*config.get("earlier", ()), config)]
+    return " + ".join(dict.fromkeys(record["commit"] for record in made))
 
 
 def load_runs(folders: Sequence[Path]) -> dict[str, Run]:
