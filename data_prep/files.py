@@ -1,8 +1,13 @@
 """Files that appear whole or not at all; HDF5 files have `shards.written_whole`."""
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -19,6 +24,25 @@ def write_atomic(path: Path, content: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock (`folder/.lock`), so that one command at a time changes what is in it.
+
+    It waits for another process without a limit, and says so in one line. What holds the lock may ask again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{folder}: another command is writing here, waiting for it", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def one_line(error: Exception) -> str:
