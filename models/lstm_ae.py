@@ -9,7 +9,7 @@ Schmidhuber (1997) with forget gates (Gers et al. 2000), as Keras has it.
 import keras
 from keras import layers, ops
 
-from models.srnn_ae import jit_compile, squared_error
+from models.srnn_ae import BlockModel, jit_compile, squared_error
 
 
 @keras.saving.register_keras_serializable("srnn_ae")
@@ -106,7 +106,7 @@ class LSTMAE(keras.Model):
         return error + decay
 
 
-class LSTMStreaming(keras.Model):
+class LSTMStreaming(BlockModel):
     """A trained LSTM-AE scoring frames as they come, the state passed along; the form of `srnn_ae.Streaming`.
 
     Args:
@@ -132,8 +132,3 @@ class LSTMStreaming(keras.Model):
         """Return the state before a clip's first frame, as NumPy arrays."""
         state = self.model.initial_state(n_rows)
         return {key: ops.convert_to_numpy(value) for key, value in state.items()}
-
-    def step(self, x, state):
-        """Return ({"error": (rows, T)}, state) of one block x (rows, T, C); all NumPy."""
-        outputs = self.predict_on_batch({"x": x, **state})
-        return outputs, {key: outputs.pop(key) for key in state}

@@ -72,7 +72,22 @@ def jit_compile():
     return keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu"))
 
 
-class Streaming(keras.Model):
+class BlockModel(keras.Model):
+    """A model of one block of frames and the state before it; a block may have any number of frames."""
+
+    def __init__(self, name):
+        super().__init__(name=name)
+        self.predict_functions = {}  # T -> graph: one that Keras makes for any T could not unroll the frames
+
+    def step(self, x, state):
+        """Return (scores, state) of one block x (rows, T, C); all NumPy, shapes as in `call`."""
+        self.predict_function = self.predict_functions.get(x.shape[1])
+        outputs = self.predict_on_batch({"x": x, **state})
+        self.predict_functions[x.shape[1]] = self.predict_function
+        return outputs, {key: outputs.pop(key) for key in state}
+
+
+class Streaming(BlockModel):
     """A trained model scoring frames as they come: A^T A is taken once, the state is passed along.
 
     Paper: Sec. 3.7, Eq. (13); one forward pass a frame (Sec. 3.4).
@@ -122,8 +137,3 @@ class Streaming(keras.Model):
         return {
             key: ops.convert_to_numpy(value) for key, value in self.model.srnn.initial_state(n_rows).items()
         }
-
-    def step(self, x, state):
-        """Return (scores, state) of one block; all NumPy, shapes as in `call`."""
-        outputs = self.predict_on_batch({"x": x, **state})
-        return outputs, {key: outputs.pop(key) for key in state}

@@ -8,6 +8,7 @@ from synthetic import CHANNELS, REGIONS, write_clip
 from data_prep.errors import InputError
 from experiments.lab.scoring import metrics, score
 from experiments.lab.scoring.score import load_scores, micro_auc, regularity, save_scores, score_clips
+from models.lstm_ae import LSTMAE, LSTMStreaming
 from models.srnn_ae import SRNNAE, Streaming
 
 
@@ -70,6 +71,30 @@ def test_step_function_equals_the_step_of_the_model(model):
         expected, other = Streaming(model).step(block, other)
         for name in score.PER_FRAME:
             np.testing.assert_allclose(scores[name], expected[name], rtol=1e-5, atol=1e-6)
+
+
+LENGTHS = (3, 5, 3)
+
+
+@pytest.mark.parametrize("kind", ["sRNN-AE", "LSTM-AE"])
+def test_blocks_of_any_length_follow_each_other(model, kind):
+    """One streaming model, blocks of 3, 5 and 3 frames; whole, in both ways that a block is scored."""
+    if kind == "sRNN-AE":
+        make = lambda: Streaming(model)  # noqa: E731
+    else:
+        lstm = LSTMAE(CHANNELS, 5)
+        make = lambda: LSTMStreaming(lstm)  # noqa: E731
+    x = np.random.default_rng(0).uniform(0, 2, (REGIONS, sum(LENGTHS), CHANNELS)).astype(np.float32)
+    whole, _ = make().step(x, make().initial_state(REGIONS))
+    streaming = make()
+    for step in (streaming.step, score.step_function(streaming)):
+        state, start = streaming.initial_state(REGIONS), 0
+        for length in LENGTHS:
+            scores, state = step(x[:, start : start + length], state)
+            for name, values in scores.items():
+                expected = whole[name][:, start : start + length]
+                np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
+            start += length
 
 
 def test_saved_scores_come_back(model, shards, tmp_path):
