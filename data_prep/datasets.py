@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.clip_list import SPLITS, ClipList
 from data_prep.errors import InputError
 from data_prep.frames import Segment, Source, count_frames
 from data_prep.labels import (
@@ -101,9 +102,16 @@ class Dataset:
 
     def split(self, split: str) -> tuple[Clip, ...]:
         """Return the clips of `train` or `test`, in name order."""
-        if split not in ("train", "test"):
+        if split not in SPLITS:
             raise ValueError(f"split: expected 'train' or 'test', got {split!r}")
         return tuple(clip for clip in self.clips if clip.split == split)
+
+    def clip_list(self) -> ClipList:
+        """Return the names of its clips in its order. InputError for a name that cannot name a shard."""
+        try:
+            return ClipList(self.name, *(tuple(clip.name for clip in self.split(s)) for s in SPLITS))
+        except ValueError as error:
+            raise InputError(f"{self.root}: {error}") from None
 
     def frame_labels(self, clip: Clip) -> np.ndarray:
         """Return uint8 (n_frames,), 1 = abnormal; zeros for a training clip."""
@@ -176,7 +184,7 @@ def compare_with_masks(dataset: Dataset) -> dict[str, tuple[int, int]]:
 def _frame_counts(dataset: Dataset) -> dict[str, int]:
     """Return the counts of clips and frames, under the names of the counts in `Record`."""
     counts = {}
-    for split in ("train", "test"):
+    for split in SPLITS:
         clips = dataset.split(split)
         counts[f"n_{split}_clips"] = len(clips)
         counts[f"n_{split}_frames"] = sum(count_frames(clip.source) for clip in clips)

@@ -24,6 +24,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tqdm import tqdm
 
 from data_prep.backbones import Backbone, load_backbone
+from data_prep.clip_list import SPLITS, write_clip_list
 from data_prep.datasets import Clip, Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.frames import Source, iter_frames, source_digest
@@ -31,7 +32,7 @@ from data_prep.normalization import AS_EXTRACTED, NORMALIZATIONS, normalize_shar
 from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS, region_pyramid
 from data_prep.pretrained_weights import N_BLOCKS
 from data_prep.read_ahead import read_ahead
-from data_prep.shards import DTYPES, ShardInfo, is_current, write_shard
+from data_prep.shards import DTYPES, ShardInfo, expected_shards, is_current, shard_path, write_shard
 
 BATCH_FRAMES = 16
 READ_AHEAD_BATCHES = 4
@@ -90,11 +91,13 @@ def extract_clips(
         resizing: what `read` does, in words; shards made in other words are made again.
         dataset, backbone, pooling, shard, dtype, progress, pyramid: see `extract_dataset`.
     """
+    write_clip_list(folder, dataset.clip_list())
     index, n_machines = shard
     labels = {clip: dataset.frame_labels(clip) for clip in dataset.clips[index - 1 :: n_machines]}
     how = {"resizing": resizing, "pooling": pooling, "dtype": dtype, "pyramid": pyramid}
     infos = {clip: _describe(clip, len(labels[clip]), backbone, how) for clip in labels}
-    todo = [clip for clip in labels if not is_current(shard_path(folder, clip), infos[clip], labels[clip])]
+    paths = {clip: shard_path(folder, clip.split, clip.name) for clip in labels}
+    todo = [clip for clip in labels if not is_current(paths[clip], infos[clip], labels[clip])]
     if not todo:
         return folder
     extract = feature_function(backbone, pooling, pyramid)
@@ -104,7 +107,7 @@ def extract_clips(
     with closing(batches), tqdm(total=n_frames, desc=title, unit="frame", disable=not progress) as bar:
         for clip in todo:
             features = _features(extract, takewhile(lambda item: item is not None, batches), bar)
-            write_shard(shard_path(folder, clip), features, infos[clip], labels[clip])
+            write_shard(paths[clip], features, infos[clip], labels[clip])
     return folder
 
 
@@ -116,11 +119,6 @@ def feature_key(
     if pyramid != PAPER_PYRAMID:
         key += f"-{pyramid.replace(',', '_')}"
     return key if dtype == "float16" else f"{key}-{dtype}"
-
-
-def shard_path(folder: Path, clip: Clip) -> Path:
-    """Return where the shard of a clip is, under the folder that `extract_dataset` returns."""
-    return folder / clip.split / f"{clip.name}.h5"
 
 
 def feature_function(
@@ -228,11 +226,22 @@ def run_command(options: argparse.Namespace, extract: Callable[..., Path], flow:
         for dataset in datasets:
             how = {name: getattr(options, name) for name in ("pooling", "shard", "dtype", "pyramid")}
             folder = extract(dataset, backbone, options.out, **how, **chosen)
-            print(normalize_shards(folder, options.normalization))
+            print(_normalized(folder, options.normalization))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _normalized(folder: Path, method: str) -> Path:
+    """Return the folder of the normalized shards, or `folder` itself while other parts are at work on it."""
+    if method != "none" and not all(path.is_file() for s in SPLITS for path in expected_shards(folder, s)):
+        print(
+            f"{folder}: not normalized yet, other parts are still to be extracted; then repeat this command",
+            file=sys.stderr,
+        )
+        return folder
+    return normalize_shards(folder, method)
 
 
 def _choose(data_dir: Path, names: Sequence[str] | None) -> list[Dataset]:

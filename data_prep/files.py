@@ -1,6 +1,7 @@
 """Files that appear whole or not at all; HDF5 files have `shards.written_whole`."""
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -48,3 +49,8 @@ def locked(folder: Path) -> Iterator[None]:
 def one_line(error: Exception) -> str:
     """Return an error's message on one line."""
     return " ".join(str(error).split())
+
+
+def natural_order(name: str) -> list[tuple[str, int]]:
+    """Return a sort key that puts clip 10 behind clip 9, the order that label files follow."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]

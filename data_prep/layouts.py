@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.files import natural_order
 from data_prep.frames import VIDEO_SUFFIXES, Segment, Source, count_frames
 from data_prep.labels import read_cells
 
@@ -80,11 +81,6 @@ class Record:
     n_test_frames: int | None = None
     n_abnormal_frames: int | None = None
     frame_size_px: tuple[int, int] | None = None
-
-
-def natural_order(name: str) -> list[tuple[str, int]]:
-    """Return a sort key that puts clip 10 behind clip 9, the order that label files follow."""
-    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _clips(parent: Path, sources: Iterable[Path]) -> dict[str, Path]:

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.clip_list import SPLITS, read_clip_list, write_clip_list
 from data_prep.errors import InputError
 from data_prep.files import write_atomic
-from data_prep.shards import Shard, is_current, list_shards, read_info, write_shard
+from data_prep.shards import Shard, expected_shards, is_current, list_shards, read_info, write_shard
 
 NORMALIZATIONS = ("none", "l2", "standardized")
 FILE = "normalization.npz"
 SMALLEST_DEVIATION = 0.1  # of the channels' mean deviation
 BLOCK_FRAMES = 64
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,11 @@ def normalize_shards(folder: Path, method: str) -> Path:
         return folder
     target = folder.with_name(f"{folder.name}-{method}")
     normalization = _fitted(folder, target, method)
-    for path in [path for split in SPLITS for path in sorted((folder / split).glob("[!.]*.h5"))]:
+    clips = read_clip_list(folder)
+    if clips is not None:
+        write_clip_list(target, clips)
+    splits = [split for split in SPLITS if expected_shards(folder, split)]
+    for path in [path for split in splits for path in list_shards(folder, split)]:
         made = target / path.relative_to(folder)
         with Shard(path) as shard:
             wanted = replace(shard.info, normalization=str(normalization))

@@ -24,12 +24,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from data_prep.clip_list import FILE, read_clip_list
 from data_prep.errors import InputError
-from data_prep.files import one_line
+from data_prep.files import natural_order, one_line
 from data_prep.pooling import PAPER_PYRAMID
 
 SCHEMA_VERSION = 2
 DTYPES = ("float16", "float32")
+NAMED_CLIPS = 5  # that a message names
 _BLOCK_FRAMES = 256  # frames that are checked at a time
 _LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "opencv-contrib-python-headless")
 
@@ -258,12 +260,48 @@ class Shard:
         self.close()
 
 
+def shard_path(folder: Path, split: str, clip: str) -> Path:
+    """Return where the shard of a clip is, in a folder of shards."""
+    return Path(folder) / split / f"{clip}.h5"
+
+
 def list_shards(folder: Path, split: str) -> list[Path]:
-    """Return the shards of a split in name order; InputError when there is none."""
-    paths = sorted((Path(folder) / split).glob("[!.]*.h5"))
+    """Return the shards of a split, those of the dataset's own clips, in the dataset's order.
+
+    A folder without `clips.json` was filled by something else than extraction: what lies there is taken, in
+    natural order of the names, and a line on stderr says so.
+    Raises InputError: no shard, a clip that is still to be extracted.
+    """
+    paths = expected_shards(folder, split)
     if not paths:
         raise InputError(f"{Path(folder) / split}: no shards, expected some from data_prep.extract_features")
+    if absent := [path.name.removesuffix(".h5") for path in paths if not path.is_file()]:
+        others = ", .." if len(absent) > NAMED_CLIPS else ""
+        raise InputError(
+            f"{paths[0].parent}: {len(absent)} of {len(paths)} clips still to be extracted, "
+            f"{', '.join(absent[:NAMED_CLIPS])}{others}; the command that extracts goes on where it stopped"
+        )
     return paths
+
+
+def expected_shards(folder: Path, split: str) -> list[Path]:
+    """Return the shards that a split is to have, in order, whether or not they are there."""
+    clips = read_clip_list(folder)
+    if clips is not None:
+        return [shard_path(folder, split, clip) for clip in clips.of(split)]
+    found = sorted((Path(folder) / split).glob("[!.]*.h5"), key=lambda path: natural_order(path.name))
+    if found:
+        _say_unlisted(Path(folder))
+    return found
+
+
+@functools.cache
+def _say_unlisted(folder: Path) -> None:
+    """Say once that a folder of shards has no list of its clips."""
+    print(
+        f"{folder}: no {FILE} in it, its shards are taken as they are, in the order of their names",
+        file=sys.stderr,
+    )
 
 
 class Disk(io.FileIO):

@@ -23,10 +23,10 @@ import numpy as np
 
 from data_prep.datasets import Clip
 from data_prep.errors import InputError
-from data_prep.extract_features import feature_function, resize, shard_path
+from data_prep.extract_features import feature_function, resize
 from data_prep.frames import iter_frames
 from data_prep.gray_frames import gray_frames
-from data_prep.shards import Shard, list_shards
+from data_prep.shards import Shard, list_shards, shard_path
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocol import identity, identity_of, measured_row, publish_table
@@ -90,7 +90,7 @@ class Camera:
     ) -> "Camera":
         """Return the camera; InputError: a clip too short to be timed."""
         clip = context.datasets[dataset].split("test")[0]
-        with Shard(shard_path(shards, clip)) as shard:
+        with Shard(shard_path(shards, clip.split, clip.name)) as shard:
             features = shard.features(0, WARM_FRAMES + TIMED_FRAMES)
         if len(features) <= WARM_FRAMES:
             raise InputError(

@@ -178,6 +178,32 @@ def test_machines_share_the_clips(dataset, backbone, tmp_path, written):
     assert written == ["train/02", "train/01", "test/01"]
 
 
+def test_shards_are_those_of_the_clips_that_the_dataset_has(backbone, tmp_path, written):
+    """Two training clips, then four, then two again: the third time two are there, in the dataset's order."""
+    found = []
+    for names in (["9", "10"], ["9", "10", "1", "30"], ["9", "10"]):
+        clips = [Clip("walkway", "train", name, tmp_path / "data" / name) for name in names]
+        for seed, clip in enumerate(clips):
+            write_clip(clip.source, 3, seed)
+        dataset = Dataset(RECORDS["walkway"], tmp_path / "data", "re-packed", tuple(clips), {}, {})
+        found.append([path.stem for path in list_shards(extract(dataset, backbone, tmp_path), "train")])
+    assert found == [["9", "10"], ["9", "10", "1", "30"], ["9", "10"]]
+    assert written == ["train/9", "train/10", "train/1", "train/30"]
+
+
+def test_every_part_knows_all_clips(dataset, backbone, tmp_path):
+    folder = extract(dataset, backbone, tmp_path, shard=(2, 3))
+    with pytest.raises(InputError, match="1 of 2 clips still to be extracted, 01;"):
+        list_shards(folder, "train")
+
+
+def test_clip_whose_name_cannot_name_a_shard_is_refused(dataset, backbone, tmp_path):
+    clips = (replace(dataset.clips[0], name="../01"), *dataset.clips[1:])
+    with pytest.raises(InputError, match=r"data: expected names that can name a file, got '\.\./01'"):
+        extract(replace(dataset, clips=clips), backbone, tmp_path)
+    assert not (tmp_path / "features").exists()
+
+
 def test_bad_frame_stops_in_one_line_and_what_was_done_stays(dataset, backbone, tmp_path, written, capfd):
     bad = dataset.clips[1].source / "003.png"
     good = bad.read_bytes()
@@ -185,7 +211,7 @@ def test_bad_frame_stops_in_one_line_and_what_was_done_stays(dataset, backbone, 
     with pytest.raises(InputError, match=f"^{bad}: damaged image"):
         extract(dataset, backbone, tmp_path)
     folder = tmp_path / "features" / "walkway" / "means-last-16-max"
-    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["01.h5"]
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == ["01.h5", "clips.json"]
     bad.write_bytes(good)
     written.clear()
     extract(dataset, backbone, tmp_path)
@@ -259,6 +285,18 @@ def test_command_extracts_and_resumes(walkway_dir, tmp_path, capfd):
     before = shard.stat().st_mtime_ns
     assert main(command.split()) == 0
     assert shard.stat().st_mtime_ns == before
+
+
+def test_parts_are_normalized_once_all_are_there(walkway_dir, tmp_path, capfd):
+    command = f"--data {walkway_dir} --out {tmp_path} --backbone thin_resnet50 --input-size 32 --layer conv2"
+    command += " --normalization standardized --shard"
+    folder = tmp_path / "walkway" / "thin_resnet50-conv2-32-max"
+    for part, printed in (("1/2", folder), ("2/2", folder.with_name(f"{folder.name}-standardized"))):
+        assert main([*command.split(), part]) == 0
+        captured = capfd.readouterr()
+        assert captured.out.strip() == str(printed)
+        assert ("not normalized yet, other parts" in captured.err) == (part == "1/2")
+    assert [path.stem for path in list_shards(printed, "test")] == ["01"]
 
 
 @pytest.mark.parametrize(

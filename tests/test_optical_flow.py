@@ -261,7 +261,7 @@ def test_unreadable_clip_stops_in_one_line_and_leaves_no_half_shard(dataset, bac
     with pytest.raises(InputError, match=f"^{bad}: damaged image"):
         extract(dataset, backbone, tmp_path)
     files = [path.name for path in (tmp_path / "features").rglob("*") if path.is_file()]
-    assert sorted(files) == ["01.h5", "02.h5"]
+    assert sorted(files) == ["01.h5", "02.h5", "clips.json"]
     bad.write_bytes(good)
     written.clear()
     extract(dataset, backbone, tmp_path)

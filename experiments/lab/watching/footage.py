@@ -8,8 +8,9 @@ import numpy as np
 
 from data_prep.datasets import Clip, Dataset
 from data_prep.errors import InputError
+from data_prep.files import natural_order
 from data_prep.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Segment, count_frames, source_digest
-from data_prep.layouts import Record, natural_order
+from data_prep.layouts import Record
 from experiments.lab.context import Context
 from experiments.lab.training.runs import Run
 
