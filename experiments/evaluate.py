@@ -19,9 +19,9 @@ from tqdm import tqdm
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.pooling import N_REGIONS
+from data_prep.provenance import git_commit
 from experiments.lab import cli
 from experiments.lab.protocol import fusion_name
-from experiments.lab.publishing.results import git_commit
 from experiments.lab.scoring import metrics, pixel_metrics
 from experiments.lab.scoring.score import regularity
 from experiments.lab.settings.schema import CHOICES, PAPER, ScoreSettings

@@ -19,8 +19,7 @@ from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
-from experiments.lab.publishing.report import write_note
-from experiments.lab.publishing.results import replace_exhibit
+from experiments.lab.publishing.publish import publish
 from models.srnn_ae import SRNNAE
 
 EXHIBIT = "figure_02"
@@ -73,12 +72,11 @@ def run(context: Context) -> None:
         )
         for name, count in {**counts, "all": sum(counts.values())}.items()
     ]
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
     graph = (
         f"The traced graph: tensorboard --logdir {context.out / 'logs'}, tab Graphs, run "
         f"{trained.folder.parent.name}/{trained.folder.name}. "
     )
-    write_note(context.results_dir, EXHIBIT, graph + context.differences())
+    publish(context, EXHIBIT, rows, rows[0].command, graph + context.differences())
 
 
 def weight_shapes(model: SRNNAE) -> dict[str, tuple[int, ...]]:

@@ -11,8 +11,8 @@ from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
 from experiments.lab.publishing import plots
-from experiments.lab.publishing.report import write_note
-from experiments.lab.publishing.results import Row, replace_exhibit
+from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
 from experiments.lab.systems.moving_mnist import sequence_files
 
@@ -36,13 +36,11 @@ def run(context: Context) -> None:
             samples[caption] = (reader.frames(0, 1)[0, SHOWN], reader.labels[0, SHOWN], box)
             rows.append(sample_row(context, caption, files.settings[split], int(reader.labels[0].sum())))
     plots.sequence_samples(context.results_dir / f"{EXHIBIT}.png", samples, SHOWN + 1, TITLE)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(
-        context.results_dir,
-        EXHIBIT,
+    note = (
         f"The first sequence of each of Table 1's files, digits of {files.settings['test']['digits']}, "
-        f"steps of {files.settings['test']['step_px']} px, where the paper gives no step.",
+        f"steps of {files.settings['test']['step_px']} px, where the paper gives no step."
     )
+    publish(context, EXHIBIT, rows, rows[0].command, note)
 
 
 def sample_row(context: Context, caption: str, data: dict, n_abnormal: int) -> Row:

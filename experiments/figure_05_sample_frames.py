@@ -16,8 +16,8 @@ from data_prep.frames import read_frames
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
-from experiments.lab.publishing.report import write_note
-from experiments.lab.publishing.results import Row, replace_exhibit
+from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
 
 EXHIBIT = "figure_05"
@@ -44,13 +44,11 @@ def run(context: Context) -> None:
             rows.append(sample_row(context, name, kind, samples))
     path = context.results_dir / f"{EXHIBIT}.png"
     plots.image_grid(path, images, captions, TITLE, abnormal)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(
-        context.results_dir,
-        EXHIBIT,
+    note = (
         "Normal frames are of the training split, abnormal ones of the test split, spread evenly over the "
-        "clips; the outline is the dataset's pixel mask, where it has one.",
+        "clips; the outline is the dataset's pixel mask, where it has one."
     )
+    publish(context, EXHIBIT, rows, rows[0].command, note)
 
 
 def spread_samples(dataset: Dataset, split: str, label: int) -> list[tuple[Clip, int]]:

@@ -12,8 +12,7 @@ from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
-from experiments.lab.publishing.report import write_note
-from experiments.lab.publishing.results import replace_exhibit
+from experiments.lab.publishing.publish import publish
 from experiments.lab.scoring.score import regularity
 
 EXHIBIT = "figure_06"
@@ -24,13 +23,11 @@ SAMPLE_FRAMES = 6
 def run(context: Context) -> None:
     """Draw one figure a dataset and write the means over normal and abnormal frames."""
     rows = []
-    for position, dataset in enumerate(context.datasets):
+    for dataset in context.datasets:
         runs = {stream: context.run(dataset, stream) for stream in context.settings.score.streams}
-        suffix = f"_{dataset}" if position else ""
-        draw_clip(context, dataset, runs, context.results_dir / f"{EXHIBIT}{suffix}.png")
+        draw_clip(context, dataset, runs, context.figure_path(EXHIBIT, dataset))
         rows += mean_rows(context, dataset, runs)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, context.differences())
+    publish(context, EXHIBIT, rows, rows[0].command, context.differences())
 
 
 def draw_clip(context: Context, dataset: str, runs, path) -> None:

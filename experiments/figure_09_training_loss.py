@@ -16,8 +16,8 @@ from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocol import auc, identity_of, late_fusion_runs, mean_and_std, measured_row
 from experiments.lab.publishing import plots
-from experiments.lab.publishing.report import write_note
-from experiments.lab.publishing.results import replace_exhibit, write_csv
+from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.results import write_csv
 from experiments.lab.training.runs import Run
 
 EXHIBIT = "figure_09"
@@ -58,8 +58,7 @@ def run(context: Context) -> None:
     plots.training_loss(context.results_dir / f"{EXHIBIT}.png", curves, title)
     write_csv(context.results_dir / f"{EXHIBIT}.csv", lines)
     write_csv(context.results_dir / f"{EXHIBIT}_checkpoints.csv", checkpoints)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, context.differences())
+    publish(context, EXHIBIT, rows, rows[0].command, context.differences())
 
 
 def training_course(histories: Sequence[Sequence[dict]]) -> list[dict]:

@@ -20,8 +20,8 @@ from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
-from experiments.lab.publishing.report import write_note
-from experiments.lab.publishing.results import Row, replace_exhibit
+from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.results import Row
 from models.similarity import GaussianSimilarity
 
 EXHIBIT = "figure_10"
@@ -34,7 +34,7 @@ KINDS = {0: "normal", 1: "abnormal"}
 def run(context: Context) -> None:
     """Draw one figure a dataset and write the means over normal and abnormal frames."""
     rows: list[Row] = []
-    for position, dataset in enumerate(context.datasets):
+    for dataset in context.datasets:
         trained = context.run(dataset, "spatial", similarity="learned")
         layers = {
             LEARNED: trained.model().srnn.similarity,
@@ -42,11 +42,9 @@ def run(context: Context) -> None:
         }
         shards = list_shards(context.shards(dataset), "test")
         similarities = [clip_similarities(layers, path) for path in shards]
-        suffix = f"_{dataset}" if position else ""
-        draw_pairs(context, dataset, shards, similarities, context.results_dir / f"{EXHIBIT}{suffix}.png")
+        draw_pairs(context, dataset, shards, similarities, context.figure_path(EXHIBIT, dataset))
         rows += mean_rows(context, dataset, shards, similarities, identity_of([{"spatial": trained}]))
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
-    write_note(context.results_dir, EXHIBIT, context.differences())
+    publish(context, EXHIBIT, rows, rows[0].command, context.differences())
 
 
 def clip_similarities(layers: Mapping[str, keras.layers.Layer], path: Path) -> dict[str, np.ndarray]:

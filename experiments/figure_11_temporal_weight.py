@@ -6,16 +6,14 @@ Paper: Fig. 11, Sec. 3.7 and 4.7, where the weight is called beta. The scores of
 so that the sweep costs nothing. It runs over the AUC of the test set: no weight is chosen by it.
 """
 
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocol import auc, identity_of, late_fusion_runs, measured_row
 from experiments.lab.publishing import plots
-from experiments.lab.publishing.report import write_note
-from experiments.lab.publishing.results import Row, replace_exhibit
+from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.training.runs import Run
 
@@ -25,16 +23,12 @@ WEIGHTS = tuple(step / 10 for step in range(11))
 
 def run(context: Context) -> None:
     """Score both streams of every dataset under every weight; draw the lines and write the rows."""
-    curves = {}
     rows: list[Row] = []
     for dataset in context.datasets:
         seeded = late_fusion_runs(context, dataset)
-        curves[COLUMNS[dataset]] = [sweep(context, runs) for runs in seeded]
-        rows += weight_rows(context, dataset, seeded, curves[COLUMNS[dataset]])
-    draw(context, curves)
-    replace_exhibit(context.results_dir, EXHIBIT, rows)
+        rows += weight_rows(context, dataset, seeded, [sweep(context, runs) for runs in seeded])
     label = "A sweep over the AUC of the test set: it shows how much the weight matters and chooses none. "
-    write_note(context.results_dir, EXHIBIT, label + context.differences())
+    draw(context, publish(context, EXHIBIT, rows, rows[0].command, label + context.differences()))
 
 
 def sweep(context: Context, runs: Mapping[str, Run]) -> list[float]:
@@ -63,11 +57,13 @@ def weight_rows(context: Context, dataset: str, seeded, curves: list[list[float]
     ]
 
 
-def draw(context: Context, curves: Mapping[str, list[list[float]]]) -> None:
+def draw(context: Context, rows: Sequence[Row]) -> None:
     """Draw the mean over seeds of each dataset's curve in per cent, with the deviation where there is one."""
-    percent = {name: 100 * np.array(seeds) for name, seeds in curves.items()}  # (n_seeds, n_weights)
-    mean = {name: values.mean(axis=0) for name, values in percent.items()}
-    std = {name: values.std(axis=0, ddof=1) for name, values in percent.items() if len(values) > 1}
+    curves: dict[str, list[Row]] = {}
+    for row in rows:
+        curves.setdefault(row.dataset, []).append(row)
+    mean = {name: [100 * row.ours for row in curve] for name, curve in curves.items()}
+    std = {name: [100 * row.std for row in curve] for name, curve in curves.items() if curve[0].seeds > 1}
     figure, axes = plots.new_figure()
     panel = axes[0, 0]
     title = (

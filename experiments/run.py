@@ -46,7 +46,7 @@ def run_all(arguments) -> int:
     minutes = expected_minutes(context.profile)
     print_plan(context, names, minutes)
     start = time.perf_counter()
-    failures, code = {}, 0
+    outcomes, code = {}, 0
     for index, name in enumerate(names):
         left = sum(minutes.get(later, 0) for later in names[index:])
         print(f"\n== {name} ({index + 1} of {len(names)}; at most about {left:.0f} min left) ==", flush=True)
@@ -54,14 +54,15 @@ def run_all(arguments) -> int:
         try:
             importlib.import_module(known[name]).run(context)
         except InputError as fault:
-            failures[name], code = str(fault), max(code, 2)
+            outcomes[name], code = str(fault), max(code, 2)
             cli.refuse(f"{name}: {fault}")
         except Exception as fault:  # one broken exhibit does not cost the others; it is told at the end
             traceback.print_exc()
-            failures[name], code = f"{type(fault).__name__}: {fault}", code or 1
+            outcomes[name], code = f"{type(fault).__name__}: {fault}", code or 1
         else:
+            outcomes[name] = ""
             print(f"{name}: done in {time.perf_counter() - began:.0f} s")
-    return summarize(context, failures, time.perf_counter() - start, code)
+    return summarize(context, outcomes, time.perf_counter() - start, code)
 
 
 def expected_minutes(profile: str) -> dict[str, float]:
@@ -92,16 +93,18 @@ def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
         print(f"  together about {sum(known):.0f} min on two cores with Ped2; what is there is not run again")
 
 
-def summarize(context, failures: dict[str, str], seconds: float, code: int) -> int:
+def summarize(context, outcomes: dict[str, str], seconds: float, code: int) -> int:
     """Write summary and report, print where they are and what failed; return the exit code."""
-    from experiments.lab.publishing.report import build_report, write_summary
+    from experiments.lab.publishing.notes import write_summary
+    from experiments.lab.publishing.report import build_report
 
     results = context.results_dir
     machine = f"{platform.processor() or platform.machine()}, {cpu_name()}"
-    write_summary(results, machine, seconds, failures)
+    write_summary(results, machine, outcomes)
     if (results / "results.csv").exists():
         print(f"\nreport: {build_report(results, context.profile_name, results / 'report.html')}")
     print(f"results: {results / 'results.csv'}; curves: tensorboard --logdir {context.out / 'logs'}")
+    failures = {name: fault for name, fault in outcomes.items() if fault}
     for name, fault in failures.items():
         print(f"FAILED {name}: {fault}")
     print(f"{'failed' if failures else 'done'} in {seconds / 60:.1f} min")

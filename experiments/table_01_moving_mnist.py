@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc, identity_of, measured_row, publish_table
+from experiments.lab.protocol import auc, identity_of, measured_row
+from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.moving_mnist import SYSTEMS, Files, run_on_sequences, sequence_files
@@ -30,7 +31,7 @@ def run(context: Context) -> None:
             rows += auc_rows(context, system, column, files)
         notes += [order_note(column, rows), pixels_note(column, files)]
     command = rows[0].command
-    publish_table(context, EXHIBIT, rows, command, " ".join([*notes, differences(context, files)]))
+    publish(context, EXHIBIT, rows, command, " ".join([*notes, differences(context, files)]))
 
 
 def auc_rows(context: Context, system: str, column: str, files: Files) -> list[Row]:

@@ -13,7 +13,7 @@ import numpy as np
 from data_prep.datasets import RECORDS, Dataset, dataset_counts, where_to_get
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import publish_table
+from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
 
@@ -29,7 +29,7 @@ def run(context: Context) -> None:
     """Count every dataset at hand and write the table and a note on what differs from the paper."""
     command = context.command("experiments.table_02_dataset_statistics")
     counted = [row for name in context.datasets for row in dataset_rows(context, name, command)]
-    publish_table(
+    publish(
         context, EXHIBIT, counted, command, note(counted, absent=RECORDS.keys() - context.datasets.keys())
     )
 

@@ -7,12 +7,14 @@ absent datasets "no data". In profile paper, the systems that read features have
 settings chosen on normal data (`experiments.choose_on_normal`), unless --without-chosen is given.
 """
 
+import shlex
 from dataclasses import replace
 
 from data_prep.errors import InputError
 from experiments.lab import cli
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows, baseline_rows, late_fusion_runs, publish_table
+from experiments.lab.protocol import auc_rows, baseline_rows, late_fusion_runs
+from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.chosen import CHOSEN, chosen_settings
 from experiments.lab.systems.baselines import BASELINES
@@ -48,7 +50,7 @@ def run(context: Context, systems: tuple[str, ...] = SYSTEMS, with_chosen: bool 
         raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(SYSTEMS)}")
     command = context.command("experiments.table_03_methods")
     if systems != SYSTEMS:
-        command += f' --systems "{",".join(systems)}"'
+        command += f" --systems {shlex.quote(','.join(systems))}"
     if not with_chosen:
         command += " --without-chosen"
     rows, note = [], context.differences()
@@ -65,7 +67,7 @@ def run(context: Context, systems: tuple[str, ...] = SYSTEMS, with_chosen: bool 
         for name in systems:
             if beside and name not in FRAMES:
                 rows += method_rows(chosen, name, CHOSEN_ROW.format(name), dataset, command)
-    publish_table(context, EXHIBIT, rows, command, note)
+    publish(context, EXHIBIT, rows, command, note)
 
 
 def method_rows(context: Context, system: str, row: str, dataset: str, command: str) -> list[Row]:

@@ -18,8 +18,8 @@ from experiments.lab.protocol import (
     identity_of,
     late_fusion_runs,
     measured_row,
-    publish_table,
 )
+from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.scoring import metrics, pixel_metrics
 from experiments.lab.settings.schema import CHOICES
@@ -41,7 +41,7 @@ def run(context: Context) -> None:
     absent = (
         "" if chosen == "lv" else " LV and its masks are not at hand: the walkway stands in its own column."
     )
-    publish_table(context, EXHIBIT, rows, command, f"Criterion: {CRITERION}.{absent} {context.differences()}")
+    publish(context, EXHIBIT, rows, command, f"Criterion: {CRITERION}.{absent} {context.differences()}")
 
 
 def system_rows(context: Context, system: str, dataset: str, command: str) -> list[Row]:

@@ -7,7 +7,8 @@ Paper: Table 5, Sec. 4.5. LSTM-AE reads the same features as sRNN-AE, ConvLSTM-A
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows, late_fusion_runs, publish_table
+from experiments.lab.protocol import auc_rows, late_fusion_runs
+from experiments.lab.publishing.publish import publish
 
 EXHIBIT = "table_05"
 SYSTEMS = ("LSTM-AE", "ConvLSTM-AE", "sRNN-AE")
@@ -21,7 +22,7 @@ def run(context: Context) -> None:
         for name in SYSTEMS:
             seeded = late_fusion_runs(context, dataset, name)
             rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
-    publish_table(context, EXHIBIT, rows, command)
+    publish(context, EXHIBIT, rows, command, context.differences())
 
 
 if __name__ == "__main__":

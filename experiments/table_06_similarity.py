@@ -8,7 +8,8 @@ its Table 8. The Gaussian's lambda2 stays at its initial value; lambda1 is learn
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows, publish_table
+from experiments.lab.protocol import auc_rows
+from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 
 EXHIBIT = "table_06"
@@ -23,7 +24,7 @@ def run(context: Context) -> None:
     command = context.command("experiments.table_06_similarity")
     rows = [row for dataset in context.datasets for row in similarity_rows(context, dataset, command)]
     fixed = f"The Gaussian kernel has lambda2 fixed at {context.settings.model.lambda2:g}. "
-    publish_table(context, EXHIBIT, rows, command, fixed + context.differences())
+    publish(context, EXHIBIT, rows, command, fixed + context.differences())
 
 
 def similarity_rows(context: Context, dataset: str, command: str) -> list[Row]:

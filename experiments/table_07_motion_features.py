@@ -21,7 +21,8 @@ from data_prep.frames import Source, iter_frames
 from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, backbones_of, fusion_name, identity_of, measured_row, publish_table
+from experiments.lab.protocol import auc, backbones_of, fusion_name, identity_of, measured_row
+from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from models.srnn_ae import Streaming
@@ -43,7 +44,7 @@ def run(context: Context) -> None:
     command = context.command("experiments.table_07_motion_features")
     rows = [row for dataset in context.datasets for row in auc_rows(context, dataset, command)]
     rows += speed_rows(context, next(iter(context.datasets)), command)
-    publish_table(context, EXHIBIT, rows, command, f"{context.differences()} {flow_note(context)}")
+    publish(context, EXHIBIT, rows, command, f"{context.differences()} {flow_note(context)}")
 
 
 def flow_note(context: Context) -> str:

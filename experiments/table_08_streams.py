@@ -8,7 +8,8 @@ that its other tables give for both streams together.
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows, publish_table
+from experiments.lab.protocol import auc_rows
+from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 
 EXHIBIT = "table_08"
@@ -19,7 +20,7 @@ def run(context: Context) -> None:
     """Train and score the two streams on every dataset at hand and write the table."""
     command = context.command("experiments.table_08_streams")
     rows = [row for dataset in context.datasets for row in stream_rows(context, dataset, command)]
-    publish_table(context, EXHIBIT, rows, command)
+    publish(context, EXHIBIT, rows, command, context.differences())
 
 
 def stream_rows(context: Context, dataset: str, command: str) -> list[Row]:

@@ -8,7 +8,8 @@ channels, in front of as many atoms as each stream has alone; late fusion adds t
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows, late_fusion_runs, publish_table
+from experiments.lab.protocol import auc_rows, late_fusion_runs
+from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 
 EXHIBIT = "table_09"
@@ -18,7 +19,7 @@ def run(context: Context) -> None:
     """Train and score both fusions on every dataset at hand and write the table."""
     command = context.command("experiments.table_09_fusion")
     rows = [row for dataset in context.datasets for row in fusion_rows(context, dataset, command)]
-    publish_table(context, EXHIBIT, rows, command)
+    publish(context, EXHIBIT, rows, command, context.differences())
 
 
 def fusion_rows(context: Context, dataset: str, command: str) -> list[Row]:

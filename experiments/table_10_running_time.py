@@ -29,7 +29,8 @@ from data_prep.gray_frames import gray_frames
 from data_prep.shards import Shard, list_shards, shard_path
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import identity, identity_of, measured_row, publish_table
+from experiments.lab.protocol import identity, identity_of, measured_row
+from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.systems.baselines import BASELINES
 from experiments.lab.systems.catalogue import FEATURE_SYSTEMS
@@ -59,7 +60,7 @@ def run(context: Context) -> None:
     rows = frame_rows(context, dataset, cell) + feature_rows(context, dataset, cell)
     rows += baseline_rows(context, dataset, cell)
     note = f"Measured on {machine()}, {COLUMNS[dataset]} (paper: Avenue, on a machine that it does not name)."
-    publish_table(context, EXHIBIT, rows, command, f"{note} {context.differences()}")
+    publish(context, EXHIBIT, rows, command, f"{note} {context.differences()}")
 
 
 def machine() -> str:

@@ -27,7 +27,6 @@ TOO_LARGE = {
     "experiments/lab/benchmarks/solver.py",
     "experiments/lab/publishing/plots.py",
     "experiments/lab/publishing/plots.py draw_lines",
-    "experiments/lab/publishing/report.py",
     "experiments/lab/systems/frame_systems.py frame_task",
     "experiments/lab/training/tsc.py train_tsc",
     "models/sista.py __init__",

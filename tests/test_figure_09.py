@@ -53,7 +53,7 @@ def context_of(tmp_path):
         datasets=["ped2"],
         run=lambda dataset, stream, seed, system: SimpleNamespace(
             history=history(seed, stream),
-            config={"seed": seed, "stream": stream},
+            config={"seed": seed, "stream": stream, "commit": "abc"},
             steps=[100, 150] if seed else [50, 100, 150],
             scores=lambda step: clips(seed, stream, step),
         ),
@@ -61,6 +61,7 @@ def context_of(tmp_path):
         commit="abc",
         profile_name="paper",
         results_dir=tmp_path,
+        absent_datasets={},
         command=lambda module: module,
         differences=lambda: "nothing",
     )

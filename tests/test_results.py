@@ -1,15 +1,17 @@
-"""The result rows: schema, published numbers, replacement, damage, Markdown tables."""
+"""The result rows: schema, published numbers, replacement, damage."""
 
 import csv
-import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab.publishing import results
+from experiments.lab.publishing import notes, published, results
 from experiments.lab.publishing.results import Row
 
+ROOT = Path(__file__).parents[1]
 HEADER = "exhibit,row,column,metric,paper,ours,std,seeds,protocol,dataset,backbone,command,config_hash,commit"
 
 
@@ -40,7 +42,7 @@ def test_paper_is_looked_up(place, paper):
 
 
 def test_published_numbers_are_complete_and_consistent():
-    with results.PAPER_VALUES.open(newline="") as file:
+    with published.PAPER_VALUES.open(newline="") as file:
         lines = list(csv.DictReader(file))
     keys = [(line["exhibit"], line["row"], line["column"], line["metric"]) for line in lines]
     assert len(set(keys)) == len(keys)
@@ -99,24 +101,27 @@ def test_csv_has_the_fixed_columns_and_round_trips(tmp_path):
     rows = [
         make_row(ours=1 / 3, std=0.01, seeds=3, protocol="per_clip, last", dataset="Ped2",
                  backbone="resnet50", command='x --only "a,b"', config_hash="00112233", commit="abc1234"),
+        make_row(system="TSC", column="Walkway"),
+    ]  # fmt: skip
+    statuses = [
         make_row(column="Avenue", ours="no data", protocol="Avenue is not on disk"),
         make_row(system="MPPCA", ours="not run"),
-    ]  # fmt: skip
-    path = results.replace_exhibit(tmp_path, "table_03", rows)
-    assert path.read_text().splitlines()[0] == HEADER
-    with path.open(newline="") as file:
-        first, second, _ = csv.DictReader(file)
+    ]
+    written = results.update_exhibit(tmp_path, "table_03", rows, lambda numbers: [*numbers, *statuses])
+    with (tmp_path / "results.csv").open(newline="") as file:
+        assert file.readline().strip() == HEADER
+    with (tmp_path / "results.csv").open(newline="") as file:
+        first, second, third, _ = csv.DictReader(file)
     assert (float(first["ours"]), float(first["paper"]), first["seeds"]) == (1 / 3, 0.9221, "3")
-    assert (second["ours"], second["std"]) == ("no data", "")
-    assert results.read_rows(tmp_path) == rows
-    assert [file.name for file in tmp_path.iterdir()] == ["results.csv"]
+    assert (second["paper"], third["ours"], third["std"]) == ("", "no data", "")
+    assert results.read_rows(tmp_path) == written == rows + statuses
+    assert {file.name for file in tmp_path.iterdir()} == {"results.csv", ".lock"}
 
 
-def test_replace_exhibit_touches_no_other_and_keeps_the_papers_order(tmp_path):
+def test_update_touches_no_other_exhibit_and_keeps_the_papers_order(tmp_path):
     for exhibit in ("figure_08", "table_10", "table_03", "figure_07b", "figure_07a"):
-        results.replace_exhibit(tmp_path, exhibit, [make_row(exhibit=exhibit, ours=0.5)])
-    new = [make_row(ours=0.7), make_row(system="TSC", ours=0.6)]
-    results.replace_exhibit(tmp_path, "table_03", new)
+        results.update_exhibit(tmp_path, exhibit, [make_row(exhibit=exhibit, ours=0.5)])
+    results.update_exhibit(tmp_path, "table_03", [make_row(ours=0.7), make_row(system="TSC", ours=0.6)])
     rows = results.read_rows(tmp_path)
     names = ["table_03", "table_03", "table_10", "figure_07a", "figure_07b", "figure_08"]
     assert [row.exhibit for row in rows] == names
@@ -126,18 +131,103 @@ def test_replace_exhibit_touches_no_other_and_keeps_the_papers_order(tmp_path):
 def test_rows_that_are_kept_stay_byte_for_byte(tmp_path):
     """A count too: it is written as it will be read back."""
     counted = make_row(exhibit="table_02", system="Total", metric="frames", ours=200)
-    path = results.replace_exhibit(tmp_path, "table_02", [counted])
-    before = path.read_text()
-    results.replace_exhibit(tmp_path, "table_03", [make_row()])
-    assert path.read_text().startswith(before)
+    results.update_exhibit(tmp_path, "table_02", [counted])
+    before = (tmp_path / "results.csv").read_text()
+    results.update_exhibit(tmp_path, "table_03", [make_row()])
+    assert (tmp_path / "results.csv").read_text().startswith(before)
 
 
-def test_replace_exhibit_refuses_strangers_and_repeated_keys(tmp_path):
+def test_only_the_cells_that_were_asked_for_are_replaced(tmp_path):
+    """A cell is replaced as a whole: a protocol that the new rows lack is gone."""
+    first = [
+        make_row(system=system, column=name, dataset=name, protocol=protocol, commit="old")
+        for system in ("OC-SVM", "sRNN-AE")
+        for name in ("Ped2", "Walkway")
+        for protocol in ("per_clip", "global")
+    ]
+    results.update_exhibit(tmp_path, "table_03", first)
+    new = make_row(column="Walkway", dataset="Walkway", protocol="train", ours=0.9, commit="new")
+    rows = results.update_exhibit(tmp_path, "table_03", [new])
+    assert [(row.row, row.column, row.protocol, row.commit) for row in rows] == [
+        ("OC-SVM", "Ped2", "per_clip", "old"),
+        ("OC-SVM", "Ped2", "global", "old"),
+        ("OC-SVM", "Walkway", "per_clip", "old"),
+        ("OC-SVM", "Walkway", "global", "old"),
+        ("sRNN-AE", "Ped2", "per_clip", "old"),
+        ("sRNN-AE", "Ped2", "global", "old"),
+        ("sRNN-AE", "Walkway", "train", "new"),
+    ]
+    assert results.read_rows(tmp_path) == rows
+
+
+def test_a_status_never_replaces_a_number_and_a_number_replaces_a_status(tmp_path):
+    absent = {"Ped2": ("no data", "Ped2 is not on disk")}
+
+    def fill(numbers):
+        return results.complete("table_03", numbers, absent)
+
+    def cells():
+        rows = [row for row in results.read_rows(tmp_path) if row.column == "Ped2"]
+        return {row.row: row.ours for row in rows if row.row in ("sRNN-AE", "TSC", "MPPCA")}
+
+    results.update_exhibit(tmp_path, "table_03", [make_row(system="TSC", column="Walkway")], fill)
+    assert cells() == {"sRNN-AE": "no data", "TSC": "no data", "MPPCA": "no data"}
+    results.update_exhibit(tmp_path, "table_03", [make_row(dataset="Ped2", ours=0.7)], fill)
+    # There is a number of Ped2: what has none was not run.
+    assert cells() == {"sRNN-AE": 0.7, "TSC": "not run", "MPPCA": "not run"}
+    results.update_exhibit(tmp_path, "table_03", [make_row(system="TSC", dataset="Ped2", ours=0.6)], fill)
+    assert cells() == {"sRNN-AE": 0.7, "TSC": 0.6, "MPPCA": "not run"}
+    results.update_exhibit(tmp_path, "table_03", [make_row(system="TSC", column="Walkway")], fill)
+    assert cells() == {"sRNN-AE": 0.7, "TSC": 0.6, "MPPCA": "not run"}
+
+
+def test_the_papers_number_stands_beside_the_headline_alone(tmp_path):
+    protocols = ("spatial + 0.5 temporal", "spatial alone", "temporal alone")
+    rows = [make_row(protocol=protocol) for protocol in protocols]
+    written = results.update_exhibit(tmp_path, "table_03", rows)
+    assert [row.paper for row in written] == [0.9221, None, None]
+    assert results.read_rows(tmp_path) == written
+    single = make_row(system="Spatial features", exhibit="table_08")  # there it is the headline
+    assert results.update_exhibit(tmp_path, "table_08", [single])[0].paper == 0.912
+    other = make_row(protocol="global", compared=False)
+    assert results.update_exhibit(tmp_path, "table_03", [other])[0].paper is None
+    assert results.read_rows(tmp_path)[0].paper is None
+
+
+def test_update_refuses_strangers_repeated_keys_and_statuses(tmp_path):
     with pytest.raises(ValueError, match="table_05"):
-        results.replace_exhibit(tmp_path, "table_03", [make_row(exhibit="table_05")])
+        results.update_exhibit(tmp_path, "table_03", [make_row(exhibit="table_05")])
     with pytest.raises(ValueError, match="two rows for table_03 / sRNN-AE"):
-        results.replace_exhibit(tmp_path, "table_03", [make_row(), make_row(ours=0.9)])
-    results.replace_exhibit(tmp_path, "table_03", [make_row(), make_row(ours=0.9, protocol="global")])
+        results.update_exhibit(tmp_path, "table_03", [make_row(), make_row(ours=0.9)])
+    with pytest.raises(ValueError, match=r"sRNN-AE / Ped2 / auc .* without one"):
+        results.update_exhibit(tmp_path, "table_03", [make_row(ours="not run")])
+    results.update_exhibit(tmp_path, "table_03", [make_row(), make_row(ours=0.9, protocol="global")])
+
+
+WRITE_ROWS = """
+import sys
+from pathlib import Path
+from experiments.lab.publishing.notes import write_note, write_summary
+from experiments.lab.publishing.results import Row, update_exhibit
+folder, name = Path(sys.argv[1]), sys.argv[2]
+for first in range(0, 60, 6):
+    columns = range(first, first + 6)
+    rows = [Row("table_03", f"system {name}", f"column {i}", "auc", i / 60) for i in columns]
+    update_exhibit(folder, "table_03", rows)
+    write_note(folder, f"{name} {first}", "a note")
+    write_summary(folder, "2 cores", {f"{name} {first}": "failed"})
+"""
+
+
+def test_four_processes_at_once_lose_no_row_no_note_and_no_failure(tmp_path):
+    commands = [[sys.executable, "-c", WRITE_ROWS, str(tmp_path), name] for name in "abcd"]
+    processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for command in commands]
+    assert [process.wait() for process in processes] == [0] * 4
+    found = {(row.row, row.column, row.ours) for row in results.read_rows(tmp_path)}
+    assert found == {(f"system {name}", f"column {i}", i / 60) for name in "abcd" for i in range(60)}
+    written = {f"{name} {first}" for name in "abcd" for first in range(0, 60, 6)}
+    assert set(notes.read_notes(tmp_path)) == written
+    assert set(notes.read_summary(tmp_path)["failures"]) == written
 
 
 @pytest.mark.parametrize(
@@ -154,11 +244,12 @@ def test_replace_exhibit_refuses_strangers_and_repeated_keys(tmp_path):
     ],
 )
 def test_damaged_results_are_refused_in_one_line(tmp_path, damage, fault):
-    path = results.replace_exhibit(tmp_path, "table_03", [make_row(protocol="per_clip", command="x" * 25)])
+    path = tmp_path / "results.csv"
+    results.update_exhibit(tmp_path, "table_03", [make_row(protocol="per_clip", command="x" * 25)])
     path.write_text(damage(path.read_text()))
     before = path.read_bytes()
     with pytest.raises(InputError, match=fault) as caught:
-        results.replace_exhibit(tmp_path, "table_03", [make_row()])
+        results.update_exhibit(tmp_path, "table_03", [make_row()])
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
@@ -173,67 +264,13 @@ def test_binary_and_absent_results_are_refused(tmp_path):
 
 
 def test_complete_names_what_is_missing():
-    rows = results.complete("table_03", [make_row(ours=0.8)], with_data={"Ped2"})
+    absent = {name: ("no data", f"{name} is not on disk") for name in ("Avenue", "Exit")}
+    rows = results.complete("table_03", [make_row(ours=0.8)], absent)
     status = {(row.row, row.column): row.ours for row in rows}
-    assert len(rows) == len(results.published("table_03")) == len(status)
+    assert len(rows) == len(published.published("table_03")) == len(status)
     assert rows[0].ours == status["sRNN-AE", "Ped2"] == 0.8
     assert status["MPPCA", "Ped2"] == "not run"
     assert status["sRNN-AE", "Avenue"] == "no data"
     assert next(row for row in rows if row.column == "Exit").protocol == "Exit is not on disk"
-    figure = results.complete("figure_08", [], with_data={"Ped2"})
+    figure = results.complete("figure_08", [], absent)
     assert {(row.ours, row.dataset) for row in figure} == {("no data", "Avenue")}
-
-
-def test_markdown_table(tmp_path):
-    rows = [
-        make_row(system="TSC", column="Walkway", ours=0.95, std=0.0123, seeds=2, backbone="thin_resnet50"),
-        make_row(ours=0.79836, seeds=2, protocol="per_clip", backbone="thin_resnet50"),
-        make_row(ours=0.81, seeds=2, protocol="global", backbone="thin_resnet50"),
-        make_row(column="Avenue", ours="no data"),
-        make_row(system="MPPCA", ours="not run"),
-    ]
-    path = results.write_markdown_table(
-        tmp_path, "table_03", rows, "quick", "per_clip", "last", "Settings: n_atoms 4."
-    )
-    lines = path.read_text().splitlines()
-    assert path.name == "table_03.md"
-    assert lines[0] == "# Table 3. AUC of all methods on the real datasets"
-    assert lines[2] == "|  | Avenue | Ped2 | Walkway |"
-    assert lines[4] == "| MPPCA |  | not run (69.30) |  |"
-    assert lines[5] == "| TSC |  |  | 95.00 ± 1.23 |"
-    assert lines[6] == "| sRNN-AE | no data (83.48) | 79.84 (92.21) |  |"
-    note = lines[8]
-    for part in (
-        "Profile: quick",
-        "Backbone: thin_resnet50",
-        "Normalization: per_clip",
-        "Checkpoint: last",
-        "Seeds: 2",
-    ):
-        assert part in note
-    assert lines[10] == "Settings: n_atoms 4."
-    assert "## global, thin_resnet50" in lines
-    assert lines[-1] == "| sRNN-AE | 81.00 |"
-
-
-def test_formats():
-    assert results.format_value("auc", 0.83485) in ("83.48", "83.49")
-    assert results.format_value("frames", 317398) == "317,398"
-    assert results.format_value("fps", 152) == "152 FPS"
-    assert results.format_value("hours", 1.2) == "1.2 h"
-
-
-def test_git_commit(tmp_path, monkeypatch):
-    def commit_in(folder):
-        monkeypatch.setattr(results, "PAPER_VALUES", folder / "paper_values.csv")
-        return results.git_commit.__wrapped__()
-
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert commit_in(tmp_path) == "unknown"
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
-    (tmp_path / "a.txt").write_text("1")
-    for arguments in (["init", "-q"], ["add", "a.txt"], ["commit", "-qm", "one"], ["tag", "-m", "t", "v1"]):
-        subprocess.run([*git, *arguments], check=True)
-    assert re.fullmatch(r"[0-9a-f]{7,}", commit_in(tmp_path))
-    (tmp_path / "a.txt").write_text("2")
-    assert re.fullmatch(r"[0-9a-f]{7,}-dirty", commit_in(tmp_path))

@@ -15,7 +15,7 @@ from data_prep.extract_features import extract_dataset, feature_function
 from data_prep.optical_flow import FlowOptions, extract_flow_dataset
 from data_prep.shards import list_shards
 from experiments import table_07_motion_features as table_07
-from experiments.lab.publishing.results import published
+from experiments.lab.publishing.published import published
 from experiments.lab.scoring.score import ClipScores, score_clips
 from experiments.lab.settings.schema import PAPER
 from models.srnn_ae import SRNNAE, Streaming
@@ -31,7 +31,7 @@ def made_run(stream: str):
     return SimpleNamespace(
         scores=lambda step=None: scores,
         train_errors=lambda _: np.arange(9.0),
-        config={"backbone": "thin-flow" if stream == "flow" else "thin"},
+        config={"backbone": "thin-flow" if stream == "flow" else "thin", "commit": "abc"},
     )
 
 

@@ -10,7 +10,8 @@ from synthetic import write_clip, write_dataset
 from data_prep.errors import InputError
 from data_prep.shards import Shard, list_shards
 from experiments import table_10_running_time as table_10
-from experiments.lab.publishing.results import Row, published
+from experiments.lab.publishing.published import published
+from experiments.lab.publishing.results import Row
 from experiments.lab.scoring.score import score_clips
 from experiments.lab.systems.frame_systems import as_channels, as_video, score_windows
 from models import conv_ae, conv_lstm_ae

@@ -16,7 +16,8 @@ from data_prep.frames import read_frames
 from data_prep.gray_frames import gray_frames
 from data_prep.normalization import load_normalization, normalize_shards
 from data_prep.optical_flow import FlowOptions, extract_flow_dataset
-from experiments.lab.publishing.results import git_commit
+from data_prep.provenance import git_commit
+from experiments.lab.publishing.results import NO_DATA, NOT_RUN
 from experiments.lab.settings.schema import PAPER, Settings
 from experiments.lab.systems.baselines import Baseline, run_baseline
 from experiments.lab.systems.catalogue import run_system
@@ -87,12 +88,13 @@ class Context:
         return " ".join(filter(None, (f"python -m {module}", self.flags)))
 
     @functools.cached_property
-    def datasets(self) -> dict[str, Dataset]:
-        """Return the datasets of this profile by name: what is on disk, then the embedded walkway.
+    def at_hand(self) -> dict[str, Dataset]:
+        """Return the datasets that can be run on, by name: what is on disk, then the embedded walkway.
 
-        The smoke profile runs on the walkway alone, so that it takes as long everywhere.
+        The smoke profile looks at what --datasets names alone, so that it takes as long everywhere.
         """
-        found = {} if self.profile == "smoke" else find_datasets(self.data_dir)
+        looks = self.profile != "smoke" or bool(set(self.only_datasets) - {"walkway"})
+        found = find_datasets(self.data_dir) if looks else {}
         # A sample of a dataset gives no number that may stand beside the paper's.
         found = {name: dataset for name, dataset in found.items() if dataset.complete}
         sizes = self.settings.walkway
@@ -103,12 +105,38 @@ class Context:
             n_test_clips=sizes.n_test_clips,
             clip_frames=sizes.clip_frames,
         )
-        found["walkway"] = find_datasets(self.generated_dir)["walkway"]
+        return {**found, "walkway": find_datasets(self.generated_dir)["walkway"]}
+
+    @functools.cached_property
+    def datasets(self) -> dict[str, Dataset]:
+        """Return the datasets to run on: those of --datasets, else all (in smoke the walkway)."""
+        found = self.at_hand
         if absent := [name for name in self.only_datasets if name not in found]:
             raise InputError(
                 f"--datasets {', '.join(absent)}: not at hand, expected some of {', '.join(found)}"
             )
         return {name: found[name] for name in found if name in (self.only_datasets or found)}
+
+    @property
+    def absent_datasets(self) -> dict[str, tuple[str, str]]:
+        """Return status and reason of each dataset that is not run on, by its title."""
+        smoke = "profile smoke runs on the walkway alone, unless --datasets names another"
+        absent = {}
+        for name, title in COLUMNS.items():
+            if name in self.datasets:
+                continue
+            if self.profile == "smoke":
+                absent[title] = NOT_RUN, smoke
+            elif name in self.at_hand:
+                absent[title] = NOT_RUN, f"{title} is not among --datasets"
+            else:
+                absent[title] = NO_DATA, f"{title} is not on disk"
+        return absent
+
+    def figure_path(self, exhibit: str, dataset: str) -> Path:
+        """Return the picture of an exhibit that has one a dataset; the first at hand has no suffix."""
+        first = "walkway" if self.profile == "smoke" else next(iter(self.at_hand))
+        return self.results_dir / f"{exhibit}{'' if dataset == first else f'_{dataset}'}.png"
 
     @functools.cached_property
     def backbone(self) -> Backbone:
@@ -206,10 +234,6 @@ class Context:
     def sample_frames(self, dataset: str) -> Callable[[str, Sequence[int]], np.ndarray]:
         """Return what reads frames of a dataset's test clips, see `frames_of`."""
         return frames_of(self.datasets[dataset])
-
-    def titles(self) -> set[str]:
-        """Return the titles, as the paper's tables print them, of the datasets at hand."""
-        return {COLUMNS[name] for name in self.datasets}
 
     def differences(self) -> str:
         """Return a sentence on what differs from the paper: the backbone, and every setting that does."""

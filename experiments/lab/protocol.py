@@ -10,8 +10,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.publishing.report import write_note
-from experiments.lab.publishing.results import Row, complete, replace_exhibit, write_markdown_table
+from experiments.lab.publishing.results import Row
 from experiments.lab.scoring.score import micro_auc
 from experiments.lab.settings.schema import config_hash, smoothing_name
 from experiments.lab.systems.catalogue import FRAME_SYSTEMS
@@ -121,23 +120,6 @@ def baseline_rows(
         )
         for normalization in ("per_clip", "global")
     ]
-
-
-def publish_table(
-    context: Context, exhibit: str, rows: Sequence[Row], command: str, note: str | None = None
-) -> None:
-    """Write a table: its rows and the published ones without a row, its note, and `table_NN.md`.
-
-    The note, which stands in both, is `context.differences()` where none is given.
-    """
-    note = context.differences() if note is None else note
-    rows = complete(exhibit, rows, context.titles(), command)
-    replace_exhibit(context.results_dir, exhibit, rows)
-    write_note(context.results_dir, exhibit, note)
-    score = context.settings.score
-    write_markdown_table(
-        context.results_dir, exhibit, rows, context.profile_name, score.normalization, score.checkpoint, note
-    )
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:

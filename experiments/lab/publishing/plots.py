@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from data_prep.files import write_atomic
-from experiments.lab.publishing.results import git_commit
+from data_prep.provenance import git_commit
 
 # Okabe and Ito's colours, which people with any colour vision tell apart; yellow is too pale for lines.
 BLACK, BLUE, VERMILLION, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
@@ -75,10 +75,10 @@ def draw_lines(
 ) -> None:
     """Draw one line per series over the same x, with markers at the measured points.
 
-    `std` adds error bars to the series it names; `published` adds the paper's points, x -> y, as hollow
-    stars, in the colour of the series of the same name. `log_x` spaces the x values by their logarithm; up to
-    12 of them each have a tick. Raises ValueError for a series whose length is not that of x, or x <= 0 with
-    `log_x`.
+    A series is NaN where it lacks an x. `std` adds error bars to the series it names; `published` adds the
+    paper's points, x -> y, as hollow stars, in the colour of the series of the same name. `log_x` spaces the
+    x values by their logarithm; up to 12 of them each have a tick. Raises ValueError for a series whose
+    length is not that of x, or x <= 0 with `log_x`.
     """
     std, published = std or {}, published or {}
     if log_x and min(x) <= 0:
@@ -89,7 +89,10 @@ def draw_lines(
     handles = []
     for index, (name, y) in enumerate(series.items()):
         look = {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)]}
-        handles.append(axes.errorbar(x, y, yerr=std.get(name), label=name, capsize=3, **look))
+        there = np.isfinite(y)  # a series may lack some of x
+        bars = None if name not in std else np.asarray(std[name])[there]
+        points = np.asarray(x)[there], np.asarray(y)[there]
+        handles.append(axes.errorbar(*points, yerr=bars, label=name, capsize=3, **look))
     for name, points in published.items():
         color = COLORS[list(series).index(name) % len(COLORS)] if name in series else BLACK
         look = {"marker": "*", "markersize": 12, "linestyle": "none", "markerfacecolor": "none"}

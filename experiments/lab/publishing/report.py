@@ -2,37 +2,24 @@
 
 It is made of what a results folder holds: `results.csv`, the PNG files named after an exhibit
 (`figure_06.png`, `figure_06_ped2.png`), and, when present, `notes.json` (exhibit -> a sentence on what
-differs) and `summary.json` (machine, duration_seconds, failures: exhibit -> message).
+differs) and `summary.json` (machine, failures: exhibit -> message).
 """
 
 import base64
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 
-from data_prep.errors import InputError
 from data_prep.files import write_atomic
-from experiments.lab.publishing.results import (
-    NO_DATA,
-    NOT_RUN,
-    PERCENT_METRICS,
-    Row,
-    exhibit_order,
-    exhibit_title,
-    format_value,
-    headline,
-    read_rows,
-    table_order,
-)
+from experiments.lab.publishing.notes import read_notes, read_summary
+from experiments.lab.publishing.published import exhibit_order, exhibit_title
+from experiments.lab.publishing.results import NO_DATA, NOT_RUN, PERCENT_METRICS, Row, headline, read_rows
+from experiments.lab.publishing.tables import format_value, table_order
+from experiments.lab.publishing.verdict import COUNT_METRICS, TOLERANCE_POINTS, difference, verdict
 
-# A published percentage counts as reproduced when ours lies within this distance of it.
-TOLERANCE_POINTS = 2.0
-COUNT_METRICS = frozenset({"frames", "events", "scenes"})
 LISTED = 5  # how many examples a line of the first screen names
-_SUMMARY_TYPES = {"machine": str, "duration_seconds": (int, float), "failures": dict}
 _IMAGE = re.compile(r"((?:table|figure)_\d\d[a-z]?)(?:_.+)?\.png")
 
 _PAGE = Template("""<!DOCTYPE html>
@@ -97,72 +84,15 @@ def build_report(results_dir: Path, profile: str, out_path: Path) -> Path:
     return out_path
 
 
-def write_note(results_dir: Path, exhibit: str, sentence: str) -> None:
-    """Set the sentence on what differs of one exhibit in `notes.json`."""
-    notes = read_notes(results_dir) | {exhibit: sentence}
-    write_atomic(results_dir / "notes.json", json.dumps(notes, indent=1, sort_keys=True).encode())
-
-
-def read_notes(results_dir: Path) -> dict[str, str]:
-    """Return what `write_note` wrote, exhibit -> sentence, {} when there is none. InputError if damaged."""
-    path = results_dir / "notes.json"
-    notes = _read_json(path)
-    for exhibit, sentence in notes.items():
-        if not isinstance(sentence, str):
-            raise InputError(f"{path}: damaged, expected sentences, got {exhibit}={sentence!r}")
-    return notes
-
-
-def write_summary(
-    results_dir: Path, machine: str, duration_seconds: float, failures: Mapping[str, str]
-) -> None:
-    """Write `summary.json`: what the run ran on, how long, and which exhibits failed (exhibit -> message)."""
-    summary = {"machine": machine, "duration_seconds": duration_seconds, "failures": dict(failures)}
-    write_atomic(results_dir / "summary.json", json.dumps(summary, indent=1).encode())
-
-
-def read_summary(results_dir: Path) -> dict:
-    """Return what `write_summary` wrote, or {} when there is none. InputError if it is damaged."""
-    path = results_dir / "summary.json"
-    summary = _read_json(path)
-    for name, value in summary.items():
-        if not isinstance(value, _SUMMARY_TYPES.get(name, ())):
-            raise InputError(f"{path}: damaged, expected {', '.join(_SUMMARY_TYPES)}, got {name}={value!r}")
-    return summary
-
-
-def difference(row: Row) -> float | None:
-    """Return ours minus the paper's (percentage points for percentages), None when one is absent."""
-    if row.paper is None or not row.measured:
-        return None
-    # Rounded so that a difference of exactly the tolerance counts as within it.
-    return round((row.ours - row.paper) * (100 if row.metric in PERCENT_METRICS else 1), 6)
-
-
-def verdict(row: Row) -> str:
-    """Return `reproduced`, `exceeded` or `short` for a percentage or a count, "" for what has no verdict.
-
-    Percentages may differ by `TOLERANCE_POINTS`, counts not at all (another count is `short`). Speeds and
-    times depend on the machine and have no verdict.
-    """
-    gap = difference(row)
-    if gap is None or row.metric not in PERCENT_METRICS | COUNT_METRICS:
-        return ""
-    if abs(gap) <= (TOLERANCE_POINTS if row.metric in PERCENT_METRICS else 0):
-        return "reproduced"
-    return "exceeded" if gap > 0 and row.metric in PERCENT_METRICS else "short"
-
-
 def first_screen(rows: Sequence[Row], profile: str, summary: Mapping) -> list[str]:
     """Return the lines, as HTML, that say what reproduced, what did not, and on which data."""
     measured, head = [row for row in rows if row.measured], headline(rows)
     datasets, backbones, commits = (
-        _listed(_distinct(getattr(row, name) for row in measured))
+        _listed(_distinct(part for row in measured for part in getattr(row, name).split(" + ")))
         for name in ("dataset", "backbone", "commit")
     )
+    on = f"; on {escape(summary['machine'])}" if "machine" in summary else ""
     caution = "<b>The smoke profile only exercises the code: its numbers mean nothing.</b>"
-    run = [f"{summary['duration_seconds'] / 60:.1f} minutes"] if "duration_seconds" in summary else []
-    run += [escape(summary["machine"])] if "machine" in summary else []
     return [
         *([caution] if profile.startswith("smoke") else []),
         f"<b>Profile {escape(profile)}</b>, data: {datasets}. Backbone: {backbones}; the paper's is a ResNet "
@@ -174,7 +104,7 @@ def first_screen(rows: Sequence[Row], profile: str, summary: Mapping) -> list[st
             f"<b>Failed:</b> {escape(f'{name}: {fault}')}"
             for name, fault in summary.get("failures", {}).items()
         ),
-        f"Run: {', '.join([*run, f'commit {commits}'])}.",
+        f"Made by commit {commits}{on}.",
     ]
 
 
@@ -347,15 +277,3 @@ def _distinct(values: Iterable) -> list:
 
 def _listed(values: Sequence[str]) -> str:
     return escape(", ".join(values)) or "none"
-
-
-def _read_json(path: Path) -> dict:
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-        raise InputError(f"{path}: damaged, expected JSON, got {fault}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: damaged, expected a JSON object, got {type(content).__name__}")
-    return content

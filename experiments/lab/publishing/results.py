@@ -1,53 +1,24 @@
-"""The result rows of every exhibit: `results.csv`, one tidy row per number, and `table_NN.md`.
+"""The result rows of every exhibit: `results.csv`, one tidy row per number.
 
-The published numbers are data (`experiments/paper_values.csv`), looked up and never typed. Its last column,
-`dataset`, is filled only where neither row nor column names the one dataset that a number holds for.
+Rows that share exhibit, row, column, metric and dataset are one cell: one number under several protocols, the
+headline first. The published number of the cell stands beside the headline alone.
 """
 
 import csv
-import functools
 import io
 import math
-import re
-import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field, fields, replace
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.files import write_atomic
+from data_prep.files import locked, write_atomic
+from experiments.lab.publishing.published import DATASET_TITLES, exhibit_order, published
 
-PAPER_VALUES = Path(__file__).parents[2] / "paper_values.csv"
-DATASET_TITLES = ("Avenue", "Ped2", "Ped1", "Entrance", "Exit", "ShanghaiTech", "LV", "Walkway")
 NO_DATA, NOT_RUN = "no data", "not run"
 STATUSES = (NO_DATA, NOT_RUN)
 # Fractions in results.csv, per cent wherever a person reads them.
 PERCENT_METRICS = frozenset({"auc", "macro_auc", "average_precision", "equal_error_rate", "sparsity"})
-TITLES = {
-    "table_01": "AUC on Moving-MNIST",
-    "table_02": "Dataset statistics",
-    "table_03": "AUC of all methods on the real datasets",
-    "table_04": "AUC on LV",
-    "table_05": "AUC of RNN variants",
-    "table_06": "AUC of the similarity measurements",
-    "table_07": "AUC and inference speed of the motion features",
-    "table_08": "AUC of the spatial and the temporal stream alone",
-    "table_09": "AUC of early and late fusion",
-    "table_10": "Running time",
-    "figure_02": "The network: sRNN-AE, unrolled",
-    "figure_04": "Moving-MNIST samples",
-    "figure_05": "Sample frames of the datasets",
-    "figure_06": "Score, similarity and code distance along a clip",
-    "figure_07": "AUC against lambda1, lambda2 and the dictionary size",
-    "figure_07a": "AUC against lambda1 (TSC)",
-    "figure_07b": "AUC against lambda2 (TSC)",
-    "figure_07c": "AUC against the dictionary size",
-    "figure_08": "AUC and sparsity against the number of layers K",
-    "figure_09": "Training loss",
-    "figure_10": "Learned against Gaussian similarity",
-    "figure_11": "AUC against the temporal weight",
-}
-_EXHIBIT = re.compile(r"(table|figure)_(\d\d)([a-z]?)")
 
 
 @dataclass(frozen=True)
@@ -55,7 +26,8 @@ class Row:
     """One number of one exhibit, in the column order of `results.csv`.
 
     `row` is the system or setting as the paper names it, `column` the dataset or the x value as text.
-    `paper` is looked up. `ours` and `std` are in the unit of `metric` (fractions for `PERCENT_METRICS`);
+    `paper` is looked up, unless `compared` is False: where the number is not under the paper's protocol.
+    `ours` and `std` are in the unit of `metric` (fractions for `PERCENT_METRICS`);
     a cell without a number has a status (`no data`, `not run`) as `ours` and the reason as `protocol`.
     `seeds` is the number of seeds behind `ours`.
     Raises ValueError for a field that is not as described, NaN among them.
@@ -75,8 +47,9 @@ class Row:
     command: str = ""
     config_hash: str = ""
     commit: str = ""
+    compared: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, compared: bool) -> None:
         """Look `paper` up and check every field."""
         for name in ("row", "column", "metric", "protocol", "dataset", "backbone"):
             if not isinstance(getattr(self, name), str):
@@ -85,7 +58,7 @@ class Row:
         self._check_numbers()
         if self.measured:  # a count too, as it is read back
             object.__setattr__(self, "ours", float(self.ours))
-        paper = published(self.exhibit).get((self.row, self.column, self.metric))
+        paper = published(self.exhibit).get((self.row, self.column, self.metric)) if compared else None
         holds = paper is not None and paper[1].casefold() in ("", self.dataset.casefold())
         object.__setattr__(self, "paper", paper[0] if holds else None)
 
@@ -103,10 +76,14 @@ class Row:
             raise ValueError(f"seeds: expected a count >= 0, got {self.seeds}")
 
     @property
+    def cell(self) -> tuple[str, ...]:
+        """Return what rows share that are one number under several protocols."""
+        return self.exhibit, self.row, self.column, self.metric, self.dataset
+
+    @property
     def key(self) -> tuple[str, ...]:
         """Return what may occur only once in `results.csv`."""
-        place = (self.exhibit, self.row, self.column, self.metric)
-        return (*place, self.protocol, self.dataset, self.backbone)
+        return (*self.cell, self.protocol, self.backbone)
 
     @property
     def measured(self) -> bool:
@@ -117,78 +94,81 @@ class Row:
 COLUMNS = tuple(f.name for f in fields(Row))
 
 
-def exhibit_order(exhibit: str) -> tuple[bool, int, str]:
-    """Return the sort key of an exhibit: tables first, then figures, by number. ValueError if malformed."""
-    match = _EXHIBIT.fullmatch(exhibit)
-    if not match:
-        raise ValueError(f"exhibit: expected a name such as table_03 or figure_07a, got {exhibit!r}")
-    return match[1] == "figure", int(match[2]), match[3]
+def update_exhibit(
+    results_dir: Path, exhibit: str, rows: Sequence[Row], fill: Callable[[list[Row]], list[Row]] = list
+) -> list[Row]:
+    """Put `rows`, all of them numbers, into `results.csv`; return all rows of the exhibit, cell by cell.
+
+    A cell takes the place of what stood in it, every other number stays. Then `fill` adds to the numbers of
+    the exhibit what has none, in place of the status rows that stood there. Exhibits stand in the paper's
+    order. One process at a time reads and writes, and the file appears whole. Raises ValueError for a row of
+    another exhibit, one without a number, or a key that occurs twice, InputError if the file is damaged.
+    """
+    if strangers := {row.exhibit for row in rows} - {exhibit}:
+        raise ValueError(f"rows: expected {exhibit} only, got {sorted(strangers)}")
+    if empty := [row.key for row in rows if not row.measured]:
+        raise ValueError(f"rows: expected numbers, got {' / '.join(empty[0])} without one")
+    if repeated := _first_repeated(rows):
+        raise ValueError(f"rows: two rows for {repeated}")
+    with locked(results_dir):
+        present = read_rows(results_dir) if (results_dir / "results.csv").exists() else []
+        others = [row for row in present if row.exhibit != exhibit]
+        measured = [row for row in present if row.exhibit == exhibit and row.measured]
+        of_exhibit = fill(_cell_by_cell(_by_cell(measured) | _by_cell(rows)))
+        ordered = sorted([*others, *of_exhibit], key=lambda row: exhibit_order(row.exhibit))
+        lines = [{name: getattr(row, name) for name in COLUMNS} for row in ordered]
+        write_csv(results_dir / "results.csv", lines, COLUMNS)
+    return of_exhibit
 
 
-def exhibit_title(exhibit: str) -> str:
-    """Return `Table 3. AUC of ...` for `table_03`."""
-    is_figure, number, letter = exhibit_order(exhibit)
-    label = f"{'Figure' if is_figure else 'Table'} {number}{letter}"
-    return f"{label}. {TITLES[exhibit]}" if exhibit in TITLES else label
+def _by_cell(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
+    cells: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        cells.setdefault(row.cell, []).append(row)
+    return cells
 
 
-@functools.cache
-def published(exhibit: str) -> dict[tuple[str, str, str], tuple[float, str]]:
-    """Return the paper's numbers of an exhibit: (row, column, metric) -> (number, dataset or "")."""
-    with PAPER_VALUES.open(newline="", encoding="utf-8") as file:
-        return {
-            (line["row"], line["column"], line["metric"]): (float(line["paper"]), line["dataset"])
-            for line in csv.DictReader(file)
-            if line["exhibit"] == exhibit
-        }
+def _cell_by_cell(cells: Mapping[tuple[str, ...], Sequence[Row]]) -> list[Row]:
+    """Return the rows cell by cell, the paper's number beside the first of each alone."""
+    return [
+        row if index == 0 or row.paper is None else replace(row, compared=False)
+        for rows in cells.values()
+        for index, row in enumerate(rows)
+    ]
 
 
-def complete(exhibit: str, rows: Sequence[Row], with_data: Collection[str], command: str = "") -> list[Row]:
+def headline(rows: Iterable[Row]) -> list[Row]:
+    """Return the headline numbers: the first row of each cell."""
+    return [rows[0] for rows in _by_cell(rows).values()]
+
+
+def complete(
+    exhibit: str, rows: Sequence[Row], absent: Mapping[str, tuple[str, str]], command: str = ""
+) -> list[Row]:
     """Return `rows` plus a status row for each published number of the exhibit that has no row yet.
 
-    `with_data` holds the titles of the datasets at hand: a dataset's column outside it reads `no data`, every
-    other number `not run`.
+    `absent` holds status and reason of each dataset, by its title, that is not run on. Where the exhibit has
+    a number of such a dataset all the same, and for every other published number, the status is `not run`.
     """
     covered = {(row.row, row.column, row.metric, name) for row in rows for name in ("", row.dataset)}
+    ran_on = {row.dataset for row in rows}
     missing = []
     for (row, column, metric), (_, dataset) in published(exhibit).items():
         if (row, column, metric, dataset) in covered:
             continue
         dataset = dataset or (column if column in DATASET_TITLES else "")
-        absent = bool(dataset) and dataset not in with_data
-        reason = f"{dataset} is not on disk" if absent else "the paper's number alone"
-        status = NO_DATA if absent else NOT_RUN
-        fill = dict(ours=status, protocol=reason, dataset=dataset, command=command, commit=git_commit())
+        status, reason = NOT_RUN, "the paper's number alone"
+        if dataset not in ran_on:
+            status, reason = absent.get(dataset, (status, reason))
+        fill = dict(ours=status, protocol=reason, dataset=dataset, command=command)
         missing.append(Row(exhibit, row, column, metric, **fill))
     return [*rows, *missing]
 
 
-def replace_exhibit(results_dir: Path, exhibit: str, rows: Iterable[Row]) -> Path:
-    """Put `rows` in place of all rows of `exhibit` in `results.csv`, atomically; return its path.
-
-    Exhibits stand in the paper's order, rows of one exhibit in the given order. Raises ValueError for a row
-    of another exhibit or a key that occurs twice, InputError if the present file is damaged.
-    """
-    rows = list(rows)
-    if strangers := {row.exhibit for row in rows} - {exhibit}:
-        raise ValueError(f"rows: expected {exhibit} only, got {sorted(strangers)}")
-    if repeated := _first_repeated(rows):
-        raise ValueError(f"rows: two rows for {repeated}")
-    path = results_dir / "results.csv"
-    kept = [row for row in read_rows(results_dir) if row.exhibit != exhibit] if path.exists() else []
+def write_csv(path: Path, lines: Sequence[Mapping], columns: Sequence[str] | None = None) -> None:
+    """Write lines as CSV with a header, atomically; `columns` are by default the keys of the first line."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in sorted([*kept, *rows], key=lambda row: exhibit_order(row.exhibit)):
-        writer.writerow(["" if value is None else value for value in astuple(row)])
-    write_atomic(path, text.getvalue().encode())
-    return path
-
-
-def write_csv(path: Path, lines: Sequence[Mapping]) -> None:
-    """Write lines of equal keys as CSV with a header, atomically."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, lines[0], lineterminator="\n")
+    writer = csv.DictWriter(text, lines[0] if columns is None else columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     write_atomic(path, text.getvalue().encode())
@@ -197,30 +177,40 @@ def write_csv(path: Path, lines: Sequence[Mapping]) -> None:
 def read_rows(results_dir: Path) -> list[Row]:
     """Return the rows of `results.csv` in file order. InputError if it is absent or damaged."""
     path = results_dir / "results.csv"
-    try:
-        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, expected the results of a run") from None
-    except (csv.Error, UnicodeDecodeError) as fault:
-        raise InputError(f"{path}: damaged, expected UTF-8 CSV, got {fault}") from None
-    if not lines or tuple(lines[0]) != COLUMNS:
-        got = ",".join(lines[0]) if lines else "an empty file"
-        raise InputError(f"{path}: damaged, expected the header {','.join(COLUMNS)}, got {got}")
-    rows = [_parse(path, number, values) for number, values in enumerate(lines[1:], start=2)]
+    rows = [row_of(path, number, cells) for number, cells in enumerate(read_csv(path, COLUMNS), start=2)]
     if repeated := _first_repeated(rows):
         raise InputError(f"{path}: damaged, expected each key once, got two rows for {repeated}")
     return rows
 
 
-def _parse(path: Path, number: int, values: list[str]) -> Row:
-    if len(values) != len(COLUMNS):
-        raise InputError(f"{path}: line {number}: expected {len(COLUMNS)} values, got {len(values)}")
-    cells = dict(zip(COLUMNS, values, strict=True))
-    del cells["paper"]  # looked up again, so that it cannot drift from paper_values.csv
+def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the lines of a CSV file that has just these columns. InputError if it is absent or damaged."""
+    try:
+        header, *lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, expected the results of a run") from None
+    except (csv.Error, UnicodeDecodeError) as fault:
+        raise InputError(f"{path}: damaged, expected UTF-8 CSV, got {fault}") from None
+    except ValueError:
+        header, lines = [], []
+    if tuple(header) != tuple(columns):
+        got = ",".join(header) or "an empty file"
+        raise InputError(f"{path}: damaged, expected the header {','.join(columns)}, got {got}")
+    for number, values in enumerate(lines, start=2):
+        if len(values) != len(columns):
+            raise InputError(f"{path}: line {number}: expected {len(columns)} values, got {len(values)}")
+    return [dict(zip(columns, values, strict=True)) for values in lines]
+
+
+def row_of(path: Path, number: int, cells: Mapping[str, str]) -> Row:
+    """Return the row of line `number` of a file. InputError, which names both, for a bad field."""
     try:
         ours = cells["ours"] if cells["ours"] in STATUSES else float(cells["ours"])
         std = float(cells["std"]) if cells["std"] else None
-        return Row(**cells | {"ours": ours, "std": std, "seeds": int(cells["seeds"])})
+        fields_of = {name: cells[name] for name in COLUMNS if name != "paper"}
+        fields_of |= {"ours": ours, "std": std, "seeds": int(cells["seeds"])}
+        # The paper's number is looked up again, so that it cannot drift from paper_values.csv.
+        return Row(**fields_of, compared=bool(cells["paper"]))
     except ValueError as fault:
         raise InputError(f"{path}: line {number}: {fault}") from None
 
@@ -232,102 +222,3 @@ def _first_repeated(rows: Iterable[Row]) -> str:
             return " / ".join(row.key)
         seen.add(row.key)
     return ""
-
-
-def headline(rows: Iterable[Row]) -> list[Row]:
-    """Return the headline numbers: of rows that differ in protocol or backbone alone, the first."""
-    first: dict[tuple[str, ...], Row] = {}
-    for row in rows:
-        first.setdefault((row.exhibit, row.row, row.column, row.metric, row.dataset), row)
-    return list(first.values())
-
-
-def table_order(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
-    """Return systems and columns of one exhibit in the paper's order, then those that the paper lacks.
-
-    Datasets come before other columns, in the order of `DATASET_TITLES`.
-    """
-    names = [(row, column) for row, column, _ in published(rows[0].exhibit)]
-    names += [(row.row, row.column) for row in rows]
-    systems, columns = (dict.fromkeys(place) for place in zip(*names, strict=True))
-    used_systems, used_columns = {row.row for row in rows}, {row.column for row in rows}
-    rank = {title: index for index, title in enumerate(DATASET_TITLES)}
-    columns = sorted(columns, key=lambda column: rank.get(column, len(rank)))
-    return [s for s in systems if s in used_systems], [c for c in columns if c in used_columns]
-
-
-def format_value(metric: str, value: float) -> str:
-    """Return a number as people read it: fractions in per cent, counts whole, the rest in 4 digits."""
-    if metric in PERCENT_METRICS:
-        return f"{100 * value:.2f}"
-    number = f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
-    unit = {"fps": " FPS", "hours": " h", "seconds": " s"}.get(metric, "")
-    return number + unit
-
-
-def format_cell(row: Row, with_paper: bool = True) -> str:
-    """Return `ours ± std (paper)`, with the status where there is no number of ours."""
-    text = format_value(row.metric, row.ours) if row.measured else str(row.ours)
-    if row.measured and row.std is not None:
-        text += f" ± {format_value(row.metric, row.std)}"
-    return text if row.paper is None or not with_paper else f"{text} ({format_value(row.metric, row.paper)})"
-
-
-def write_markdown_table(
-    results_dir: Path,
-    exhibit: str,
-    rows: Sequence[Row],
-    profile: str,
-    normalization: str,
-    checkpoint: str,
-    differences: str = "",
-) -> Path:
-    """Write `<exhibit>.md`: systems down, columns across, each cell `ours ± std (paper)`; return its path.
-
-    The headline numbers make the main table; every other protocol or backbone has a table below it, without
-    the paper's numbers, which are those of the headline. `differences` are the words on what differs from the
-    paper: backbone, settings.
-    """
-    main = headline(rows)
-    variants: dict[str, list[Row]] = {}
-    for row in rows:
-        if row not in main:
-            variants.setdefault(", ".join(filter(None, (row.protocol, row.backbone))), []).append(row)
-    measured = [row for row in main if row.measured]
-    backbones = sorted({row.backbone for row in measured if row.backbone})
-    seeds = sorted({row.seeds for row in measured})
-    note = f"Ours ± standard deviation over seeds (the paper's number). Profile: {profile}."
-    if any(row.metric in PERCENT_METRICS for row in measured):
-        note += (
-            f" AUC in per cent. Backbone: {', '.join(backbones) or 'none'}. Normalization: {normalization}. "
-            f"Checkpoint: {checkpoint}. Seeds: {', '.join(map(str, seeds)) or 'none'}."
-        )
-    parts = [f"# {exhibit_title(exhibit)}", _markdown_grid(main), note, *filter(None, [differences])]
-    for variant, variant_rows in variants.items():
-        parts += [f"## {variant}", _markdown_grid(variant_rows, with_paper=False)]
-    path = results_dir / f"{exhibit}.md"
-    write_atomic(path, ("\n\n".join(parts) + "\n").encode())
-    return path
-
-
-def _markdown_grid(rows: Sequence[Row], with_paper: bool = True) -> str:
-    systems, columns = table_order(rows)
-    cells: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        cells.setdefault((row.row, row.column), []).append(format_cell(row, with_paper))
-    lines = [["", *columns], ["---"] * (len(columns) + 1)]
-    lines += [
-        [system, *("<br>".join(cells.get((system, column), [])) for column in columns)] for system in systems
-    ]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
-
-
-@functools.cache
-def git_commit() -> str:
-    """Return the short SHA of the code, with `-dirty` for uncommitted changes; `unknown` outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=PAPER_VALUES.parent, capture_output=True, text=True, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()

@@ -3,6 +3,7 @@
 The sweeps are over test AUC, as in the paper: they show how a setting acts and select nothing.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -11,8 +12,9 @@ import numpy as np
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocol import auc, identity_of, measured_row
 from experiments.lab.publishing import plots
-from experiments.lab.publishing.report import write_note
-from experiments.lab.publishing.results import Row, complete, exhibit_title, replace_exhibit
+from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.published import exhibit_title
+from experiments.lab.publishing.results import Row
 from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, streams_of
 from experiments.lab.training.runs import Run
 from experiments.lab.training.tensorboard import TensorBoardLog
@@ -64,9 +66,7 @@ def run_sweep(
         rows += cell_rows(context, sweep, dataset, system, x, runs)
         for point, streams in zip(seeded, runs, strict=True):
             log_hparams(context, sweep, point, streams)
-    rows = complete(sweep.exhibit, rows, context.titles(), command(context, sweep))
-    replace_exhibit(context.results_dir, sweep.exhibit, rows)
-    write_note(context.results_dir, sweep.exhibit, note(context, sweep))
+    rows = publish(context, sweep.exhibit, rows, command(context, sweep), note(context, sweep))
     draw(context, sweep, rows)
 
 
@@ -155,23 +155,26 @@ def command(context: Context, sweep: Sweep) -> str:
 
 def draw(context: Context, sweep: Sweep, rows: Sequence[Row]) -> None:
     """Draw a panel for each metric, a line for each dataset; with two systems a panel for each dataset."""
+    measured = [row for row in rows if row.measured]
+    x = sorted({float(row.column) for row in measured})
     panels, std, published = {}, {}, {}
     for row in rows:
         quantity, series = UNITS[row.metric], row.dataset
         if len(sweep.settings) > 1:
             quantity, series = f"{UNITS[row.metric]}, {row.dataset}", row.row
         if row.measured:
-            panels.setdefault(quantity, {}).setdefault(series, []).append(100 * row.ours)
-            std.setdefault(quantity, {}).setdefault(series, []).append(100 * (row.std or 0))
+            place = x.index(float(row.column))
+            for curves, value in ((panels, row.ours), (std, row.std or 0)):
+                curve = curves.setdefault(quantity, {}).setdefault(series, [math.nan] * len(x))
+                curve[place] = 100 * value
         if row.paper is not None:
             published.setdefault(quantity, {}).setdefault(series, {})[float(row.column)] = 100 * row.paper
-    x = [float(column) for column in dict.fromkeys(row.column for row in rows if row.measured)]
     made_of = f"{context.backbone.name}, profile {context.profile_name}"
-    title = f"{exhibit_title(sweep.exhibit)} ({made_of})\n{NOT_A_SELECTION}"
+    datasets = ", ".join(dict.fromkeys(row.dataset for row in measured))
+    title = f"{exhibit_title(sweep.exhibit)}, {datasets} ({made_of})\n{NOT_A_SELECTION}"
+    several_seeds = any(row.seeds > 1 for row in measured)
     path = context.results_dir / f"{sweep.exhibit}.png"
-    plots.sweep_curves(
-        path, x, panels, sweep.xlabel, title, std if context.n_ablation_seeds > 1 else None, published
-    )
+    plots.sweep_curves(path, x, panels, sweep.xlabel, title, std if several_seeds else None, published)
 
 
 def log_hparams(context: Context, sweep: Sweep, point: Point, runs: Mapping[str, Run]) -> None:

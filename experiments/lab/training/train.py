@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from data_prep.errors import InputError
 from data_prep.files import write_atomic
+from data_prep.provenance import git_commit
 from data_prep.shards import list_shards, read_info
 from data_prep.windows import batches
 from experiments.lab.publishing import plots
-from experiments.lab.publishing.results import git_commit
 from experiments.lab.scoring.score import ClipScores, load_scores, micro_auc, regularity, save_scores
 from experiments.lab.settings.schema import TrainSettings, config_hash
 from experiments.lab.training.model_card import write_model_card

@@ -1,0 +1,61 @@
+"""What is told beside the numbers of a results folder: a note for each exhibit, and how the last run went."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from data_prep.errors import InputError
+from data_prep.files import locked, write_atomic
+
+_SUMMARY_TYPES = {"machine": str, "failures": dict}
+
+
+def write_note(results_dir: Path, exhibit: str, note: str) -> None:
+    """Set the note of one exhibit in `notes.json`: what differs from the paper, what its numbers rest on."""
+    with locked(results_dir):
+        notes = read_notes(results_dir) | {exhibit: note}
+        write_atomic(results_dir / "notes.json", json.dumps(notes, indent=1, sort_keys=True).encode())
+
+
+def read_notes(results_dir: Path) -> dict[str, str]:
+    """Return what `write_note` wrote, exhibit -> note, {} when there is none. InputError if damaged."""
+    path = results_dir / "notes.json"
+    notes = _read_json(path)
+    for exhibit, note in notes.items():
+        if not isinstance(note, str):
+            raise InputError(f"{path}: damaged, expected sentences, got {exhibit}={note!r}")
+    return notes
+
+
+def write_summary(results_dir: Path, machine: str, outcomes: Mapping[str, str]) -> None:
+    """Set in `summary.json` what was run on, and what became of some exhibits.
+
+    `outcomes` holds a message for each exhibit that failed, "" for one that ran, whose failure is forgotten.
+    """
+    with locked(results_dir):
+        failures = read_summary(results_dir).get("failures", {}) | outcomes
+        failures = {exhibit: fault for exhibit, fault in failures.items() if fault}
+        summary = {"machine": machine, "failures": failures}
+        write_atomic(results_dir / "summary.json", json.dumps(summary, indent=1).encode())
+
+
+def read_summary(results_dir: Path) -> dict:
+    """Return what `write_summary` wrote, or {} when there is none. InputError if it is damaged."""
+    path = results_dir / "summary.json"
+    summary = _read_json(path)
+    for name, kind in _SUMMARY_TYPES.items():
+        if not isinstance(summary.get(name, kind()), kind):
+            raise InputError(f"{path}: damaged, expected {name} as {kind.__name__}, got {summary[name]!r}")
+    return summary
+
+
+def _read_json(path: Path) -> dict:
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+        raise InputError(f"{path}: damaged, expected JSON, got {fault}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: damaged, expected a JSON object, got {type(content).__name__}")
+    return content

@@ -1,0 +1,64 @@
+"""What the paper printed, as data: its exhibits, their titles, their numbers (`paper_values.csv`).
+
+The last column of the file, `dataset`, is filled only where neither row nor column names the one dataset that
+a number holds for.
+"""
+
+import csv
+import functools
+import re
+from pathlib import Path
+
+PAPER_VALUES = Path(__file__).parents[2] / "paper_values.csv"
+DATASET_TITLES = ("Avenue", "Ped2", "Ped1", "Entrance", "Exit", "ShanghaiTech", "LV", "Walkway")
+TITLES = {
+    "table_01": "AUC on Moving-MNIST",
+    "table_02": "Dataset statistics",
+    "table_03": "AUC of all methods on the real datasets",
+    "table_04": "AUC on LV",
+    "table_05": "AUC of RNN variants",
+    "table_06": "AUC of the similarity measurements",
+    "table_07": "AUC and inference speed of the motion features",
+    "table_08": "AUC of the spatial and the temporal stream alone",
+    "table_09": "AUC of early and late fusion",
+    "table_10": "Running time",
+    "figure_02": "The network: sRNN-AE, unrolled",
+    "figure_04": "Moving-MNIST samples",
+    "figure_05": "Sample frames of the datasets",
+    "figure_06": "Score, similarity and code distance along a clip",
+    "figure_07": "AUC against lambda1, lambda2 and the dictionary size",
+    "figure_07a": "AUC against lambda1 (TSC)",
+    "figure_07b": "AUC against lambda2 (TSC)",
+    "figure_07c": "AUC against the dictionary size",
+    "figure_08": "AUC and sparsity against the number of layers K",
+    "figure_09": "Training loss",
+    "figure_10": "Learned against Gaussian similarity",
+    "figure_11": "AUC against the temporal weight",
+}
+_EXHIBIT = re.compile(r"(table|figure)_(\d\d)([a-z]?)")
+
+
+def exhibit_order(exhibit: str) -> tuple[bool, int, str]:
+    """Return the sort key of an exhibit: tables first, then figures, by number. ValueError if malformed."""
+    match = _EXHIBIT.fullmatch(exhibit)
+    if not match:
+        raise ValueError(f"exhibit: expected a name such as table_03 or figure_07a, got {exhibit!r}")
+    return match[1] == "figure", int(match[2]), match[3]
+
+
+def exhibit_title(exhibit: str) -> str:
+    """Return `Table 3. AUC of ...` for `table_03`."""
+    is_figure, number, letter = exhibit_order(exhibit)
+    label = f"{'Figure' if is_figure else 'Table'} {number}{letter}"
+    return f"{label}. {TITLES[exhibit]}" if exhibit in TITLES else label
+
+
+@functools.cache
+def published(exhibit: str) -> dict[tuple[str, str, str], tuple[float, str]]:
+    """Return the paper's numbers of an exhibit: (row, column, metric) -> (number, dataset or "")."""
+    with PAPER_VALUES.open(newline="", encoding="utf-8") as file:
+        return {
+            (line["row"], line["column"], line["metric"]): (float(line["paper"]), line["dataset"])
+            for line in csv.DictReader(file)
+            if line["exhibit"] == exhibit
+        }
