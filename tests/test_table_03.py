@@ -29,7 +29,7 @@ def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     hashes = {name: {row.config_hash for row in rows if row.row == name} for name in names}
     assert all(len(found) == 1 for found in hashes.values())
     assert len(set.union(*hashes.values())) == 4  # other features, other configuration
-    assert rows[0].command.endswith('--systems "Nearest Subspace,sRNN-AE"')
+    assert rows[0].command.endswith("--systems 'Nearest Subspace,sRNN-AE'")
     table = (context.results_dir / "table_03.md").read_text()
     assert "sRNN-AE, chosen on normal data" in table
     assert "Profile: paper." in table
