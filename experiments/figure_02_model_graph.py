@@ -103,7 +103,7 @@ def step_labels(depth: int) -> list[str]:
 
 def draw_network(model: SRNNAE, title: str, path: Path) -> Path:
     """Draw frames t - 1 and t side by side, equations and weights on the right; return `path`."""
-    steps = step_labels(model.options["depth"])
+    steps = step_labels(model.options.depth)
     levels = [FIRST_STEP_LEVEL + index for index in range(len(steps))]
     shapes = tensor_shapes(model)
     figure, axes = plots.new_figure(size_inches=(12.0, 0.62 * (levels[-1] + 3.6)))
@@ -183,13 +183,13 @@ def write_legend(panel: Axes, model: SRNNAE, shapes: dict[str, str], top: float)
     similarity = {
         "learned": rf"$S = \phi(x_{{t-1}})^T \phi(x_t)$, $\phi$: {shapes['embedding']}, length 1 (Eq. 11)",
         "gaussian": r"$S = \exp(-\|x_t - x_{t-1}\|^2 / \delta^2)$ (Eq. 10)",
-    }[options["similarity"]]
+    }[options.similarity]
     lines = [
-        (f"n rows: clips x 21 regions; K = {options['depth']} steps a frame", plots.BLACK),
+        (f"n rows: clips x 21 regions; K = {options.depth} steps a frame", plots.BLACK),
         ("each step (Algorithm 1):", plots.BLACK),
         (r"$\alpha \leftarrow \mathrm{soft}(\alpha - g / \gamma,\ \lambda_1 / \gamma)$", plots.BLACK),
         (r"$g = A^T(A\alpha - x_t) + \lambda_2 S_{t-1,t} (\alpha - \alpha_{t-1})$", plots.BLACK),
-        (f"first step: {options['first_layer']}; threshold: {options['threshold']}", plots.BLACK),
+        (f"first step: {options.first_layer}; threshold: {options.threshold}", plots.BLACK),
         (r"$x_t$ enters every step", X_COLOR),
         (similarity, S_COLOR),
         (r"$\alpha_{t-1}$ starts step 1 and pulls in every step", CODES_COLOR),

@@ -1,10 +1,13 @@
 """sRNN-AE: the stacked RNN with a decoder, trained end to end (Sec. 3.4)."""
 
+from dataclasses import asdict
+
 import keras
 from keras import ops
 
+from models.sequence import gram
 from models.similarity import initial_weights
-from models.sista import StackedRNN, gram
+from models.sista import StackedRNN
 
 
 @keras.saving.register_keras_serializable("srnn_ae")
@@ -16,7 +19,7 @@ class SRNNAE(keras.Model):
 
     Args:
         n_features: C.
-        options: keyword arguments of `StackedRNN`.
+        options: the fields of `sista.StackedRNNOptions`.
     """
 
     def __init__(self, n_features, name="srnn_ae", dtype=None, **options):
@@ -28,9 +31,9 @@ class SRNNAE(keras.Model):
         # Z^T: with few rows, a product with a transposed matrix took four times as long.
         self.decoder = self.add_weight(
             name="decoder",
-            shape=(self.srnn.n_atoms, n_features),
-            initializer=initial_weights(self.options["seed"] + 2),
-            regularizer=keras.regularizers.L2(self.options["weight_decay"]),
+            shape=(self.options.n_atoms, n_features),
+            initializer=initial_weights(self.options.seed + 2),
+            regularizer=keras.regularizers.L2(self.options.weight_decay),
         )
         self.reconstruction = keras.metrics.Mean("reconstruction")
         self.weight_decay = keras.metrics.Mean("weight_decay")
@@ -39,11 +42,11 @@ class SRNNAE(keras.Model):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {"name": self.name, "dtype": self.dtype, "n_features": self.n_features, **self.options}
+        return {"name": self.name, "dtype": self.dtype, "n_features": self.n_features, **asdict(self.options)}
 
     def decode(self, codes):
         """Return x^ = Z a, (rows, T, C), of codes (rows, T, N)."""
-        flat = ops.reshape(codes, (-1, self.srnn.n_atoms))
+        flat = ops.reshape(codes, (-1, self.options.n_atoms))
         flat = ops.matmul(flat, self.decoder)
         return ops.reshape(flat, (-1, codes.shape[1], self.n_features))
 
@@ -100,7 +103,10 @@ class Streaming(BlockModel):
         super().__init__(name="streaming")
         self.model = model
         self.gram = self.add_weight(
-            name="gram", shape=(model.srnn.n_atoms,) * 2, dtype=model.srnn.compute_dtype, trainable=False
+            name="gram",
+            shape=(model.srnn.options.n_atoms,) * 2,
+            dtype=model.srnn.compute_dtype,
+            trainable=False,
         )
         self.compile(jit_compile=jit_compile())
         self.built = True

@@ -17,6 +17,7 @@ frame. The objective is therefore measured in every alternation.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -97,35 +98,27 @@ class TSC(keras.Model):
         lambda1, lambda2: weights of sparsity and coherence; lambda2 = 0 is plain sparse coding.
         delta_squared: delta^2 of the Gaussian similarity.
         threshold: "nonnegative" or "two_sided", see `proximal.soft_threshold`.
+        kwargs: `name` and `dtype`, as every Keras model takes them.
     """
 
     def __init__(
         self,
-        n_features,
-        n_atoms=2048,
-        depth=30,
-        lambda1=0.1,
-        lambda2=2.0,
-        delta_squared=100.0,
-        threshold="nonnegative",
-        name="tsc",
-        dtype=None,
-    ):
-        super().__init__(name=name, dtype=dtype)
-        self.options = {
-            "n_features": n_features,
-            "n_atoms": n_atoms,
-            "depth": depth,
-            "lambda1": lambda1,
-            "lambda2": lambda2,
-            "delta_squared": delta_squared,
-            "threshold": threshold,
-        }
+        n_features: int,
+        n_atoms: int = 2048,
+        depth: int = 30,
+        lambda1: float = 0.1,
+        lambda2: float = 2.0,
+        delta_squared: float = 100.0,
+        threshold: str = "nonnegative",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"name": "tsc", **kwargs})
+        self.n_features = n_features
         self.srnn = StackedRNN(
-            n_atoms,
-            depth,
-            "gaussian",
-            delta_squared,
+            n_atoms=n_atoms,
+            depth=depth,
+            similarity="gaussian",
+            delta_squared=delta_squared,
             threshold=threshold,
             weight_decay=0.0,
             lambda1=lambda1,
@@ -133,13 +126,16 @@ class TSC(keras.Model):
             dtype=self.dtype_policy,
             name="srnn",
         )
+        self.options = self.srnn.options
         self.srnn.build((None, None, n_features))
         self.srnn.trainable = False
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"name": self.name, "dtype": self.dtype, **self.options}
+        names = ("n_atoms", "depth", "lambda1", "lambda2", "delta_squared", "threshold")
+        options = {name: getattr(self.options, name) for name in names}
+        return {"name": self.name, "dtype": self.dtype, "n_features": self.n_features, **options}
 
     @property
     def dictionary(self) -> np.ndarray:
@@ -150,7 +146,7 @@ class TSC(keras.Model):
         """Set A (C, N), and gamma to ||A||_2^2 + lambda2, from which on Algorithm 1 descends (S <= 1)."""
         A = np.asarray(dictionary, np.float64)
         self.srnn.dictionary.assign(A)
-        self.srnn.gamma.assign((largest_eigenvalue(A.T @ A) + self.options["lambda2"]) * (1 + MARGIN))
+        self.srnn.gamma.assign((largest_eigenvalue(A.T @ A) + self.options.lambda2) * (1 + MARGIN))
 
     def decode(self, codes):
         """Return x^ = A a, (rows, T, C), of codes (rows, T, N)."""
@@ -226,13 +222,11 @@ def _exact_codes(model, x, state, G):
     before = np.concatenate([ops.convert_to_numpy(state["embedding"])[:, None], x[:, :-1]], 1)
     S = ops.convert_to_numpy(model.srnn.similarity.compare(x, before)).copy()
     S[:, 0] *= ops.convert_to_numpy(state["seen"])
-    options = {key: model.options[key] for key in ("lambda1", "threshold")}
-    a, codes = ops.convert_to_numpy(state["codes"]), []
+    options, a, codes = model.options, ops.convert_to_numpy(state["codes"]), []
     for t in range(x.shape[1]):
-        coherence = model.options["lambda2"] * S[:, t, 0]
-        a = solve_codes(
-            x[:, t], model.dictionary, coherence=coherence, previous_codes=a, dictionary_gram=G, **options
-        ).codes.astype(np.float32)
+        coherence = options.lambda2 * S[:, t, 0]
+        solution = solve_codes(x[:, t], model.dictionary, options.lambda1, coherence, a, options.threshold, G)
+        a = solution.codes.astype(np.float32)
         codes.append(a)
     after = {"codes": a, "embedding": x[:, -1], "seen": np.ones_like(ops.convert_to_numpy(state["seen"]))}
     return np.stack(codes, 1), S, after
@@ -267,8 +261,8 @@ class Statistics:
         self.energy += np.square(x).sum(dtype=np.float64)
         self.terms += (
             0.5 * error.sum(dtype=np.float64),
-            options["lambda1"] * np.abs(a).sum(dtype=np.float64),
-            0.5 * options["lambda2"] * moved.sum(dtype=np.float64),
+            options.lambda1 * np.abs(a).sum(dtype=np.float64),
+            0.5 * options.lambda2 * moved.sum(dtype=np.float64),
         )
 
     def reconstruction(self, A) -> float:

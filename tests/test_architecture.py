@@ -29,11 +29,7 @@ TOO_LARGE = {
     "experiments/lab/publishing/plots.py draw_lines",
     "experiments/lab/systems/frame_systems.py frame_task",
     "experiments/lab/training/tsc.py train_tsc",
-    "models/sista.py __init__",
-    "models/sista.py _recurrence",
-    "models/sista.py sista",
     "models/sparse_solver.py solve_codes",
-    "models/tsc.py __init__",
 }
 
 

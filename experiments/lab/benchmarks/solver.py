@@ -28,7 +28,8 @@ from sklearn.linear_model import lars_path_gram
 from data_prep.files import write_atomic
 from data_prep.shards import Shard, list_shards
 from experiments.lab.systems.catalogue import training_blocks
-from models.sista import sista
+from models.recurrence import Parameters, Stack
+from models.sequence import sista
 from models.sparse_solver import solve_codes
 from models.tsc import MARGIN, TSC, Block, Statistics, code_blocks, initial_dictionary, largest_eigenvalue
 
@@ -217,12 +218,13 @@ def solvers(problem: Problem, bound: float) -> Mapping[str, Callable[[], np.ndar
 
 
 def sista_codes(problem: Problem, gamma: float, depth: int) -> np.ndarray:
-    """Return the codes after K steps of Algorithm 1 from zero, float32, as `models.sista` computes them."""
+    """Return the codes after K steps of Algorithm 1 from zero, float32, by `models.sequence`."""
     x, A = problem.x.astype(np.float32), problem.dictionary.astype(np.float32)
     codes, S = np.zeros((len(x), A.shape[1]), np.float32), np.zeros((len(x), 1, 1), np.float32)
+    parameters = Parameters(A, np.float32(gamma), problem.lambda1, 0.0)
     for start in range(0, depth, PIECE_STEPS):
         n_steps = min(PIECE_STEPS, depth - start)
-        codes = sista(x[:, None], A, S, codes, np.float32(gamma), problem.lambda1, 0.0, n_steps)[:, 0]
+        codes = sista(x[:, None], S, codes, parameters, Stack(n_steps))[:, 0]
     return np.asarray(codes)
 
 

@@ -56,7 +56,7 @@ def train_tsc(
         model = load_model(folder, checkpoint_name(len(history))) if history else build()
     except ValueError as fault:
         raise InputError(f"{folder}: {fault}") from None
-    if coding == "exact" and model.options["lambda1"] == 0:
+    if coding == "exact" and model.options.lambda1 == 0:
         raise InputError(f"{folder}: exact coding takes a lambda1 above 0, got 0")
     log = TensorBoardLog(logs)
     bar = tqdm(

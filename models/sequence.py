@@ -1,0 +1,170 @@
+"""SISTA over a sequence: K steps a frame, each frame started at the codes of the one before.
+
+Paper: Algorithm 1, Sec. 3.2 and 3.3. Matrix products are counted here: `x A` is taken for all frames at
+once, `A^T A` once, and then each step costs one product with `A^T A`. Where C is small against the work of
+`A^T A`, A^T and A in turn cost less. The gradient is written out because autodiff adds up one N x N matrix
+a step; collected over all steps it is a single product.
+"""
+
+from collections.abc import Callable
+
+from keras import ops
+
+from models.recurrence import Frame, Parameters, Stack, Step, StepGradient, sista_step, step_gradient
+from models.tensor import Tensor
+
+
+def sista(
+    x: Tensor,
+    similarity: Tensor,
+    initial_codes: Tensor,
+    parameters: Parameters,
+    stack: Stack,
+    expected_rows: int = 84,
+) -> Tensor:
+    """Return the codes a_t of every frame, float (rows, T, N). Paper: Algorithm 1.
+
+    Args:
+        x: features (rows, T, C).
+        similarity: S_{t-1,t}, (rows, T, 1); 0 where a frame has no predecessor.
+        initial_codes: a_{t-1} of the first frame, (rows, N).
+        parameters: without A^T A, it is taken if that is cheaper.
+        stack: the K layers.
+        expected_rows: rows to count with where their number is not known while tracing, as inside `fit`.
+    """
+    n_rows, n_frames, n_features = x.shape
+    n_atoms = parameters.dictionary.shape[1]
+    # Copies, because a custom gradient may capture no variable.
+    A, gamma, lambda1, lambda2 = map(ops.copy, parameters[:4])
+    # Time first: each frame is then one contiguous block.
+    x = ops.transpose(x, (1, 0, 2))
+    S = ops.transpose(similarity, (1, 0, 2))
+    xA = ops.reshape(ops.matmul(ops.reshape(x, (-1, n_features)), A), (n_frames, -1, n_atoms))
+    G = parameters.dictionary_gram
+    if G is None and gram_is_cheaper(n_features, n_atoms, n_rows or expected_rows, n_frames * stack.depth):
+        G = gram(A)
+    codes_of = sequence_codes(stack, has_gram=G is not None)
+    codes = codes_of(xA, A if G is None else G, S, initial_codes, gamma, lambda1, lambda2)
+    return ops.transpose(codes, (1, 0, 2))
+
+
+def gram_is_cheaper(n_features: int, n_atoms: int, n_rows: int, n_steps: int) -> bool:
+    """Return whether `A^T A` and one product a step take fewer multiplications than A^T and A in turn.
+
+    Forward and backward together: `A^T A` costs 2 C N^2 and then each of the n_rows * n_steps row steps
+    3 N^2 (forward, its gradient, that of `A^T A`); A^T and A in turn cost 6 C N a row step.
+    """
+    row_steps = n_rows * n_steps
+    return 2 * n_features * n_atoms**2 + 3 * row_steps * n_atoms**2 < 6 * row_steps * n_features * n_atoms
+
+
+@ops.custom_gradient
+def gram(dictionary: Tensor) -> Tensor:
+    """Return A^T A (N, N) of A (C, N); its gradient A (G + G^T) is one product where autodiff takes two."""
+
+    def gradient(*args, upstream=None):
+        G = args[0] if upstream is None else upstream
+        return ops.matmul(dictionary, G + ops.transpose(G))
+
+    return ops.matmul(ops.transpose(dictionary), dictionary), gradient
+
+
+def sequence_codes(stack: Stack, has_gram: bool) -> Callable[..., Tensor]:
+    """Return the function (x A, matrix, S, alpha_0, gamma, lambda1, lambda2) -> codes (T, rows, N).
+
+    x A (T, rows, N), S (T, rows, 1); `matrix` is A^T A (N, N) with `has_gram`, else A (C, N). Its gradient
+    is `sequence_gradient`.
+    """
+
+    @ops.custom_gradient
+    def codes_of(xA, matrix, S, initial_codes, gamma, lambda1, lambda2):
+        A, G = (None, matrix) if has_gram else (matrix, None)
+        theta = Parameters(A, gamma, lambda1, lambda2, G)
+        weights = stack.weights(lambda2)
+        frames, steps, a = [], [], initial_codes
+        for t in range(xA.shape[0]):
+            frames.append(Frame(xA[t], S[t], a))
+            steps.append([])
+            for w in weights:
+                steps[t].append(sista_step(a, frames[t], theta, w, stack.threshold))
+                a = steps[t][-1].after
+
+        def gradient(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            return sequence_gradient(upstream, S, frames, steps, theta, weights)
+
+        return ops.stack([steps_of_frame[-1].after for steps_of_frame in steps]), gradient
+
+    return codes_of
+
+
+def sequence_gradient(
+    upstream: Tensor,
+    S: Tensor,
+    frames: list[Frame],
+    steps: list[list[Step]],
+    theta: Parameters,
+    weights: list[Tensor],
+) -> tuple[Tensor, ...]:
+    """Return the gradients of the arguments of `sequence_codes`' function, in order, each in its shape.
+
+    Args:
+        upstream: of the codes, (T, rows, N).
+        S: (T, rows, 1).
+        frames, steps: what was computed, by frame and by frame and step.
+        theta, weights: as in `sista_step`, w for each of the K steps.
+    """
+    d_a = d_previous = ops.zeros_like(frames[0].previous)
+    d_xA, d_coherence = [], []
+    done = []  # (step, its gradient, its w), from the last to the first
+    for t in reversed(range(len(frames))):
+        # A frame's codes go to the loss and to the next frame.
+        d_a, d_previous = d_a + d_previous + upstream[t], 0.0
+        d_xA.append(0.0)
+        d_coherence.append(0.0)
+        for step, w in zip(steps[t][::-1], weights[::-1], strict=True):
+            d = step_gradient(d_a, step, frames[t], theta, w)
+            d_a, d_previous = d.before, d_previous + d.previous
+            d_xA[-1] = d_xA[-1] + d.minus_slope
+            d_coherence[-1] = d_coherence[-1] + d.coherence
+            done.append((step, d, w))
+    d_coherence = ops.stack(d_coherence[::-1])
+    d_matrix, d_gamma, d_lambda1, d_lambda2 = shared_gradient(done, theta)
+    return (
+        ops.stack(d_xA[::-1]),
+        d_matrix,
+        theta.lambda2 * d_coherence,
+        d_a + d_previous,
+        d_gamma,
+        d_lambda1,
+        ops.sum(S * d_coherence) + d_lambda2,
+    )
+
+
+def shared_gradient(
+    done: list[tuple[Step, StepGradient, Tensor]], theta: Parameters
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of the matrix, gamma, lambda1, and of lambda2 where it is w: sums over all steps.
+
+    With a before and a' after each step, the matrix being A^T A (N, N) or else A (C, N):
+
+        d (A^T A) = -sum w a^T e,   d A = -sum w [(a A^T)^T e + (e A^T)^T a],
+        d gamma = -sum <e, a' - a>,   d lambda1 = -sum <e, sign(a')>,   d w = -sum <a, e A^T A>
+
+    Args:
+        done: each step, its gradient and its w.
+        theta: as in `sista_step`.
+    """
+    e = ops.concatenate([d.minus_slope for _, d, _ in done])
+    before = ops.concatenate([step.before for step, _, _ in done])
+    after = ops.concatenate([step.after for step, _, _ in done])
+    d_matrix = -ops.matmul(ops.transpose(ops.concatenate([w * step.left for step, _, w in done])), e)
+    if theta.dictionary_gram is None:
+        d_matrix = d_matrix - ops.matmul(
+            ops.transpose(ops.concatenate([w * d.left for _, d, w in done])), before
+        )
+    d_lambda2 = 0.0
+    for step, d, w in done:
+        if w is theta.lambda2:
+            d_lambda2 = d_lambda2 - ops.sum(step.before * d.gram)
+    return d_matrix, -ops.sum(e * (after - before)), -ops.sum(e * ops.sign(after)), d_lambda2
