@@ -4,8 +4,10 @@ Layout, contiguous, so that a range of frames is one read:
     features  float16 or float32 (n_frames, R, C), maps pooled over R regions (21 in the paper); gray frames
               have R = 1
     labels    uint8 (n_frames,), 1 = abnormal
+    boxes     float32 (R, 4), where regions are windows: left, top, right, bottom in px of the clip's frames;
+              most rows of such features are zeros, so they are compressed, a frame at a time
     attributes, one per field of `ShardInfo`
-The checksum covers features and labels; HDF5's own checksums cover the attributes (`libver="latest"`).
+The checksum covers features, labels and boxes; HDF5's own checksums cover the attributes (`libver="latest"`).
 """
 
 import fcntl
@@ -93,7 +95,13 @@ class ShardInfo:
     checksum: str = field(default="", compare=False)
 
 
-def write_shard(path: Path, batches: Iterable[np.ndarray], info: ShardInfo, labels: np.ndarray) -> None:
+def write_shard(
+    path: Path,
+    batches: Iterable[np.ndarray],
+    info: ShardInfo,
+    labels: np.ndarray,
+    boxes: np.ndarray | None = None,
+) -> None:
     """Write a shard, replacing one of that name; on any fault, Ctrl-C included, nothing of it stays.
 
     Args:
@@ -101,6 +109,7 @@ def write_shard(path: Path, batches: Iterable[np.ndarray], info: ShardInfo, labe
         batches: float (n, R, C), the clip's frames in order.
         info: its attributes; `checksum` is computed here.
         labels: uint8 (n_frames,).
+        boxes: float32 (R, 4), of windows; None for a pyramid's regions.
 
     Raises InputError: a feature that is not finite or too large for `info.dtype`, more or fewer frames
     than labels, a file that cannot be written (full disk).
@@ -109,7 +118,7 @@ def write_shard(path: Path, batches: Iterable[np.ndarray], info: ShardInfo, labe
     if labels.shape != (info.n_frames,) or info.n_frames == 0:
         raise InputError(f"{path}: expected one label for each of {info.n_frames} frames, got {labels.shape}")
     with written_whole(path) as file:
-        _write_contents(file, batches, info, labels)
+        _write_contents(file, batches, info, labels, boxes)
 
 
 @contextmanager
@@ -150,6 +159,8 @@ def validate_shard(path: Path) -> ShardInfo:
             if not np.isfinite(block).all():
                 raise InputError(f"{path}: expected finite features, got one that is not")
         checksum.update(shard.labels)
+        if shard.boxes is not None:
+            checksum.update(shard.boxes)
         if checksum.hexdigest() != shard.info.checksum:
             raise InputError(f"{path}: damaged shard, its features and labels do not match their checksum")
         return shard.info
@@ -232,6 +243,12 @@ class Shard:
         """Frame labels, uint8 (n_frames,), 1 = abnormal."""
         with _readable(self.path):
             return self._file["labels"][:]
+
+    @functools.cached_property
+    def boxes(self) -> np.ndarray | None:
+        """Windows in px of the clip's frames, float32 (R, 4): left, top, right, bottom; None for regions."""
+        with _readable(self.path):
+            return self._file["boxes"][:] if "boxes" in self._file else None
 
     def features(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return the features of frames start..stop-1, float32 (n, R, C)."""
@@ -347,15 +364,23 @@ class Disk(io.FileIO):
         os.fsync(self)
 
 
-def _write_contents(file: h5py.File, batches: Iterable[np.ndarray], info: ShardInfo, labels: np.ndarray):
-    """Write the features batch by batch, the labels, then the attributes with the checksum of both."""
+def _write_contents(
+    file: h5py.File,
+    batches: Iterable[np.ndarray],
+    info: ShardInfo,
+    labels: np.ndarray,
+    boxes: np.ndarray | None,
+):
+    """Write the features batch by batch, labels and boxes, then the attributes with the checksum of all."""
     checksum = hashlib.sha256()
     start = 0
     for batch in batches:
         stop = start + len(batch)
         _check_features(batch, start, info)
         if start == 0:
-            dataset = file.create_dataset("features", (info.n_frames, *batch.shape[1:]), info.dtype)
+            shape = (info.n_frames, *batch.shape[1:])
+            stored = {} if boxes is None else {"chunks": (1, *shape[1:]), "compression": "lzf"}
+            dataset = file.create_dataset("features", shape, info.dtype, **stored)
         if stop <= info.n_frames:
             block = np.ascontiguousarray(batch, info.dtype)
             dataset[start:stop] = block
@@ -365,6 +390,9 @@ def _write_contents(file: h5py.File, batches: Iterable[np.ndarray], info: ShardI
         raise InputError(f"{info.dataset} clip {info.clip}: expected {info.n_frames} frames, got {start}")
     file["labels"] = labels
     checksum.update(labels)
+    if boxes is not None:
+        file["boxes"] = np.ascontiguousarray(boxes, np.float32)
+        checksum.update(file["boxes"][:])
     for name, value in asdict(replace(info, checksum=checksum.hexdigest())).items():
         if isinstance(value, str):
             # A string of fixed length lies beside its checksum; HDF5 keeps others in a heap that has none.
