@@ -105,7 +105,7 @@ def markdown(context: Context, lines: Sequence[Mapping]) -> str:
     ]
     head = ["| dataset | setting | value | AUC, % | difference, points |", "|---|---|---|---|---|"]
     title = f"# One choice changed at a time: sRNN-AE, profile {context.profile_name}\n"
-    told = f"{lines[0]['seeds']} seeds. {context.differences()}"
+    told = f"{lines[0]['seeds']} seeds. {context.differences('sRNN-AE')}"
     return "\n".join([title, *head, *rows, "", told, f"\n`{context.command('experiments.ablations')}`\n"])
 
 

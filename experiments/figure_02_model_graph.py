@@ -76,7 +76,7 @@ def run(context: Context) -> None:
         f"The traced graph: tensorboard --logdir {context.out / 'logs'}, tab Graphs, run "
         f"{trained.folder.parent.name}/{trained.folder.name}. "
     )
-    publish(context, EXHIBIT, rows, rows[0].command, graph + context.differences())
+    publish(context, EXHIBIT, rows, rows[0].command, graph + context.differences("sRNN-AE"))
 
 
 def weight_shapes(model: SRNNAE) -> dict[str, tuple[int, ...]]:

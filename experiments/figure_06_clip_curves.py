@@ -27,7 +27,7 @@ def run(context: Context) -> None:
         runs = {stream: context.run(dataset, stream) for stream in context.settings.score.streams}
         draw_clip(context, dataset, runs, context.figure_path(EXHIBIT, dataset))
         rows += mean_rows(context, dataset, runs)
-    publish(context, EXHIBIT, rows, rows[0].command, context.differences())
+    publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
 
 
 def draw_clip(context: Context, dataset: str, runs, path) -> None:

@@ -58,7 +58,7 @@ def run(context: Context) -> None:
     plots.training_loss(context.results_dir / f"{EXHIBIT}.png", curves, title)
     write_csv(context.results_dir / f"{EXHIBIT}.csv", lines)
     write_csv(context.results_dir / f"{EXHIBIT}_checkpoints.csv", checkpoints)
-    publish(context, EXHIBIT, rows, rows[0].command, context.differences())
+    publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
 
 
 def training_course(histories: Sequence[Sequence[dict]]) -> list[dict]:

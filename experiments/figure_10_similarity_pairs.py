@@ -44,7 +44,7 @@ def run(context: Context) -> None:
         similarities = [clip_similarities(layers, path) for path in shards]
         draw_pairs(context, dataset, shards, similarities, context.figure_path(EXHIBIT, dataset))
         rows += mean_rows(context, dataset, shards, similarities, identity_of([{"spatial": trained}]))
-    publish(context, EXHIBIT, rows, rows[0].command, context.differences())
+    publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
 
 
 def clip_similarities(layers: Mapping[str, keras.layers.Layer], path: Path) -> dict[str, np.ndarray]:

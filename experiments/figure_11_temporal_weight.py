@@ -28,7 +28,7 @@ def run(context: Context) -> None:
         seeded = late_fusion_runs(context, dataset)
         rows += weight_rows(context, dataset, seeded, [sweep(context, runs) for runs in seeded])
     label = "A sweep over the AUC of the test set: it shows how much the weight matters and chooses none. "
-    draw(context, publish(context, EXHIBIT, rows, rows[0].command, label + context.differences()))
+    draw(context, publish(context, EXHIBIT, rows, rows[0].command, label + context.differences("sRNN-AE")))
 
 
 def sweep(context: Context, runs: Mapping[str, Run]) -> list[float]:

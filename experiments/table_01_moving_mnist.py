@@ -15,6 +15,8 @@ from experiments.lab.context import Context
 from experiments.lab.protocol import auc, identity_of, measured_row
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.settings.changes import differences as settings_differences
+from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.moving_mnist import SYSTEMS, Files, run_on_sequences, sequence_files
 
@@ -92,12 +94,8 @@ def differences(context: Context, files: Files) -> str:
         f"every code of a frame of length 1 stays zero); its weight decay is {options.mnist_weight_decay:g} "
         f"(paper: {usual.weight_decay:g}, with which it reconstructs such frames less well).",
     ]
-    ours, paper = (
-        {name: value for group in ("moving_mnist", "frames") for name, value in d[group].items()}
-        for d in (settings.as_dict(), PAPER.as_dict())
-    )
-    changed = [f"{n} {ours[n]} (paper: {paper[n]})" for n in ours if ours[n] != paper[n] and "lstm" not in n]
-    return " ".join([*sentences, f"Settings: {'; '.join(changed)}." if changed else "Settings: the paper's."])
+    names = [name for name in names_of("moving_mnist", "frames") if "lstm" not in name]
+    return " ".join([*sentences, settings_differences(settings, names)])
 
 
 if __name__ == "__main__":

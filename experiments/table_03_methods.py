@@ -8,6 +8,7 @@ settings chosen on normal data (`experiments.choose_on_normal`), unless --withou
 """
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 
 from data_prep.errors import InputError
@@ -53,21 +54,28 @@ def run(context: Context, systems: tuple[str, ...] = SYSTEMS, with_chosen: bool 
         command += f" --systems {shlex.quote(','.join(systems))}"
     if not with_chosen:
         command += " --without-chosen"
-    rows, note = [], context.differences()
+    rows: list[Row] = []
     backbone = context.settings.features.backbone
     own = chosen_settings(backbone if backbone in CHOSEN else None)
     chosen = replace(context, settings=context.settings.override(**own))
     # Those settings stand beside the paper's.
     beside = with_chosen and context.profile == "paper" and not context.chosen
-    if beside:
-        note += f' Rows "{CHOSEN_ROW.format("...")}": {chosen.differences()}'
     for dataset in context.datasets:
         for name in systems:
             rows += method_rows(context, name, name, dataset, command)
         for name in systems:
             if beside and name not in FRAMES:
                 rows += method_rows(chosen, name, CHOSEN_ROW.format(name), dataset, command)
-    publish(context, EXHIBIT, rows, command, note)
+    publish(context, EXHIBIT, rows, command, lambda all_rows: note(context, chosen, all_rows))
+
+
+def note(context: Context, chosen: Context, rows: Sequence[Row]) -> str:
+    """Return what differs from the paper in the rows of the table, those with the chosen settings apart."""
+    measured = {row.row for row in rows if row.measured}
+    sentences = [context.differences(*(name for name in SYSTEMS if name in measured))]
+    if others := [name for name in SYSTEMS if CHOSEN_ROW.format(name) in measured]:
+        sentences.append(f'Rows "{CHOSEN_ROW.format("...")}": {chosen.differences(*others)}')
+    return " ".join(sentences)
 
 
 def method_rows(context: Context, system: str, row: str, dataset: str, command: str) -> list[Row]:

@@ -41,7 +41,8 @@ def run(context: Context) -> None:
     absent = (
         "" if chosen == "lv" else " LV and its masks are not at hand: the walkway stands in its own column."
     )
-    publish(context, EXHIBIT, rows, command, f"Criterion: {CRITERION}.{absent} {context.differences()}")
+    note = f"Criterion: {CRITERION}.{absent} {context.differences(*SYSTEMS)}"
+    publish(context, EXHIBIT, rows, command, note)
 
 
 def system_rows(context: Context, system: str, dataset: str, command: str) -> list[Row]:

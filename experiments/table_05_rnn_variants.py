@@ -22,7 +22,7 @@ def run(context: Context) -> None:
         for name in SYSTEMS:
             seeded = late_fusion_runs(context, dataset, name)
             rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
-    publish(context, EXHIBIT, rows, command, context.differences())
+    publish(context, EXHIBIT, rows, command, context.differences(*SYSTEMS))
 
 
 if __name__ == "__main__":

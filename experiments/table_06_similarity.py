@@ -24,7 +24,7 @@ def run(context: Context) -> None:
     command = context.command("experiments.table_06_similarity")
     rows = [row for dataset in context.datasets for row in similarity_rows(context, dataset, command)]
     fixed = f"The Gaussian kernel has lambda2 fixed at {context.settings.model.lambda2:g}. "
-    publish(context, EXHIBIT, rows, command, fixed + context.differences())
+    publish(context, EXHIBIT, rows, command, fixed + context.differences("sRNN-AE"))
 
 
 def similarity_rows(context: Context, dataset: str, command: str) -> list[Row]:

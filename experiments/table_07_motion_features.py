@@ -44,7 +44,8 @@ def run(context: Context) -> None:
     command = context.command("experiments.table_07_motion_features")
     rows = [row for dataset in context.datasets for row in auc_rows(context, dataset, command)]
     rows += speed_rows(context, next(iter(context.datasets)), command)
-    publish(context, EXHIBIT, rows, command, f"{context.differences()} {flow_note(context)}")
+    note = f"{context.differences('sRNN-AE', also=['flow'])} {flow_note(context)}"
+    publish(context, EXHIBIT, rows, command, note)
 
 
 def flow_note(context: Context) -> str:

@@ -20,7 +20,7 @@ def run(context: Context) -> None:
     """Train and score the two streams on every dataset at hand and write the table."""
     command = context.command("experiments.table_08_streams")
     rows = [row for dataset in context.datasets for row in stream_rows(context, dataset, command)]
-    publish(context, EXHIBIT, rows, command, context.differences())
+    publish(context, EXHIBIT, rows, command, context.differences("sRNN-AE"))
 
 
 def stream_rows(context: Context, dataset: str, command: str) -> list[Row]:

@@ -19,7 +19,7 @@ def run(context: Context) -> None:
     """Train and score both fusions on every dataset at hand and write the table."""
     command = context.command("experiments.table_09_fusion")
     rows = [row for dataset in context.datasets for row in fusion_rows(context, dataset, command)]
-    publish(context, EXHIBIT, rows, command, context.differences())
+    publish(context, EXHIBIT, rows, command, context.differences("sRNN-AE"))
 
 
 def fusion_rows(context: Context, dataset: str, command: str) -> list[Row]:

@@ -33,7 +33,7 @@ from experiments.lab.protocol import identity, identity_of, measured_row
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.systems.baselines import BASELINES
-from experiments.lab.systems.catalogue import FEATURE_SYSTEMS
+from experiments.lab.systems.catalogue import FEATURE_SYSTEMS, SETTINGS
 from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame
 from experiments.lab.training.runs import Run
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
@@ -60,7 +60,7 @@ def run(context: Context) -> None:
     rows = frame_rows(context, dataset, cell) + feature_rows(context, dataset, cell)
     rows += baseline_rows(context, dataset, cell)
     note = f"Measured on {machine()}, {COLUMNS[dataset]} (paper: Avenue, on a machine that it does not name)."
-    publish(context, EXHIBIT, rows, command, f"{note} {context.differences()}")
+    publish(context, EXHIBIT, rows, command, f"{note} {context.differences(*SETTINGS)}")
 
 
 def machine() -> str:

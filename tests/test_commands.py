@@ -177,7 +177,9 @@ def test_empty_data_folder_runs_the_embedded_data_and_says_what_is_missing(tmp_p
     assert done.returncode == 0, done.stderr[-3000:]
     assert "dataset walkway" in done.stdout
     assert "missing ped2: " in done.stdout
-    assert (tmp_path / "results" / "quick" / "table_02.md").exists()
+    (results,) = (tmp_path / "results").iterdir()
+    assert results.name == "quick,n_train_clips=1,n_test_clips=1,clip_frames=20"
+    assert (results / "table_02.md").exists()
 
 
 SMALL_WALKWAY = {"n_train_clips": 1, "n_test_clips": 1, "clip_frames": 20}

@@ -63,7 +63,7 @@ def context_of(tmp_path):
         results_dir=tmp_path,
         absent_datasets={},
         command=lambda module: module,
-        differences=lambda: "nothing",
+        differences=lambda system: "nothing",
     )
 
 

@@ -275,7 +275,7 @@ def test_figure_4_shows_the_first_sequences(squares, tmp_path):
     ]
     context = cli.context(cli.parser("").parse_args(["--profile", "smoke", "--out", str(tmp_path), *flags]))
     figure_04_moving_mnist.run(context)
-    results = tmp_path / "results" / "smoke"
+    results = context.results_dir
     assert (results / "figure_04.png").read_bytes().startswith(b"\x89PNG")
     rows = {row.row: row.ours for row in read_rows(results)}
     assert rows == {"normal": 0, "anomaly of appearance": 5, "anomaly of motion": 10}

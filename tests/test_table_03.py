@@ -32,12 +32,12 @@ def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     assert rows[0].command.endswith("--systems 'Nearest Subspace,sRNN-AE'")
     table = (context.results_dir / "table_03.md").read_text()
     assert "sRNN-AE, chosen on normal data" in table
-    assert "Profile: paper." in table
+    assert "Profile: paper, " in table
     own, of_chosen = table.split('Rows "..., chosen on normal data": ')
-    assert "iterations 4 (paper: 20000)" in own
+    assert "iterations 4 (paper: 20,000)" in own
     assert "layer conv2 (paper: last)" not in own
     assert "layer conv2 (paper: last)" in of_chosen
-    assert replace(context, chosen=True).profile_name == "paper, chosen settings"
+    assert replace(context, chosen=True).profile_name.startswith("paper, chosen settings, ")
     # A call that asks for less leaves the rest as it was, commands and all; the table has all of it.
     table_03_methods.run(context, ("sRNN-AE",), with_chosen=False)
     again = [row for row in results.read_rows(context.results_dir) if row.column == "Walkway"]

@@ -24,6 +24,8 @@ from data_prep.frames import iter_frames
 from data_prep.live_frames import FrameStream
 from experiments import watch
 from experiments.lab.scoring.score import load_scores, regularity
+from experiments.lab.settings.changes import results_name
+from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.training.runs import Run
 from experiments.lab.watching import outputs as watching
@@ -40,6 +42,12 @@ TINY = {
     "log_every": 10,
 }
 FLAGS = ["--profile", "smoke", *(f"--set={name}={value}" for name, value in TINY.items())]
+
+
+def results_folder(out, name="yard", **overrides):
+    """Where the command writes with these settings beside those of FLAGS."""
+    settings = PROFILES["smoke"].override(**TINY, **overrides)
+    return out / "results" / results_name("smoke", False, settings) / "watch" / name
 
 
 def call(monkeypatch, *arguments):
@@ -59,9 +67,7 @@ def trained(tmp_path_factory):
         code = call(patch, video, "--train", video, "--train-until", "0.5", *FLAGS, "--out", folder)
     assert code == 0
     runs = [next(folder.glob(f"checkpoints/*/*-{stream}-*")) for stream in ("spatial", "temporal")]
-    return SimpleNamespace(
-        out=folder, video=video, runs=runs, results=folder / "results" / "smoke" / "watch" / "yard"
-    )
+    return SimpleNamespace(out=folder, video=video, runs=runs, results=results_folder(folder))
 
 
 # The command
@@ -110,7 +116,7 @@ def test_video_and_overview_appear_whole(trained):
 
 def test_runs_given_by_folder_score_alike(trained, tmp_path, monkeypatch):
     assert call(monkeypatch, trained.video, "--run", *trained.runs, *FLAGS, "--out", tmp_path) == 0
-    again = tmp_path / "results" / "smoke" / "watch" / "yard" / "scores.csv"
+    again = results_folder(tmp_path) / "scores.csv"
     assert again.read_text() == (trained.results / "scores.csv").read_text()
 
 
@@ -118,7 +124,7 @@ def test_smoothed_scores_are_means_of_the_frames_around(trained, tmp_path, monke
     plain = np.array([float(line["score"]) for line in lines_of(trained.results / "scores.csv")])
     flags = [*FLAGS, "--set=smoothing_frames=5", "--out", tmp_path]
     assert call(monkeypatch, trained.video, "--run", *trained.runs, *flags) == 0
-    lines = lines_of(tmp_path / "results" / "smoke" / "watch" / "yard" / "scores.csv")
+    lines = lines_of(results_folder(tmp_path, smoothing_frames=5) / "scores.csv")
     assert [int(line["frame"]) for line in lines] == list(range(1, N_FRAMES + 1))
     padded = np.pad(plain, 2, constant_values=np.nan)
     expected = np.nanmean(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
@@ -131,7 +137,7 @@ def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeyp
     flags = [*FLAGS, *(f"--set={name}={value}" for name, value in flow.items()), "--out", tmp_path]
     train = ["--train", trained.video, "--train-until", "0.5"]
     assert call(monkeypatch, trained.video, *train, *flags, "--set=motion=temporal+flow") == 0
-    results = tmp_path / "results" / "smoke" / "watch" / "yard" / "scores.csv"
+    results = results_folder(tmp_path, **flow, motion="temporal+flow") / "scores.csv"
     text = results.read_text()
     names = ("spatial", "temporal", "flow")
     runs = {name: next(tmp_path.glob(f"checkpoints/*/*-{name}-*")) for name in names}
@@ -147,7 +153,7 @@ def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeyp
     # The same by the folders of the runs, in any order; flow computed otherwise is refused.
     folders = [runs[name] for name in ("flow", "spatial", "temporal")]
     assert call(monkeypatch, trained.video, "--run", *folders, *flags) == 0
-    assert results.read_text() == text
+    assert (results_folder(tmp_path, **flow) / "scores.csv").read_text() == text
     assert call(monkeypatch, trained.video, "--run", *folders, *flags, "--set=flow_warps=2") == 2
     assert call(monkeypatch, trained.video, "--run", runs["flow"], *flags) == 2
 
@@ -165,7 +171,7 @@ def test_one_run_alone_on_a_folder_of_images_with_the_rate_it_is_given(trained, 
         cv2.imwrite(str(folder / f"{index:03d}.png"), picture[..., ::-1])
     arguments = ["--run", trained.runs[1], "--rate", 4, *FLAGS, "--out", tmp_path]
     assert call(monkeypatch, folder, *arguments) == 0
-    lines = lines_of(tmp_path / "results" / "smoke" / "watch" / "images" / "scores.csv")
+    lines = lines_of(results_folder(tmp_path, "images") / "scores.csv")
     assert [float(line["time_seconds"]) for line in lines] == [t / 4 for t in range(12)]
 
 
@@ -226,7 +232,7 @@ def test_truncated_video_keeps_what_came(trained, tmp_path, monkeypatch, capsys)
     options = ["--run", *trained.runs, *FLAGS, "--out", tmp_path]
     error = refused(monkeypatch, capsys, tmp_path / "cut.avi", *options)
     assert re.search(r"cut\.avi: truncated or damaged video, expected 40 frames, got \d+; what came", error)
-    folder = tmp_path / "results" / "smoke" / "watch" / "cut"
+    folder = results_folder(tmp_path, "cut")
     n_frames = len(lines_of(folder / "scores.csv"))
     assert 0 < n_frames < 40
     assert len(list(iio.imiter(folder / "annotated.mp4", plugin="pyav"))) == n_frames
@@ -281,7 +287,7 @@ def test_ctrl_c_on_a_camera_that_sends_nothing_more(trained, tmp_path):
     process = subprocess.Popen(
         [*map(str, command), "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    scores = tmp_path / "results" / "smoke" / "watch" / "camera" / "scores.csv"
+    scores = results_folder(tmp_path, "camera") / "scores.csv"
     try:
         with open(camera, "wb") as feed:
             feed.write(video.read_bytes())

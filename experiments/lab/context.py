@@ -18,9 +18,10 @@ from data_prep.normalization import load_normalization, normalize_shards
 from data_prep.optical_flow import FlowOptions, extract_flow_dataset
 from data_prep.provenance import git_commit
 from experiments.lab.publishing.results import NO_DATA, NOT_RUN
-from experiments.lab.settings.schema import PAPER, Settings
+from experiments.lab.settings.changes import changes, differences, names_of, results_name
+from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.baselines import Baseline, run_baseline
-from experiments.lab.systems.catalogue import run_system
+from experiments.lab.systems.catalogue import FRAME_SYSTEMS, SETTINGS, run_system
 from experiments.lab.training.runs import Run
 
 # Datasets as the paper's tables head their columns.
@@ -70,13 +71,14 @@ class Context:
 
     @property
     def results_dir(self) -> Path:
-        """Return the folder of this profile's results; those of `--chosen` have their own."""
-        return self.out / "results" / (f"{self.profile}-chosen" if self.chosen else self.profile)
+        """Return the folder of the results: the profile's, or one of their own for other settings."""
+        return self.out / "results" / results_name(self.profile, self.chosen, self.settings)
 
     @property
     def profile_name(self) -> str:
-        """Return the profile as tables and figures name it."""
-        return f"{self.profile}, chosen settings" if self.chosen else self.profile
+        """Return the profile as tables and figures name it: "quick", "quick, chosen settings, depth=5"."""
+        chosen = ["chosen settings"] if self.chosen else []
+        return ", ".join([self.profile, *chosen, *changes(self.profile, self.chosen, self.settings)])
 
     @property
     def generated_dir(self) -> Path:
@@ -235,28 +237,31 @@ class Context:
         """Return what reads frames of a dataset's test clips, see `frames_of`."""
         return frames_of(self.datasets[dataset])
 
-    def differences(self) -> str:
-        """Return a sentence on what differs from the paper: the backbone, and every setting that does."""
+    def differences(self, *systems: str, also: Sequence[str] = ()) -> str:
+        """Return sentences on what differs from the paper: the backbone, the settings that act on systems.
+
+        Args:
+            systems: as the paper names them, see `experiments.lab.systems.catalogue`.
+            also: groups of settings, or settings, that act beside theirs.
+        """
+        sentences = []
+        if any(system not in FRAME_SYSTEMS for system in systems):
+            sentences.append(f"{self.backbone_sentence()}.")
+        acting = [name for system in systems for name in SETTINGS[system]]
+        if "flow" in self.settings.score.streams:
+            acting.append("flow")
+        return " ".join([*sentences, differences(self.settings, names_of(*acting, *also))])
+
+    def backbone_sentence(self) -> str:
+        """Return which network gives the features, and why, where it is not the one asked for."""
         backbone = self.backbone
         sentence = (
             f"Backbone: {backbone.name}, {backbone.channels} channels (paper: a ResNet trained on UCF101)"
         )
-        if backbone.fallback_reason:
-            instead = f", in place of {backbone.requested}" if backbone.name != backbone.requested else ""
-            sentence += f"{instead}: {backbone.fallback_reason}"
-        groups = ["features", "model", "tsc", "train", "score", "lstm_ae", "frames", "baselines"]
-        if "flow" in self.settings.score.streams:
-            groups.append("flow")
-        paper, ours = (
-            {name: value for group in groups for name, value in d[group].items()}
-            for d in (PAPER.as_dict(), self.settings.as_dict())
-        )
-        changed = [
-            f"{name} {ours[name]} (paper: {paper[name]})"
-            for name in paper
-            if ours[name] != paper[name] and name not in ("checkpoint_every", "log_every")
-        ]
-        return sentence + (f". Settings: {'; '.join(changed)}." if changed else ". Settings: the paper's.")
+        if not backbone.fallback_reason:
+            return sentence
+        instead = f", in place of {backbone.requested}" if backbone.name != backbone.requested else ""
+        return f"{sentence}{instead}: {backbone.fallback_reason}"
 
     @property
     def commit(self) -> str:

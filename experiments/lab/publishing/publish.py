@@ -1,6 +1,6 @@
 """What an exhibit leaves in the results folder beside its pictures: rows, note, table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from data_prep.files import locked
 from experiments.lab.context import Context
@@ -9,11 +9,14 @@ from experiments.lab.publishing.results import Row, complete, update_exhibit
 from experiments.lab.publishing.tables import write_markdown_table
 
 
-def publish(context: Context, exhibit: str, rows: Sequence[Row], command: str, note: str) -> list[Row]:
+def publish(
+    context: Context, exhibit: str, rows: Sequence[Row], command: str, note: str | Callable[[list[Row]], str]
+) -> list[Row]:
     """Put the numbers of one call into results.csv, write the note and, of a table, `table_NN.md`.
 
     Returns all rows of the exhibit as they then are: those of this call in place of the same cells, those of
-    earlier calls that this one did not ask for, and a status for each published number without a row.
+    earlier calls that this one did not ask for, and a status for each published number without a row. The
+    note may be a function of all of them.
     """
 
     def fill(numbers: list[Row]) -> list[Row]:
@@ -21,6 +24,7 @@ def publish(context: Context, exhibit: str, rows: Sequence[Row], command: str, n
 
     with locked(context.results_dir):
         rows = update_exhibit(context.results_dir, exhibit, rows, fill)
+        note = note if isinstance(note, str) else note(rows)
         write_note(context.results_dir, exhibit, note)
         if exhibit.startswith("table"):
             write_markdown_table(context.results_dir, exhibit, rows, context.profile_name, note)

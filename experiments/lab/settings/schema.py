@@ -1,6 +1,7 @@
 """Every setting of a run: its default is the paper's, its name is its flag (`--set name=value`).
 
-"Sec." and "Eq." cite the paper; "choice" marks what the paper leaves open, listed in DEVIATIONS.md.
+"Sec." and "Eq." cite the paper; `choice` marks what the paper leaves open, listed in DEVIATIONS.md; `cited`
+what another source gives.
 """
 
 import dataclasses
@@ -45,30 +46,41 @@ AT_LEAST = {
     "sweep_n_atoms": 0,
 }
 AT_MOST = {"temporal_weight": 1.0, "rho": 1.0}
+LUO_2017 = "Luo et al. 2017, released configuration"
+
+
+def cited(default, source: str):
+    """Return the field of a setting whose default is that of a source, which is not the paper."""
+    return field(default=default, metadata={"source": source})
+
+
+def choice(default):
+    """Return the field of a setting that the paper leaves open: its default is a choice of ours."""
+    return cited(default, "choice of ours at full size")
 
 
 @dataclass(frozen=True)
 class FeatureSettings:
     """What the backbone gives for each frame."""
 
-    backbone: str = "resnet50"  # Sec. 4.1 (a ResNet pretrained on UCF101; choice: ImageNet)
+    backbone: str = choice("resnet50")  # with ImageNet weights; Sec. 4.1: a ResNet pretrained on UCF101
     layer: str = "last"  # Sec. 3.6; "conv2", "conv3", "conv4", or several: "conv3+conv4"
-    input_size_px: int = 224  # choice: the ResNet's own
+    input_size_px: int = choice(224)  # the ResNet's own
     pooling: str = "max"  # Sec. 3.6; "mean" is the released code's
     pyramid: str = "1,2,4"  # Sec. 3.6
     feature_normalization: str = "none"  # see `data_prep.normalization`
-    feature_dtype: str = "float16"  # choice: as stored
+    feature_dtype: str = choice("float16")  # as stored
 
 
 @dataclass(frozen=True)
 class FlowSettings:
     """Optical flow (Sec. 4.7); see `data_prep.optical_flow`."""
 
-    flow_size_px: int = 224  # choice: frames that TV-L1 works on; the network's own size
-    flow_warps: int = 5  # choice: OpenCV's default of TV-L1
-    flow_input_size_px: int = 224  # choice: the ResNet's own
-    flow_input: str = "stack"  # Simonyan and Zisserman 2014; "picture": one flow, as colors
-    flow_weights: str = ""  # choice: a file; empty: the backbone's, its first filters averaged over RGB
+    flow_size_px: int = choice(224)  # frames that TV-L1 works on; the network's own size
+    flow_warps: int = choice(5)  # OpenCV's default of TV-L1
+    flow_input_size_px: int = choice(224)  # the ResNet's own
+    flow_input: str = cited("stack", "Simonyan and Zisserman 2014")  # "picture": one flow, as colors
+    flow_weights: str = choice("")  # a file; empty: the backbone's, its first filters averaged over RGB
 
 
 @dataclass(frozen=True)
@@ -80,15 +92,15 @@ class ModelSettings:
     similarity: str = "learned"  # Sec. 3.5
     delta_squared: float = 100.0  # footnote 2
     similarity_units: int = 512  # Sec. 4.1
-    first_layer: str = "algorithm1"  # choice: Algorithm 1 against Eq. (7)
+    first_layer: str = choice("algorithm1")  # Algorithm 1 against Eq. (7)
     threshold: str = "nonnegative"  # Algorithm 1
     weight_decay: float = 0.005  # Sec. 3.4
     trainable_lambda2: bool = True  # Sec. 3.4; Table 6's Gaussian row fixes it
     trainable_initial_codes: bool = True  # Sec. 3.4
-    gamma: float = 1.0  # choice: the released configuration's
-    lambda1: float = 0.1  # choice: likewise
-    lambda2: float = 0.01  # choice: likewise
-    positive_scalars: bool = True  # choice: these three; the released code leaves them free
+    gamma: float = choice(1.0)  # the released configuration's
+    lambda1: float = choice(0.1)  # likewise
+    lambda2: float = choice(0.01)  # likewise
+    positive_scalars: bool = choice(True)  # these three; the released code leaves them free
 
 
 @dataclass(frozen=True)
@@ -97,14 +109,14 @@ class TSCSettings:
 
     tsc_n_atoms: int = 2048  # Sec. 4.4
     tsc_depth: int = 30  # Sec. 4.4
-    tsc_lambda1: float = 2.0  # choice: not given; keeps 95 % of the energy of the training features
+    tsc_lambda1: float = choice(2.0)  # not given; keeps 95 % of the energy of the training features
     tsc_lambda2: float = 2.0  # Sec. 4.1
     tsc_delta_squared: float = 100.0  # footnote 2
-    tsc_alternations: int = 10  # choice: not given
-    tsc_update_steps: int = 50  # choice: not given
+    tsc_alternations: int = choice(10)  # not given
+    tsc_update_steps: int = choice(50)  # not given
     atom_norm: str = "at_most_one"  # Eq. (3); "unit" is Sec. 4.1's
     tsc_coding: str = "sista"  # Algorithm 1; "exact" solves each frame
-    tsc_windows: int = 0  # choice: windows coded in each alternation; 0 for all frames
+    tsc_windows: int = choice(0)  # windows coded in each alternation; 0 for all frames
 
 
 @dataclass(frozen=True)
@@ -115,13 +127,13 @@ class TrainSettings:
     batch_clips: int = 4  # Sec. 4.1
     window_frames: int = 10  # Sec. 4.1
     learning_rate: float = 1e-5  # Sec. 4.1
-    rho: float = 0.9  # choice: the released configuration's
-    epsilon: float = 1e-10  # choice: likewise
-    slot_start: float = 0.0  # choice: TF1's RMSProp starts its mean square at 1
+    rho: float = choice(0.9)  # the released configuration's
+    epsilon: float = choice(1e-10)  # likewise
+    slot_start: float = choice(0.0)  # TF1's RMSProp starts its mean square at 1
     temporal_window_frames: int = 4  # Sec. 3.6
-    alignment: str = "causal"  # choice: "centered" looks ahead
-    checkpoint_every: int = 1000  # choice: the released code's
-    log_every: int = 100
+    alignment: str = choice("causal")  # "centered" looks ahead
+    checkpoint_every: int = choice(1000)  # the released code's
+    log_every: int = choice(100)
 
 
 @dataclass(frozen=True)
@@ -132,8 +144,8 @@ class ScoreSettings:
     normalization: str = "per_clip"  # Eq. (14); "global" and "train" stand beside it
     motion: str = "temporal"  # Sec. 3.6: the streams added to the spatial one; "flow" is Sec. 4.7's
     temporal_weight: float = 0.5  # Sec. 4.1; of each of them
-    smoothing_frames: int = 1  # choice: s(t) as it is; 5: the mean of five frames, two of them ahead
-    checkpoint: str = "last"  # choice: "best_on_test" is what the released code prints
+    smoothing_frames: int = choice(1)  # s(t) as it is; 5: the mean of five frames, two of them ahead
+    checkpoint: str = choice("last")  # "best_on_test" is what the released code prints
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -161,23 +173,23 @@ def smoothing_name(smoothing_frames: int) -> str:
 class LSTMSettings:
     """LSTM-AE; see `models.lstm_ae`. Its windows and iterations are those of sRNN-AE."""
 
-    lstm_units: int = 2048  # choice: as wide as the dictionary
-    lstm_learning_rate: float = 1e-3  # choice: Keras's default for RMSProp
-    lstm_epsilon: float = 1e-7  # choice: likewise
+    lstm_units: int = choice(2048)  # as wide as the dictionary
+    lstm_learning_rate: float = choice(1e-3)  # Keras's default for RMSProp
+    lstm_epsilon: float = choice(1e-7)  # likewise
 
 
 @dataclass(frozen=True)
 class FrameSettings:
     """Conv-AE and ConvLSTM-AE, on gray frames; see `models.conv_ae`, `models.conv_lstm_ae`."""
 
-    conv_ae_size_px: int = 227  # Hasan et al. 2016
-    conv_ae_filters: int = 512  # Hasan et al. 2016; then a half and a quarter
-    conv_lstm_size_px: int = 225  # Luo et al. 2017, released configuration
-    conv_lstm_filters: int = 128  # likewise; then two and four times as many
-    conv_lstm_memory: int = 512  # likewise
-    frames_iterations: int = 50_000  # likewise; for both
-    frames_batch_clips: int = 8  # likewise; for both
-    frames_learning_rate: float = 1e-3  # likewise; for both
+    conv_ae_size_px: int = cited(227, "Hasan et al. 2016")
+    conv_ae_filters: int = cited(512, "Hasan et al. 2016")  # then a half and a quarter
+    conv_lstm_size_px: int = cited(225, LUO_2017)
+    conv_lstm_filters: int = cited(128, LUO_2017)  # then two and four times as many
+    conv_lstm_memory: int = cited(512, LUO_2017)
+    frames_iterations: int = cited(50_000, LUO_2017)  # for both
+    frames_batch_clips: int = cited(8, LUO_2017)  # for both
+    frames_learning_rate: float = cited(1e-3, LUO_2017)  # for both
 
 
 @dataclass(frozen=True)
@@ -185,9 +197,9 @@ class BaselineSettings:
     """Nearest Subspace and OC-SVM on whole-frame features."""
 
     n_subspace_atoms: int = 1000  # Sec. 4.3
-    svm_nu: float = 0.5  # choice: scikit-learn's default
-    svm_exact_rows: int = 5000  # choice: beyond, Nystroem features
-    svm_components: int = 300  # choice: Nystroem features
+    svm_nu: float = choice(0.5)  # scikit-learn's default
+    svm_exact_rows: int = choice(5000)  # beyond, Nystroem features
+    svm_components: int = choice(300)  # Nystroem features
 
 
 @dataclass(frozen=True)
@@ -195,9 +207,9 @@ class SweepSettings:
     """What a point of a sweep (Figs. 7 and 8) has of a full run: at most so many, 0 for all."""
 
     sweep_streams: str = "spatial"  # Sec. 4.4; Fig. 8's AUC at K = 3 is that of "late_fusion" (Table 9)
-    sweep_iterations: int = 0  # of sRNN-AE
-    sweep_alternations: int = 0  # of TSC
-    sweep_n_atoms: int = 0  # of both, where the dictionary size is not swept
+    sweep_iterations: int = choice(0)  # of sRNN-AE
+    sweep_alternations: int = choice(0)  # of TSC
+    sweep_n_atoms: int = choice(0)  # of both, where the dictionary size is not swept
 
 
 @dataclass(frozen=True)
@@ -206,27 +218,27 @@ class MovingMNISTSettings:
 
     mnist_train_sequences: int = 10_000  # Sec. 4.2
     mnist_test_sequences: int = 3000  # Sec. 4.2
-    mnist_step_px: int = 4  # choice: how far a digit moves in a frame
-    mnist_seed: int = 0  # of the sequences
+    mnist_step_px: int = choice(4)  # how far a digit moves in a frame
+    mnist_seed: int = choice(0)  # of the sequences
     mnist_n_atoms: int = 2048  # Sec. 4.4; of both
     mnist_similarity_units: int = 512  # Sec. 4.1
     mnist_iterations: int = 20_000  # Sec. 4.1
     mnist_batch_sequences: int = 4  # Sec. 4.1
     mnist_learning_rate: float = 1e-5  # Sec. 4.1
-    mnist_lambda1: float = 0.01  # choice: initial; with 0.1 no code of a frame of length 1 is ever active
-    mnist_weight_decay: float = 1e-4  # choice: 0.005 outweighs the error of a frame of length 1
-    mnist_tsc_lambda1: float = 0.01  # choice: not given
-    mnist_tsc_alternations: int = 10  # choice: not given
+    mnist_lambda1: float = choice(0.01)  # initial; with 0.1 no code of a frame of length 1 is ever active
+    mnist_weight_decay: float = choice(1e-4)  # 0.005 outweighs the error of a frame of length 1
+    mnist_tsc_lambda1: float = choice(0.01)  # not given
+    mnist_tsc_alternations: int = choice(10)  # not given
 
 
 @dataclass(frozen=True)
 class WalkwaySettings:
     """Size of the embedded dataset."""
 
-    n_train_clips: int = 8
-    n_test_clips: int = 6
-    clip_frames: int = 120
-    walkway_seed: int = 0
+    n_train_clips: int = choice(8)
+    n_test_clips: int = choice(6)
+    clip_frames: int = choice(120)
+    walkway_seed: int = choice(0)
 
 
 @dataclass(frozen=True)

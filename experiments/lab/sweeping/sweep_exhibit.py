@@ -144,8 +144,9 @@ def note(context: Context, sweep: Sweep) -> str:
         for system in sweep.settings
         for name, value in reductions(context, sweep, system).items()
     )
+    differs = context.differences(*sweep.settings)
     points = f" Points are less than full runs: {reduced}." if reduced else ""
-    return f"{NOT_A_SELECTION[0].upper()}{NOT_A_SELECTION[1:]}.{points} {context.differences()}"
+    return f"{NOT_A_SELECTION[0].upper()}{NOT_A_SELECTION[1:]}.{points} {differs}"
 
 
 def command(context: Context, sweep: Sweep) -> str:

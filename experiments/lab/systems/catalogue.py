@@ -26,6 +26,26 @@ from models.tsc import TSC, Block, initial_dictionary
 
 FEATURE_SYSTEMS = ("sRNN-AE", "TSC", "LSTM-AE")
 FRAME_SYSTEMS = ("Conv-AE", "ConvLSTM-AE")
+# The settings that act on each system, groups of them by their name: what a table says of its systems.
+_WINDOWS = ("iterations", "batch_clips", "window_frames", "rho", "slot_start")
+_STREAM = ("temporal_window_frames", "alignment")
+_FRAMES = ("frames_iterations", "frames_batch_clips", "frames_learning_rate", "window_frames")
+_FRAME_SCORE = ("normalization", "smoothing_frames", "checkpoint")
+SETTINGS = {
+    "sRNN-AE": ("features", "model", "train", "score"),
+    "TSC": ("features", "tsc", "threshold", "window_frames", *_STREAM, "score"),
+    "LSTM-AE": ("features", "lstm_ae", *_WINDOWS, *_STREAM, "score"),
+    "Conv-AE": ("conv_ae_size_px", "conv_ae_filters", *_FRAMES, *_FRAME_SCORE),
+    "ConvLSTM-AE": (
+        "conv_lstm_size_px",
+        "conv_lstm_filters",
+        "conv_lstm_memory",
+        *_FRAMES,
+        *_FRAME_SCORE,
+    ),
+    "Nearest Subspace": ("features", "n_subspace_atoms", *_FRAME_SCORE),
+    "OC-SVM": ("features", "svm_nu", "svm_exact_rows", "svm_components", *_FRAME_SCORE),
+}
 
 
 def run_system(
