@@ -12,6 +12,7 @@ from data_prep.read_ahead import read_ahead
 from data_prep.shards import Shard
 
 STREAMS = ("spatial", "temporal", "early")
+MOST_DRAWS = 1000  # windows in search of one in which something moves
 
 
 def stream_features(
@@ -86,17 +87,55 @@ class WindowSampler:
     def batch(self, step: int) -> np.ndarray:
         """Return batch number `step`, float32 (B * R, T, C): row r of clip b is row b * R + r."""
         draw = np.random.default_rng([self.seed, step]).integers(self.ends[-1], size=self.batch_clips)
-        windows = []
-        for index in draw:
-            clip = int(np.searchsorted(self.ends, index, side="right"))
-            start = int(index - (self.ends[clip - 1] if clip else 0))
-            if clip not in self._opened:
-                self._opened[clip] = Shard(self.shards[clip])
-            window = stream_features(
-                self._opened[clip], start, start + self.window_frames, **self.stream_options
-            )
-            windows.append(window.transpose(1, 0, 2))
-        return np.concatenate(windows)
+        return np.concatenate([self.window(index) for index in draw])
+
+    def window(self, index: int) -> np.ndarray:
+        """Return one of the windows, counted over all clips: float32 (R, T, C)."""
+        clip = int(np.searchsorted(self.ends, index, side="right"))
+        start = int(index - (self.ends[clip - 1] if clip else 0))
+        if clip not in self._opened:
+            self._opened[clip] = Shard(self.shards[clip])
+        features = stream_features(
+            self._opened[clip], start, start + self.window_frames, **self.stream_options
+        )
+        return features.transpose(1, 0, 2)
+
+
+class ActiveRowSampler(WindowSampler):
+    """Random windows of consecutive frames, `n_rows` rows of each: those in which something moves.
+
+    For features of which most rows are zeros (`data_prep.flow_windows`). A row is active where it is not
+    zeros in every frame of the window; where fewer are active, some are drawn more than once, and where none
+    is, another window is drawn. As of `WindowSampler`, batches depend on the seed and the step alone.
+
+    Args:
+        shards, options: as of `WindowSampler`.
+        n_rows: rows of each window; a batch has `batch_clips * n_rows` rows.
+    """
+
+    def __init__(self, shards: Sequence[Path], n_rows=64, **options):
+        super().__init__(shards, **options)
+        self.n_rows = n_rows
+
+    def batch(self, step: int) -> np.ndarray:
+        """Return batch number `step`, float32 (B * n_rows, T, C).
+
+        Raises InputError: no active row in `MOST_DRAWS` windows.
+        """
+        rng = np.random.default_rng([self.seed, step])
+        return np.concatenate([self._active_rows(rng) for _ in range(self.batch_clips)])
+
+    def _active_rows(self, rng: np.random.Generator) -> np.ndarray:
+        """Return the rows of one window, float32 (n_rows, T, C)."""
+        for _ in range(MOST_DRAWS):
+            window = self.window(rng.integers(self.ends[-1]))
+            active = np.flatnonzero(window.any(axis=(1, 2)))
+            if len(active):
+                return window[rng.choice(active, self.n_rows, replace=len(active) < self.n_rows)]
+        raise InputError(
+            f"{self.shards[0].parent}: expected features that are not zeros, got none in {MOST_DRAWS} "
+            f"windows of {self.window_frames} frames"
+        )
 
 
 def batches(batch: Callable[[int], np.ndarray], start_step: int = 0) -> Iterator[tuple[np.ndarray]]:

@@ -7,7 +7,7 @@ from synthetic import CHANNELS, REGIONS, write_clip
 from data_prep.errors import InputError
 from data_prep.pooling import rolling_temporal
 from data_prep.shards import Shard
-from data_prep.windows import WindowSampler, batches, clip_blocks, stream_features
+from data_prep.windows import ActiveRowSampler, WindowSampler, batches, clip_blocks, stream_features
 
 
 @pytest.fixture
@@ -54,6 +54,43 @@ def test_every_window_is_equally_likely(clips):
 def test_a_clip_shorter_than_the_window_is_refused(clips):
     with pytest.raises(InputError, match=r"01\.h5: expected at least 14 frames .* got 13"):
         WindowSampler(list(clips), window_frames=14)
+
+
+@pytest.fixture
+def sparse_clips(tmp_path):
+    """Clips of 30 rows: 3 to 9 are active in frames 4 to 7 of the first, all of them in all of the second."""
+    paths = []
+    for clip, (frames, rows) in {"01": (slice(4, 8), slice(3, 10)), "02": (slice(None), slice(None))}.items():
+        features = np.zeros((12, 30, 2), np.float32)
+        features[frames, rows] = 100 * int(clip) + np.arange(30)[None, rows, None]
+        paths.append(write_clip(tmp_path, "train", clip, features))
+    return paths
+
+
+def test_rows_of_a_batch_are_active(sparse_clips):
+    sampler = ActiveRowSampler(sparse_clips, n_rows=8, window_frames=3, batch_clips=6)
+    batches = [sampler.batch(step) for step in range(50)]
+    assert {batch.shape for batch in batches} == {(48, 3, 2)}
+    rows = np.concatenate(batches)
+    names = rows.max(axis=(1, 2))
+    assert set(names.astype(int)) == {*range(103, 110), *range(200, 230)}
+    for drawn in names.astype(int).reshape(-1, 8):  # of one window each
+        assert len(set(drawn // 100)) == 1
+        assert drawn[0] < 200 or len(set(drawn)) == 8  # each once, where there are enough
+
+
+def test_active_rows_depend_on_seed_and_step_alone(sparse_clips):
+    first, again, other = (ActiveRowSampler(sparse_clips, n_rows=8, seed=s) for s in (1, 1, 2))
+    first.batch(0)
+    np.testing.assert_array_equal(first.batch(7), again.batch(7))
+    assert not np.array_equal(first.batch(7), first.batch(8))
+    assert not np.array_equal(first.batch(7), other.batch(7))
+
+
+def test_nothing_active_is_an_error(tmp_path):
+    path = write_clip(tmp_path, "train", "01", np.zeros((12, 5, 2), np.float32))
+    with pytest.raises(InputError, match="expected features that are not zeros, got none in 1000 windows"):
+        ActiveRowSampler([path]).batch(0)
 
 
 @pytest.mark.parametrize("alignment", ["causal", "centered"])
