@@ -15,7 +15,7 @@ the faster, and for memory the smaller:
 
 train_step and streaming run at the paper's size: C = N = 2048, K = 3, T = 10, 84 rows (smoke: at its own).
 sparse_coding also writes sparse_coding.csv: every solver, and how far K steps of SISTA stop short of the
-minimum (`experiments.lab.benchmarks.solver`). SPAMS joins in where it is installed: `pip install spams-bin`.
+minimum (`lab.benchmarks.sparse_coding`). SPAMS joins in where it is installed: `pip install spams-bin`.
 """
 
 import csv
@@ -50,7 +50,7 @@ def main() -> None:
 def run(context) -> None:
     """Measure every ratio and write benchmark.csv."""
     from data_prep.files import write_atomic
-    from experiments.lab.benchmarks.solver import sparse_coding
+    from experiments.lab.benchmarks.sparse_coding import sparse_coding
 
     lines = [train_step(context), *streaming_inference(context), feature_extraction(context)]
     lines += [sparse_coding(context), memory_tenfold(context)]

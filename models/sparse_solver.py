@@ -35,6 +35,52 @@ N_SWEEPS, MAX_STEPS = 5, 20
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Rows to code: minimize F(a), over a >= 0 unless "two_sided".
+
+    Paper: Eqs. (1), (2) and (4), Sec. 3.1 and 3.2, in the form with halves that Algorithm 1 descends on.
+
+    Attributes:
+        x: features (rows, C).
+        dictionary: A, (C, N), one atom a column.
+        lambda1: weight of the l1 term, positive.
+        coherence: m = lambda2 S_{t-1,t}, (rows,) or a scalar, not negative.
+        previous_codes: a_{t-1}, (rows, N), sparse; or 0.
+        threshold: "nonnegative" (a >= 0) or "two_sided", as in `proximal.soft_threshold`.
+        dictionary_gram: A^T A float64 (N, N) where the caller has it.
+
+    Raises ValueError: a weight out of range or an unknown threshold.
+    """
+
+    x: np.ndarray
+    dictionary: np.ndarray
+    lambda1: float
+    coherence: np.ndarray | float = 0.0
+    previous_codes: np.ndarray | float = 0.0
+    threshold: str = "nonnegative"
+    dictionary_gram: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what has no minimum that the solver finds."""
+        if self.threshold not in THRESHOLDS:
+            raise ValueError(f"threshold: expected one of {THRESHOLDS}, got {self.threshold!r}")
+        if not self.lambda1 > 0 or not (np.asarray(self.coherence) >= 0).all():
+            raise ValueError(
+                f"expected lambda1 > 0 and coherence >= 0, got {self.lambda1} and {self.coherence}"
+            )
+
+    def objective(self, codes: np.ndarray) -> np.ndarray:
+        """Return F of each row, float64 (rows,), at codes a (rows, N).
+
+        F = 1/2 ||x - A a||^2 + lambda1 ||a||_1 + (m/2) ||a - a_{t-1}||^2
+        """
+        a = np.asarray(codes, np.float64)
+        residual = self.x - a @ self.dictionary.T
+        moved = np.square(a - self.previous_codes).sum(1)
+        return np.square(residual).sum(1) / 2 + self.lambda1 * np.abs(a).sum(1) + self.coherence * moved / 2
+
+
+@dataclass(frozen=True)
 class Solution:
     """Codes float64 (rows, N), the passes that the slowest row took, and the gap of F, (rows,)."""
 
@@ -43,54 +89,30 @@ class Solution:
     gap: np.ndarray
 
 
-def solve_codes(
-    x,
-    dictionary,
-    lambda1,
-    coherence=0.0,
-    previous_codes=None,
-    threshold="nonnegative",
-    dictionary_gram=None,
-    tolerance=1e-4,
-    max_iterations=1000,
-) -> Solution:
+def solve_codes(problem: Problem, tolerance: float = 1e-4, max_iterations: int = 1000) -> Solution:
     """Return the codes that minimize F, each row to a duality gap of at most `tolerance` * F.
 
-    Paper: Eqs. (1) and (4), Sec. 3.1 and 3.2, in the form with halves that Algorithm 1 descends on. Like
-    Algorithm 1 it starts at a_{t-1}; where it ends does not depend on that.
+    Like Algorithm 1 it starts at a_{t-1}; where it ends does not depend on that.
 
     Args:
-        x: features (rows, C).
-        dictionary: A, (C, N).
-        lambda1: weight of the l1 term, positive.
-        coherence: m = lambda2 S_{t-1,t}, (rows,) or a scalar, not negative.
-        previous_codes: a_{t-1}, (rows, N), sparse; None for zeros.
-        threshold: "nonnegative" (a >= 0) or "two_sided", as in `proximal.soft_threshold`.
-        dictionary_gram: A^T A float64 (N, N) where the caller has it.
+        problem: the rows and F.
         tolerance: of the gap, relative to F.
         max_iterations: passes at most; a row that needs more tells by its gap.
-
-    Raises ValueError: a weight out of range or an unknown threshold.
     """
-    x, dictionary = np.asarray(x, np.float64), np.asarray(dictionary, np.float64)
-    m = np.broadcast_to(np.asarray(coherence, np.float64), len(x))[:, None]
-    if threshold not in THRESHOLDS:
-        raise ValueError(f"threshold: expected one of {THRESHOLDS}, got {threshold!r}")
-    if not lambda1 > 0 or not (m >= 0).all():
-        raise ValueError(f"expected lambda1 > 0 and coherence >= 0, got {lambda1} and {coherence}")
-    G = dictionary.T @ dictionary if dictionary_gram is None else dictionary_gram
-    target, energy = x @ dictionary, np.square(x).sum(1)  # of the extended x and A
-    codes = np.zeros_like(target)
-    if previous_codes is not None:
-        codes[:] = previous_codes if threshold == "two_sided" else np.maximum(previous_codes, 0)
-        target += m * previous_codes
-        energy += m[:, 0] * np.square(previous_codes).sum(1)
+    x, A = np.asarray(problem.x, np.float64), np.asarray(problem.dictionary, np.float64)
+    lambda1, nonnegative = problem.lambda1, problem.threshold == "nonnegative"
+    G = A.T @ A if problem.dictionary_gram is None else problem.dictionary_gram
+    m = np.broadcast_to(np.asarray(problem.coherence, np.float64), len(x))[:, None]
+    previous = np.broadcast_to(problem.previous_codes, (len(x), A.shape[1]))
+    # Of the lasso with [x; sqrt(m) p] and [A; sqrt(m) I] in place of x and A.
+    target, energy = x @ A + m * previous, np.square(x).sum(1) + m[:, 0] * np.square(previous).sum(1)
+    codes = np.array(np.maximum(previous, 0) if nonnegative else previous, np.float64)
     gap = np.full(len(x), np.inf)
     rows, n_iterations = np.arange(len(x)), 0
     while True:
         a = codes[rows]
         r = target[rows] - csr_array(a) @ G - m[rows] * a
-        excess = (r if threshold == "nonnegative" else np.abs(r)) - lambda1
+        excess = (r if nonnegative else np.abs(r)) - lambda1
         objective, gap[rows] = _objective_and_gap(a, r, excess, target[rows], energy[rows], lambda1)
         far = gap[rows] > tolerance * objective
         rows = rows[far]

@@ -25,7 +25,7 @@ from keras import ops
 from scipy.sparse.linalg import eigsh
 
 from models.sista import StackedRNN
-from models.sparse_solver import solve_codes
+from models.sparse_solver import Problem, solve_codes
 from models.srnn_ae import squared_error
 
 ATOM_NORMS = ("at_most_one", "unit")
@@ -225,8 +225,8 @@ def _exact_codes(model, x, state, G):
     options, a, codes = model.options, ops.convert_to_numpy(state["codes"]), []
     for t in range(x.shape[1]):
         coherence = options.lambda2 * S[:, t, 0]
-        solution = solve_codes(x[:, t], model.dictionary, options.lambda1, coherence, a, options.threshold, G)
-        a = solution.codes.astype(np.float32)
+        problem = Problem(x[:, t], model.dictionary, options.lambda1, coherence, a, options.threshold, G)
+        a = solve_codes(problem).codes.astype(np.float32)
         codes.append(a)
     after = {"codes": a, "embedding": x[:, -1], "seen": np.ones_like(ops.convert_to_numpy(state["seen"]))}
     return np.stack(codes, 1), S, after

@@ -24,12 +24,10 @@ TOO_LARGE = {
     "data_prep/moving_mnist.py generate",
     "data_prep/optical_flow.py extract_flow_dataset",
     "data_prep/shards.py",
-    "experiments/lab/benchmarks/solver.py",
     "experiments/lab/publishing/plots.py",
     "experiments/lab/publishing/plots.py draw_lines",
     "experiments/lab/systems/frame_systems.py frame_task",
     "experiments/lab/training/tsc.py train_tsc",
-    "models/sparse_solver.py solve_codes",
 }
 
 

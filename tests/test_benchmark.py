@@ -9,8 +9,10 @@ import pytest
 from synthetic import write_clip
 
 from experiments import benchmark
-from experiments.lab.benchmarks import solver as solver_benchmark
-from experiments.lab.benchmarks.solver import EXACT, Line, Problem
+from experiments.lab.benchmarks import solvers, sparse_coding
+from experiments.lab.benchmarks.solvers import EXACT, lower_bound
+from experiments.lab.benchmarks.sparse_coding import Line
+from models.sparse_solver import Problem, solve_codes
 
 C, N, ROWS = 20, 40, 12
 LAMBDA1 = 0.05
@@ -19,7 +21,7 @@ LAMBDA1 = 0.05
 @pytest.fixture
 def problem(monkeypatch) -> Problem:
     """Atoms as alike as those of features are, one of them twice, and rows near the span of a few."""
-    monkeypatch.setattr(solver_benchmark.os, "cpu_count", lambda: 1)  # starts no processes
+    monkeypatch.setattr(solvers.os, "cpu_count", lambda: 1)  # starts no processes
     rng = np.random.default_rng(0)
     A = rng.uniform(0, 1, (C, N)) + 1
     A[:, 7] = A[:, 3]
@@ -29,14 +31,14 @@ def problem(monkeypatch) -> Problem:
 
 
 def test_solvers_agree_on_the_minimum_and_sista_stops_short_of_it(problem):
-    lines = {line.solver: line for line in solver_benchmark.compare("rows", problem)}
+    lines = {line.solver: line for line in sparse_coding.compare("rows", problem)}
     sista = [lines[f"SISTA, K = {depth}"] for depth in (3, 30, 300)]
     assert sista[0].excess > 0.1
     assert sista[0].objective > sista[1].objective > sista[2].objective
     assert 0 < lines["FISTA, K = 300"].excess < sista[2].excess
-    assert 0 <= lines[EXACT].excess <= solver_benchmark.ACCURACY
+    assert 0 <= lines[EXACT].excess <= solvers.ACCURACY
     (descent,) = (line for name, line in lines.items() if name.startswith("scikit-learn lasso_cd"))
-    assert -1e-9 < descent.excess <= solver_benchmark.ACCURACY
+    assert -1e-9 < descent.excess <= solvers.ACCURACY
     assert -1e-9 < lines["scikit-learn lasso_lars"].excess < 1e-2  # it loses accuracy where atoms are equal
     assert all(line.seconds > 0 for line in lines.values() if line.objective is not None)
     assert lines[EXACT].non_zeros < N / 2 < sista[0].non_zeros
@@ -44,27 +46,27 @@ def test_solvers_agree_on_the_minimum_and_sista_stops_short_of_it(problem):
 
 def test_spams_is_measured_where_it_is_installed(problem):
     pytest.importorskip("spams")
-    line = {line.solver: line for line in solver_benchmark.compare("rows", problem)}["SPAMS"]
+    line = {line.solver: line for line in sparse_coding.compare("rows", problem)}["SPAMS"]
     assert -1e-9 < line.excess < 1e-6
 
 
 def test_spams_reads_not_installed_where_it_is_not(problem, monkeypatch):
     monkeypatch.setitem(sys.modules, "spams", None)
-    line = solver_benchmark.compare("rows", problem)[-1]
+    line = sparse_coding.compare("rows", problem)[-1]
     assert line == Line("rows", "SPAMS", ROWS, 0.0)
     assert str(line).endswith("not installed")
 
 
 def test_bound_is_below_every_point_and_close_to_the_best(problem):
-    bound = problem.bound()
-    best = problem.objective(problem.solve(1e-9).codes).mean()
+    bound = lower_bound(problem)
+    best = problem.objective(solve_codes(problem, 1e-9).codes).mean()
     assert bound <= best <= bound * (1 + 1e-6)
     for codes in np.random.default_rng(1).exponential(0.2, (20, ROWS, N)):
         assert problem.objective(codes).mean() > bound
 
 
 def test_sista_and_fista_are_the_textbook_iterations(problem, monkeypatch):
-    monkeypatch.setattr(solver_benchmark, "PIECE_STEPS", 4)
+    monkeypatch.setattr(solvers, "PIECE_STEPS", 4)
     A, x = problem.dictionary, problem.x
     gamma = np.linalg.norm(A, 2) ** 2 * 1.01
 
@@ -76,30 +78,30 @@ def test_sista_and_fista_are_the_textbook_iterations(problem, monkeypatch):
         a = step(a)
         before, fast, t_before, t = fast, step(ahead), t, (1 + np.sqrt(1 + 4 * t * t)) / 2
         ahead = fast + (t_before - 1) / t * (fast - before)
-    np.testing.assert_allclose(solver_benchmark.sista_codes(problem, gamma, 10), a.T, atol=1e-5)
-    np.testing.assert_allclose(solver_benchmark.fista_codes(problem, gamma, 10), fast.T, atol=1e-5)
+    np.testing.assert_allclose(solvers.sista_codes(problem, gamma, 10), a.T, atol=1e-5)
+    np.testing.assert_allclose(solvers.fista_codes(problem, gamma, 10), fast.T, atol=1e-5)
 
 
 def test_coherent_codes_equal_scikit_learns_and_differ_from_incoherent_ones(problem):
     options = SimpleNamespace(tsc_lambda1=LAMBDA1, tsc_lambda2=2.0, tsc_delta_squared=1.0)
     before = np.roll(problem.x, 1, 0)
-    ours, rival = solver_benchmark.coherent_lines(problem.x, before, problem.dictionary, options)
+    ours, rival = sparse_coding.coherent_lines(problem.x, before, problem.dictionary, options)
     assert (ours.solver, ours.rows, ours.lambda2) == (EXACT, ROWS, 2.0)
-    assert 0 <= ours.excess <= solver_benchmark.ACCURACY
-    assert -1e-9 < rival.excess <= solver_benchmark.ACCURACY
-    assert ours.objective > problem.bound() * 1.001
+    assert 0 <= ours.excess <= solvers.ACCURACY
+    assert -1e-9 < rival.excess <= solvers.ACCURACY
+    assert ours.objective > lower_bound(problem) * 1.001
 
 
 def test_clip_lines_approach_the_exact_one_as_k_grows():
     """Without coherence each frame has a minimum of its own, which many steps reach from any start."""
     rng = np.random.default_rng(0)
     A, clip = rng.standard_normal((C, 9)) / np.sqrt(C), rng.standard_normal((ROWS, 12, C))
-    lines = solver_benchmark.clip_lines(clip, A, LAMBDA1, 0.0, depths=(1, 5, 100))
+    lines = sparse_coding.clip_lines(clip, A, LAMBDA1, 0.0, depths=(1, 5, 100))
     objectives = [line.objective for line in lines]
     assert objectives[0] > 1.01 * objectives[1] > objectives[2]
     assert objectives[2] == pytest.approx(objectives[3], rel=1e-4)
     exact = Problem(clip.reshape(-1, C), A, LAMBDA1)
-    codes = exact.solve(1e-6).codes
+    codes = solve_codes(exact, 1e-6).codes
     assert objectives[3] == pytest.approx(exact.objective(codes).mean(), rel=1e-4)
     assert lines[3].non_zeros == pytest.approx((codes != 0).sum(1).mean(), rel=0.02)
     assert {line.rows for line in lines} == {12 * ROWS}
@@ -113,12 +115,12 @@ def test_sampled_rows_are_pairs_of_consecutive_frames(tmp_path):
 
     shards = [clip(0, 3), clip(1, 5), clip(2, 2)]
     n_pairs = 21 * (2 + 4 + 1)
-    x, before = solver_benchmark.sample_rows(shards, n_pairs, seed=0)
+    x, before = sparse_coding.sample_rows(shards, n_pairs, seed=0)
     np.testing.assert_array_equal(x - before, [[0, 1, 0]] * n_pairs)
     assert len(np.unique(x, axis=0)) == n_pairs
     assert (np.diff(x[:, 0]) < 0).any()
-    few, _ = solver_benchmark.sample_rows(shards, 9, seed=1)
-    assert not np.array_equal(few, solver_benchmark.sample_rows(shards, 9, seed=2)[0])
+    few, _ = sparse_coding.sample_rows(shards, 9, seed=1)
+    assert not np.array_equal(few, sparse_coding.sample_rows(shards, 9, seed=2)[0])
 
 
 def test_ratio_is_to_the_faster_rival_that_is_accurate():
@@ -132,12 +134,12 @@ def test_ratio_is_to_the_faster_rival_that_is_accurate():
         line("scikit-learn lasso_lars", 2e-3, 1.0),
         line(EXACT, 0.0, 9.0, "coherent"),
     ]
-    assert solver_benchmark.benchmark_row(lines) == ("sparse_coding", 2.0, 6.0, 3.0, "s")
+    assert sparse_coding.benchmark_row(lines) == ("sparse_coding", 2.0, 6.0, 3.0, "s")
 
 
 def test_written_lines_hold_every_fact(tmp_path):
     lines = [Line("clip", EXACT, 3, 2.0, 1.5, None, 4.0), Line("rows", "SPAMS", 3, 0.0)]
-    solver_benchmark.write_lines(tmp_path / "sparse_coding.csv", lines, {"seed": 0, "dataset": "ped2"})
+    sparse_coding.write_lines(tmp_path / "sparse_coding.csv", lines, {"seed": 0, "dataset": "ped2"})
     with (tmp_path / "sparse_coding.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0] == {
@@ -177,7 +179,7 @@ def test_ratios_are_printed_and_written(tmp_path, monkeypatch, capsys):
         benchmark, "feature_extraction", lambda _: ("feature_extraction", 2, 1, 2, "frames/s")
     )
     monkeypatch.setattr(benchmark, "memory_tenfold", lambda _: ("memory_tenfold", 3, 3, 1, "MB"))
-    monkeypatch.setattr(solver_benchmark, "sparse_coding", lambda _: ("sparse_coding", 2.0, 8.0, 4.0, "s"))
+    monkeypatch.setattr(sparse_coding, "sparse_coding", lambda _: ("sparse_coding", 2.0, 8.0, 4.0, "s"))
     benchmark.run(SimpleNamespace(results_dir=tmp_path))
     with (tmp_path / "benchmark.csv").open(newline="") as file:
         written = list(csv.DictReader(file))

@@ -5,9 +5,10 @@ import pytest
 from algorithm_1 import algorithm_1
 from keras import ops
 
-from models.proximal import soft_threshold, tsc_objective
+from models.proximal import soft_threshold
 from models.recurrence import Frame, Parameters, Stack, sista_step, step_gradient
 from models.sequence import gram, gram_is_cheaper, sista
+from models.sparse_solver import Problem
 
 C, N, ROWS, T = 7, 11, 3, 4
 GAMMA, LAMBDA1, LAMBDA2 = SCALARS = (6.0, 0.05, 0.7)
@@ -151,20 +152,10 @@ def test_objective_falls_with_each_step_when_gamma_bounds_the_curvature(problem)
     for depth in range(1, 12):
         values = (x[:, :1], S[:, :1], alpha_0, A, gamma, LAMBDA1, LAMBDA2)
         codes = codes_of(values, Stack(depth), has_gram=True)
-        objectives.append(
-            ops.convert_to_numpy(tsc_objective(x[:, 0], A, codes[:, 0], alpha_0, S[:, 0], LAMBDA1, LAMBDA2))
-        )
+        problem_of_frame = Problem(x[:, 0], A, LAMBDA1, LAMBDA2 * S[:, 0, 0], alpha_0)
+        objectives.append(problem_of_frame.objective(codes[:, 0]))
     assert (np.diff(objectives, axis=0) <= 1e-12).all()
     assert (objectives[-1] < objectives[0]).all()
-
-
-def test_objective_is_the_sum_written_out():
-    x, A = np.array([[1.0, 2.0]]), np.array([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
-    codes, previous = np.array([[0.5, 0.0, 1.0]]), np.array([[0.0, 1.0, 1.0]])
-    # residual (1 - 2.5, 2 - 1) = (-1.5, 1); l1 = 1.5; squared distance of codes 1.25
-    expected = 0.5 * 3.25 + 0.2 * 1.5 + 0.5 * 0.4 * 0.3 * 1.25
-    value = tsc_objective(x, A, codes, previous, np.array([[0.3]]), 0.2, 0.4)
-    np.testing.assert_allclose(ops.convert_to_numpy(value), [expected], rtol=1e-6)
 
 
 def test_soft_thresholds_by_hand():

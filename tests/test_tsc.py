@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.proximal import tsc_objective
+from models.sparse_solver import Problem
 from models.srnn_ae import Streaming
 from models.tsc import (
     TSC,
@@ -119,15 +119,14 @@ def test_objective_falls_and_columns_keep_their_norm(sequence, coding, lambda2, 
 
 
 def test_record_is_the_mean_objective(sequence):
-    """The record's terms against `proximal.tsc_objective` on Algorithm 1's codes, and a direct residual."""
+    """The record's terms against `sparse_solver`'s objective at Algorithm 1's codes; a direct residual."""
     model = model_on(sequence)
     A, gamma = model.dictionary, float(model.srnn.gamma)
     (record,) = alternate(model, lambda: [Block(sequence)], 1)
     codes, S = algorithm_1(A.astype(np.float64), sequence, gamma, 30)
     previous = np.concatenate([np.zeros((ROWS, 1, N)), codes[:, :-1]], 1)
-    flat = [v.reshape(ROWS * T, -1) for v in (codes, previous, S)]
-    objective = tsc_objective(sequence.reshape(-1, C), A, *flat, LAMBDA1, LAMBDA2)
-    assert record.objective == pytest.approx(float(ops.mean(objective)), rel=1e-4)
+    problem = Problem(sequence.reshape(-1, C), A, LAMBDA1, LAMBDA2 * S.reshape(-1), previous.reshape(-1, N))
+    assert record.objective == pytest.approx(problem.objective(codes.reshape(-1, N)).mean(), rel=1e-4)
     assert record.sparsity == pytest.approx(LAMBDA1 * np.abs(codes).sum(-1).mean(), rel=1e-4)
     assert record.zeros == pytest.approx((codes == 0).mean(), abs=0.01)
     assert record.n_used_atoms == (codes > 0).any((0, 1)).sum()
@@ -188,8 +187,8 @@ def test_exact_coding_is_what_many_steps_tend_to(sequence):
         model = model_on(sequence, depth=depth)
         ((_, codes, previous, S),) = code_blocks(model, [Block(sequence[:, :1])], coding)
         assert not S.any()
-        frame = (sequence[:, 0], model.dictionary, codes[:, 0], previous[:, 0], S[:, 0], LAMBDA1, LAMBDA2)
-        objectives.append(ops.convert_to_numpy(tsc_objective(*frame)))
+        problem = Problem(sequence[:, 0], model.dictionary, LAMBDA1, 0.0, previous[:, 0])
+        objectives.append(problem.objective(codes[:, 0]))
     short, long, exact = objectives
     assert (exact <= long * (1 + 1e-4)).all()
     np.testing.assert_allclose(long, exact, rtol=1e-2)

@@ -6,82 +6,41 @@ Three cases, all on a dictionary of raw training rows scaled to norm <= 1, where
     coherent  the first of these rows, lambda2 S > 0: held to the exact codes of the frame before
     clip      a test clip as TSC codes it, each frame from the codes of the frame before
 
-The objective is F of `models.sparse_solver`, the mean over rows; `excess` is F over a lower bound of its
-minimum, minus 1. The bound is F minus its duality gap where the exact solver is told to be most exact.
+The solvers stand in `experiments.lab.benchmarks.solvers`. The objective is F of `models.sparse_solver`, the
+mean over rows; `excess` is F over a lower bound of its minimum, minus 1. The bound is F minus its duality gap
+where the exact solver is told to be most exact.
 """
 
 import csv
 import io
-import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 from time import perf_counter as now
 
 import numpy as np
-from sklearn.decomposition import sparse_encode
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import lars_path_gram
 
 from data_prep.files import write_atomic
 from data_prep.shards import Shard, list_shards
+from experiments.lab.benchmarks.solvers import (
+    ACCURACY,
+    EXACT,
+    SPAMS,
+    TIGHT,
+    lars_codes,
+    lower_bound,
+    solvers,
+)
 from experiments.lab.systems.catalogue import training_blocks
-from models.recurrence import Parameters, Stack
-from models.sequence import sista
-from models.sparse_solver import solve_codes
-from models.tsc import MARGIN, TSC, Block, Statistics, code_blocks, initial_dictionary, largest_eigenvalue
+from models.sparse_solver import Problem, solve_codes
+from models.tsc import TSC, Block, Statistics, code_blocks, initial_dictionary
 
 N_ATOMS, N_ROWS, N_COHERENT_ROWS, N_CLIP_FRAMES = 2048, 500, 50, 60
 SEED = 0
-DEPTHS, CLIP_DEPTHS, FISTA_DEPTH = (3, 30, 300), (3, 30), 300
+CLIP_DEPTHS = (3, 30)
 ROUNDS = 3
-# The accuracy at which solvers are compared and that of the bound, relative to F.
-ACCURACY, TIGHT = 1e-3, 1e-7
-# SISTA in pieces: the layer keeps what a gradient would need of all its steps.
-PIECE_STEPS = 30
 BLOCK_FRAMES = 10
 NOT_INSTALLED = "not installed"
-EXACT = "ours, exact"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Rows to code: minimize F(a) = 1/2 ||x - A a||^2 + lambda1 ||a||_1 + (m/2) ||a - p||^2 over a >= 0.
-
-    Attributes:
-        x: features float64 (n, C).
-        dictionary: A, float64 (C, N).
-        lambda1: weight of the l1 term.
-        coherence: m = lambda2 S, (n,) or 0.
-        previous_codes: p, (n, N), or 0.
-    """
-
-    x: np.ndarray
-    dictionary: np.ndarray
-    lambda1: float
-    coherence: np.ndarray | float = 0.0
-    previous_codes: np.ndarray | float = 0.0
-
-    def objective(self, codes: np.ndarray) -> np.ndarray:
-        """Return F of each row, (n,)."""
-        codes = codes.astype(np.float64)
-        residual = self.x - codes @ self.dictionary.T
-        moved = np.square(codes - self.previous_codes).sum(1)
-        return np.square(residual).sum(1) / 2 + self.lambda1 * codes.sum(1) + self.coherence * moved / 2
-
-    def bound(self) -> float:
-        """Return a lower bound of the minimum of the mean objective, and nearly that minimum."""
-        solution = self.solve(TIGHT)
-        return float((self.objective(solution.codes) - solution.gap).mean())
-
-    def solve(self, tolerance: float):
-        """Return the exact solver's `Solution`."""
-        previous = self.previous_codes if np.ndim(self.previous_codes) else None
-        return solve_codes(
-            self.x, self.dictionary, self.lambda1, self.coherence, previous, tolerance=tolerance
-        )
 
 
 @dataclass(frozen=True)
@@ -173,7 +132,7 @@ def sample_rows(shards: Sequence[Path], n_rows: int, seed: int) -> tuple[np.ndar
 
 def compare(case: str, problem: Problem) -> list[Line]:
     """Return a line for each solver; they take turns, each is timed `ROUNDS` times."""
-    bound = problem.bound()
+    bound = lower_bound(problem)
     works, n_rows = solvers(problem, bound), len(problem.x)
     seconds: dict[str, list[float]] = {name: [] for name in works}
     codes = {}
@@ -186,7 +145,7 @@ def compare(case: str, problem: Problem) -> list[Line]:
         measured_line(case, name, problem, codes[name], bound, float(np.median(seconds[name])))
         for name in works
     ]
-    return lines if "SPAMS" in works else [*lines, Line(case, "SPAMS", n_rows, 0.0)]
+    return lines if SPAMS in works else [*lines, Line(case, SPAMS, n_rows, 0.0)]
 
 
 def measured_line(case, solver, problem: Problem, codes, bound, seconds, lambda2=0.0) -> Line:
@@ -196,100 +155,17 @@ def measured_line(case, solver, problem: Problem, codes, bound, seconds, lambda2
     return Line(case, solver, len(codes), lambda2, objective, objective / bound - 1, non_zeros, seconds)
 
 
-def solvers(problem: Problem, bound: float) -> Mapping[str, Callable[[], np.ndarray]]:
-    """Return solver -> the work that gives its codes (n, N); without SPAMS where it is not installed."""
-    G = problem.dictionary.T @ problem.dictionary
-    gamma = largest_eigenvalue(G) * (1 + MARGIN)
-    works = {f"SISTA, K = {depth}": partial(sista_codes, problem, gamma, depth) for depth in DEPTHS}
-    works[f"FISTA, K = {FISTA_DEPTH}"] = partial(fista_codes, problem, gamma, FISTA_DEPTH)
-    works[EXACT] = lambda: problem.solve(ACCURACY).codes
-    n_sweeps = enough_sweeps(problem, bound)
-    works[f"scikit-learn lasso_cd, max_iter = {n_sweeps}"] = partial(
-        scikit_learn_codes, problem, "lasso_cd", n_sweeps
-    )
-    works["scikit-learn lasso_lars"] = partial(
-        scikit_learn_codes, problem, "lasso_lars", problem.dictionary.shape[1]
-    )
-    try:
-        import spams
-    except ImportError:
-        return works
-    return works | {"SPAMS": partial(spams_codes, problem, spams)}
-
-
-def sista_codes(problem: Problem, gamma: float, depth: int) -> np.ndarray:
-    """Return the codes after K steps of Algorithm 1 from zero, float32, by `models.sequence`."""
-    x, A = problem.x.astype(np.float32), problem.dictionary.astype(np.float32)
-    codes, S = np.zeros((len(x), A.shape[1]), np.float32), np.zeros((len(x), 1, 1), np.float32)
-    parameters = Parameters(A, np.float32(gamma), problem.lambda1, 0.0)
-    for start in range(0, depth, PIECE_STEPS):
-        n_steps = min(PIECE_STEPS, depth - start)
-        codes = sista(x[:, None], S, codes, parameters, Stack(n_steps))[:, 0]
-    return np.asarray(codes)
-
-
-def fista_codes(problem: Problem, gamma: float, depth: int) -> np.ndarray:
-    """Return the codes after K steps of FISTA (Beck and Teboulle, 2009) from zero, float32."""
-    x, A = problem.x.astype(np.float32), problem.dictionary.astype(np.float32)
-    G, xA = A.T @ A, x @ A
-    ahead, codes, momentum = np.zeros_like(xA), np.zeros_like(xA), 1.0
-    for _ in range(depth):
-        after = np.maximum(ahead - (ahead @ G - xA + problem.lambda1) / np.float32(gamma), 0)
-        grown = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        ahead = after + (momentum - 1) / grown * (after - codes)
-        codes, momentum = after, grown
-    return codes
-
-
-def scikit_learn_codes(problem: Problem, algorithm: str, max_iter: int) -> np.ndarray:
-    """Return the codes by `sklearn.decomposition.sparse_encode` on all cores."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # how far it came is what is measured
-        return sparse_encode(
-            problem.x,
-            problem.dictionary.T,
-            algorithm=algorithm,
-            alpha=problem.lambda1,
-            positive=True,
-            max_iter=max_iter,
-            n_jobs=os.cpu_count(),
-        )
-
-
-def enough_sweeps(problem: Problem, bound: float) -> int:
-    """Return the `max_iter`, to a quarter, with which scikit-learn's lasso_cd comes within `ACCURACY`."""
-    for n_sweeps in geometric(16, 1.25):
-        objective = problem.objective(scikit_learn_codes(problem, "lasso_cd", n_sweeps)).mean()
-        if objective <= (1 + ACCURACY) * bound:
-            return n_sweeps
-
-
-def geometric(start: float, ratio: float) -> Iterator[int]:
-    """Yield start, start * ratio, ..., rounded, without end."""
-    while True:
-        yield round(start)
-        start *= ratio
-
-
-def spams_codes(problem: Problem, spams) -> np.ndarray:
-    """Return the codes by SPAMS (Mairal et al.), its LARS on all cores."""
-    x, A = (np.asfortranarray(matrix) for matrix in (problem.x.T, problem.dictionary))
-    # Its default, without Cholesky, gives up on a row whose best atom occurs twice, as frames of video do.
-    options = {"lambda1": problem.lambda1, "pos": True, "cholesky": True, "numThreads": -1}
-    return spams.lasso(x, A, mode=2, **options).toarray().T
-
-
 def coherent_lines(x, before, dictionary, options) -> list[Line]:
     """Return the exact solver and scikit-learn's LARS where lambda2 S > 0, with Gaussian S (Eq. 10).
 
     F is a lasso whose A^T A and A^T x are A^T A + m I and A^T x + m p, which `lars_path_gram` takes.
     """
     S = np.exp(-np.square(x - before).sum(1) / options.tsc_delta_squared)
-    previous = Problem(before, dictionary, options.tsc_lambda1).solve(TIGHT).codes
+    previous = solve_codes(Problem(before, dictionary, options.tsc_lambda1), TIGHT).codes
     problem = Problem(x, dictionary, options.tsc_lambda1, options.tsc_lambda2 * S, previous)
-    bound = problem.bound()
+    bound = lower_bound(problem)
     start = now()
-    codes = problem.solve(ACCURACY).codes
+    codes = solve_codes(problem, ACCURACY).codes
     middle = now()
     by_lars = lars_codes(problem)
     end = now()
@@ -305,27 +181,6 @@ def coherent_lines(x, before, dictionary, options) -> list[Line]:
             options.tsc_lambda2,
         ),
     ]
-
-
-def lars_codes(problem: Problem) -> np.ndarray:
-    """Return the codes by scikit-learn's LARS, row by row, for m > 0 too."""
-    G, identity = problem.dictionary.T @ problem.dictionary, np.eye(problem.dictionary.shape[1])
-    coherence = np.broadcast_to(problem.coherence, len(problem.x))
-    targets = problem.x @ problem.dictionary + coherence[:, None] * problem.previous_codes
-    return np.stack(
-        [
-            lars_path_gram(
-                target,
-                G + m * identity,
-                n_samples=1,
-                alpha_min=problem.lambda1,
-                method="lasso",
-                positive=True,
-                return_path=False,
-            )[2]
-            for target, m in zip(targets, coherence, strict=True)
-        ]
-    )
 
 
 def clip_lines(x, dictionary, lambda1, lambda2, delta_squared=100.0, depths=CLIP_DEPTHS) -> list[Line]:
