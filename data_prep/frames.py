@@ -31,6 +31,8 @@ STAND_INS = {("UCSDped1", "Test", "Test017", "142.tif"): "141.tif"}
 _JPEG_START, _JPEG_END, _JPEG_TAIL_BYTES = b"\xff\xd8", b"\xff\xd9", 1024
 _DIGEST_BYTES = 2**20
 
+RESIZING = "OpenCV INTER_AREA where both sides shrink, else INTER_LINEAR"
+
 cv2.utils.logging.setLogLevel(
     cv2.utils.logging.LOG_LEVEL_SILENT
 )  # a damaged file is reported once, by our InputError
@@ -145,6 +147,14 @@ def read_frames(source: Source, indices: Sequence[int]) -> np.ndarray:
     decoded = enumerate(islice(_iter_video(source), max(wanted) + 1))
     frames = {index: frame for index, frame in decoded if index in chosen}
     return np.stack([frames[index] for index in wanted])
+
+
+def resize(frame: np.ndarray, size_px: int) -> np.ndarray:
+    """Return a frame (H, W[, 3]) as a square (s, s[, 3]), its aspect ratio not kept; see `RESIZING`."""
+    shrinks = max(size_px / side for side in frame.shape[:2]) <= 1
+    return cv2.resize(
+        frame, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
 
 
 def source_digest(source: Source) -> str:

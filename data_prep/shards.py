@@ -15,12 +15,10 @@ import functools
 import hashlib
 import io
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import h5py
@@ -30,29 +28,12 @@ from data_prep.clip_list import FILE, read_clip_list
 from data_prep.errors import InputError
 from data_prep.files import natural_order, one_line
 from data_prep.pooling import PAPER_PYRAMID
+from data_prep.provenance import git_commit, shard_libraries
 
 SCHEMA_VERSION = 2
 DTYPES = ("float16", "float32")
 NAMED_CLIPS = 5  # that a message names
 _BLOCK_FRAMES = 256  # frames that are checked at a time
-_LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "opencv-contrib-python-headless")
-
-
-@functools.cache
-def code_commit() -> str:
-    """Return the commit of this code, "unknown" outside git."""
-    command = ["git", "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
-
-
-@functools.cache
-def library_versions() -> str:
-    """Return the versions of the libraries that the features pass through."""
-    return ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
 
 
 @dataclass(frozen=True)
@@ -90,8 +71,8 @@ class ShardInfo:
     schema_version: int = SCHEMA_VERSION
     requested_backbone: str = field(default="", compare=False)
     fallback_reason: str = field(default="", compare=False)
-    commit: str = field(default_factory=code_commit, compare=False)
-    versions: str = field(default_factory=library_versions, compare=False)
+    commit: str = field(default_factory=git_commit, compare=False)
+    versions: str = field(default_factory=shard_libraries, compare=False)
     checksum: str = field(default="", compare=False)
 
 

@@ -7,13 +7,13 @@
 
 import csv
 import importlib
-import os
 import platform
 import time
 import traceback
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.provenance import processor_name
 from experiments.lab import cli
 
 HERE = Path(__file__).parent
@@ -99,7 +99,7 @@ def summarize(context, outcomes: dict[str, str], seconds: float, code: int) -> i
     from experiments.lab.publishing.report import build_report
 
     results = context.results_dir
-    machine = f"{platform.processor() or platform.machine()}, {cpu_name()}"
+    machine = f"{platform.processor() or platform.machine()}, {processor_name()}"
     write_summary(results, machine, outcomes)
     if (results / "results.csv").exists():
         print(f"\nreport: {build_report(results, context.profile_name, results / 'report.html')}")
@@ -109,16 +109,6 @@ def summarize(context, outcomes: dict[str, str], seconds: float, code: int) -> i
         print(f"FAILED {name}: {fault}")
     print(f"{'failed' if failures else 'done'} in {seconds / 60:.1f} min")
     return code
-
-
-def cpu_name() -> str:
-    """Return the processor's name and the number of its cores."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from itertools import repeat, tee
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.extract_features import resize
-from data_prep.frames import Source, iter_frames
+from data_prep.frames import Source, iter_frames, resize
 from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context

@@ -23,9 +23,10 @@ import numpy as np
 
 from data_prep.datasets import Clip
 from data_prep.errors import InputError
-from data_prep.extract_features import feature_function, resize
-from data_prep.frames import iter_frames
+from data_prep.extraction import feature_function
+from data_prep.frames import iter_frames, resize
 from data_prep.gray_frames import gray_frames
+from data_prep.provenance import processor_name
 from data_prep.shards import Shard, list_shards, shard_path
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
@@ -37,7 +38,6 @@ from experiments.lab.systems.catalogue import FEATURE_SYSTEMS, SETTINGS
 from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame
 from experiments.lab.training.runs import Run
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
-from experiments.run import cpu_name
 from models import conv_ae, conv_lstm_ae
 from models.lstm_ae import LSTMStreaming
 from models.srnn_ae import Streaming
@@ -66,7 +66,7 @@ def run(context: Context) -> None:
 def machine() -> str:
     """Return the name of the processor, and how many GPUs the backend computes on."""
     gpus = len(keras.distribution.list_devices("gpu"))
-    return f"{cpu_name()}, {gpus or 'no'} GPU"
+    return f"{processor_name()}, {gpus or 'no'} GPU"
 
 
 @dataclass(frozen=True)

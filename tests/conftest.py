@@ -38,7 +38,7 @@ def real_data() -> Path:
 @pytest.fixture
 def written(monkeypatch) -> list[str]:
     """Return the feature shards that are written while a test runs, in order: "train/01"."""
-    from data_prep import extract_features  # not above: most files need no Keras
+    from data_prep import extraction  # not above: most files need no Keras
 
     names = []
 
@@ -46,6 +46,6 @@ def written(monkeypatch) -> list[str]:
         names.append(f"{path.parent.name}/{path.stem}")
         write(path, *rest)
 
-    write = extract_features.write_shard
-    monkeypatch.setattr(extract_features, "write_shard", spy)
+    write = extraction.write_shard
+    monkeypatch.setattr(extraction, "write_shard", spy)
     return names

@@ -12,8 +12,9 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from data_prep import datasets, extract_features
+from data_prep import command_line, extract_features, extraction
 from data_prep.backbones import Backbone
+from data_prep.datasets.__main__ import main as list_datasets
 from data_prep.errors import InputError
 from data_prep.shards import list_shards, validate_shard
 
@@ -99,8 +100,8 @@ def extract(monkeypatch, tmp_path):
     inputs = keras.Input((SIZE_PX, SIZE_PX, 3))
     model = keras.Model(inputs, keras.layers.AveragePooling2D(8)(inputs))
     backbone = Backbone("means", model, SIZE_PX, "last", 3, "ab" * 32, "resnet50", "no network")
-    monkeypatch.setattr(extract_features, "load_backbone", lambda *arguments: backbone)
-    monkeypatch.setattr(extract_features, "tqdm", lambda **options: _silent_bar())
+    monkeypatch.setattr(command_line, "load_backbone", lambda *arguments: backbone)
+    monkeypatch.setattr(extraction, "tqdm", lambda **options: _silent_bar())
     arguments = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "features")]
     return lambda: extract_features.main(arguments)
 
@@ -224,7 +225,7 @@ LAST_FRAMES = [
 )
 def test_damaged_labels_stop_every_command(damage, message, extract, tmp_path, capsys):
     damage(make_walkway(tmp_path / "data"))
-    for command in (extract, lambda: datasets.main(["--data", str(tmp_path / "data")])):
+    for command in (extract, lambda: list_datasets(["--data", str(tmp_path / "data")])):
         assert command() == 2
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1
@@ -242,7 +243,7 @@ def test_damaged_labels_stop_every_command(damage, message, extract, tmp_path, c
 def test_damaged_mask_stops_what_reads_it(damage, message, extract, tmp_path, capsys):
     root = make_walkway(tmp_path / "data")
     damage(root / "testing/masks/02/004.png")
-    assert datasets.main(["--data", str(tmp_path / "data")]) == 2
+    assert list_datasets(["--data", str(tmp_path / "data")]) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert message in said[0]
@@ -252,6 +253,6 @@ def test_damaged_mask_stops_what_reads_it(damage, message, extract, tmp_path, ca
 def test_whole_input_gives_no_error(whole, extract, tmp_path, capsys):
     for root in whole.values():
         shutil.copytree(root, tmp_path / "data" / root.name)
-    assert datasets.main(["--data", str(tmp_path / "data")]) == 0
+    assert list_datasets(["--data", str(tmp_path / "data")]) == 0
     assert extract() == 0
     assert capsys.readouterr().err == ""

@@ -5,8 +5,8 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from data_prep import datasets
 from data_prep.datasets import RECORDS, compare_with_masks, dataset_counts, find_datasets, where_to_get
+from data_prep.datasets.__main__ import main
 from data_prep.errors import InputError
 from data_prep.labels import masks_to_labels
 
@@ -168,7 +168,7 @@ def test_sample_is_found_and_marked(tmp_path, capsys):
     )
     labels = [dataset.frame_labels(clip).tolist() for clip in dataset.split("test")]
     assert labels == [[1, 0, 0, 0, 0], [0, 1, 0, 0]]
-    assert datasets.main(["--data", str(tmp_path)]) == 0
+    assert main(["--data", str(tmp_path)]) == 0
     found, missing = capsys.readouterr().out.split("missing:")
     assert "PARTIAL, no benchmark: a sample: 2 of 16 train clips" in found
     assert RECORDS["ped2"].url in missing
@@ -287,7 +287,7 @@ def test_where_to_get(name):
 
 def test_command_prints_found_and_missing(tmp_path, capsys, monkeypatch):
     make_repacked(tmp_path, "walkway")
-    assert datasets.main(["--data", str(tmp_path)]) == 0
+    assert main(["--data", str(tmp_path)]) == 0
     found, missing = capsys.readouterr().out.split("missing:")
     size_bytes = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert (
@@ -303,7 +303,7 @@ def test_command_prints_found_and_missing(tmp_path, capsys, monkeypatch):
 
 
 def test_command_without_data(capsys):
-    assert datasets.main([]) == 0
+    assert main([]) == 0
     assert "none found" in capsys.readouterr().out
 
 
@@ -312,7 +312,7 @@ def test_command_reads_labels_that_have_no_frames(tmp_path, capsys):
     (tmp_path / "ground_truth").mkdir()
     (tmp_path / "ped1" / "ped1.mat").rename(tmp_path / "ground_truth" / "ped1.mat")
     shutil.rmtree(tmp_path / "ped1")
-    assert datasets.main(["--data", str(tmp_path)]) == 0
+    assert main(["--data", str(tmp_path)]) == 0
     assert "ped1.mat, 2 clips, 5 abnormal frames, not 4,045" in capsys.readouterr().out
 
 
@@ -322,7 +322,7 @@ def test_disagreement_of_labels_and_masks_is_counted_and_printed(tmp_path, capsy
     for name in ("000.png", "001.png"):
         Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(root / "testing/masks/02" / name)
     assert compare_with_masks(find_datasets(tmp_path)["walkway"]) == {"01": (0, 1), "02": (2, 0)}
-    assert datasets.main(["--data", str(tmp_path)]) == 0
+    assert main(["--data", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "DISAGREE with the labels on 3 of 9 frames: clip 01 0 by labels alone and 1 by masks" in printed
     assert "clip 02 2 by labels alone and 0 by masks alone" in printed
@@ -330,12 +330,12 @@ def test_disagreement_of_labels_and_masks_is_counted_and_printed(tmp_path, capsy
 
 def test_command_exits_with_2(tmp_path, capsys):
     make_repacked(tmp_path)
-    assert datasets.main(["--data", str(tmp_path)]) == 2
+    assert main(["--data", str(tmp_path)]) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert "expected 16 train clips, got 2" in captured.err
     with pytest.raises(SystemExit) as stop:
-        datasets.main(["--dta", str(tmp_path)])
+        main(["--dta", str(tmp_path)])
     assert stop.value.code == 2
 
 

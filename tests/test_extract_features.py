@@ -17,13 +17,9 @@ from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
-from data_prep.extract_features import (
-    extract_dataset,
-    feature_function,
-    frame_batches,
-    main,
-    resize,
-)
+from data_prep.extract_features import main
+from data_prep.extraction import extract_dataset, feature_function, frame_batches
+from data_prep.frames import resize
 from data_prep.pooling import region_pyramid
 from data_prep.read_ahead import read_ahead
 from data_prep.shards import Shard, list_shards, validate_shard

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from data_prep.backbones import Backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
-from data_prep.extract_features import extract_dataset, feature_function
+from data_prep.extraction import extract_dataset, feature_function
 from data_prep.optical_flow import FlowOptions, extract_flow_dataset
 from data_prep.shards import list_shards
 from experiments import table_07_motion_features as table_07

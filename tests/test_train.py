@@ -9,6 +9,7 @@ import pytest
 from synthetic import write_clip, write_dataset
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from data_prep import provenance
 from data_prep.errors import InputError
 from experiments.lab.scoring.score import micro_auc
 from experiments.lab.settings.schema import PAPER
@@ -92,13 +93,13 @@ def test_resumed_run_ends_with_the_same_weights(shards, finished, tmp_path, monk
 
 
 def test_a_run_that_goes_on_elsewhere_keeps_what_it_was_begun_with(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "git_commit", lambda: "aaa")
-    monkeypatch.setattr(train, "library_versions", lambda: {"device": "NVIDIA H100"})
+    monkeypatch.setattr(provenance, "git_commit", lambda: "aaa")
+    monkeypatch.setattr(provenance, "run_libraries", lambda: {"device": "NVIDIA H100"})
     for _ in range(2):  # the same again is no other machine
         train.write_config(tmp_path, {"seed": 0})
         config = json.loads((tmp_path / "config.json").read_text())
         assert config == {"seed": 0, "commit": "aaa", "versions": {"device": "NVIDIA H100"}}
-    monkeypatch.setattr(train, "library_versions", lambda: {"device": "cpu"})
+    monkeypatch.setattr(provenance, "run_libraries", lambda: {"device": "cpu"})
     train.write_config(tmp_path, {"seed": 0})
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["versions"] == {"device": "cpu"}

@@ -10,7 +10,8 @@ from data_prep.datasets import find_datasets
 from data_prep.errors import InputError
 from data_prep.frames import read_frames
 from data_prep.labels import masks_to_labels
-from data_prep.walkway import ANOMALIES, MIN_VISIBLE_PX, Settings, generate, render_clip
+from data_prep.walkway import ANOMALIES, MIN_VISIBLE_PX, Settings, generate, render_clip, scene
+from data_prep.walkway.__main__ import main
 
 SIZES = {"n_train_clips": 2, "n_test_clips": 3, "clip_frames": 24}
 SETTINGS = Settings(seed=0, **SIZES)
@@ -115,7 +116,7 @@ def test_scene_is_static_but_noise_and_light_change(rendered_clips):
 
 def test_people_walk_in_both_directions():
     rng = np.random.default_rng(0)
-    speeds = [walkway._draw_mover(rng, "walker", 0.0).speed_px for _ in range(50)]
+    speeds = [scene._draw_mover(rng, "walker", 0.0).speed_px for _ in range(50)]
     assert min(speeds) < 0 < max(speeds)
     assert len(set(np.abs(speeds))) > 40
 
@@ -137,7 +138,7 @@ def test_mask_below_the_smallest_area_is_empty(monkeypatch):
     _, masks = render_clip(SETTINGS, "test", 0)
     areas = masks.sum(axis=(1, 2))
     limit = int(np.median(areas[areas > 0]))
-    monkeypatch.setattr(walkway, "MIN_VISIBLE_PX", limit)
+    monkeypatch.setattr(scene, "MIN_VISIBLE_PX", limit)
     _, fewer = render_clip(SETTINGS, "test", 0)
     np.testing.assert_array_equal(fewer.sum(axis=(1, 2)), np.where(areas < limit, 0, areas))
     assert 0 < np.count_nonzero(fewer.any(axis=(1, 2))) < np.count_nonzero(areas)
@@ -211,7 +212,7 @@ def test_bad_settings(tmp_path, bad):
 
 def test_command(tmp_path, capsys):
     sizes = ["--train-clips", "1", "--test-clips", "1", "--clip-frames", "20"]
-    assert walkway.main(["--out", str(tmp_path), *sizes]) == 0
+    assert main(["--out", str(tmp_path), *sizes]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "walkway")
-    assert walkway.main(["--out", str(tmp_path), "--clip-frames", "3"]) == 2
+    assert main(["--out", str(tmp_path), "--clip-frames", "3"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -11,7 +11,7 @@ from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
-from data_prep.extract_features import extract_dataset, feature_function
+from data_prep.extraction import extract_dataset, feature_function
 from data_prep.frames import read_frames
 from data_prep.gray_frames import gray_frames
 from data_prep.normalization import load_normalization, normalize_shards

@@ -13,10 +13,11 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.files import write_atomic
+from data_prep.provenance import made_with
 from data_prep.shards import Shard, list_shards
 from experiments.lab.scoring import metrics
 from experiments.lab.settings.schema import BaselineSettings, config_hash
-from experiments.lab.training.train import made_with, shards_identity
+from experiments.lab.training.train import shards_identity
 from models.nearest_subspace import NearestSubspace
 from models.one_class_svm import OneClassSVM
 

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.extract_features import resize
+from data_prep.frames import resize
 from data_prep.mnist_digits import load_digits
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities
 from experiments.lab.scoring.score import ClipScores, step_function

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from data_prep.errors import InputError
 from data_prep.files import write_atomic
-from data_prep.provenance import git_commit
+from data_prep.provenance import made_with
 from data_prep.shards import list_shards, read_info
 from data_prep.windows import batches
 from experiments.lab.publishing import plots
@@ -30,8 +29,6 @@ from experiments.lab.settings.schema import TrainSettings, config_hash
 from experiments.lab.training.model_card import write_model_card
 from experiments.lab.training.runs import MODEL_FILE, Run, load_model, scores_path
 from experiments.lab.training.tensorboard import TensorBoardLog
-
-LIBRARIES = ("keras", "numpy", "scikit-learn", "h5py")  # and Keras' backend
 
 
 def shards_identity(shards_folder: Path) -> dict:
@@ -55,27 +52,6 @@ def shards_identity(shards_folder: Path) -> dict:
             **({"flow": first.resizing} if "-flow" in first.backbone else {}),
         },
     }
-
-
-def made_with() -> dict:
-    """Return what a configuration records beside what the weights depend on: commit, libraries, device."""
-    return {"commit": git_commit(), "versions": library_versions()}
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that the numbers pass through, Keras' backend, and its device."""
-    backend = keras.backend.backend()
-    versions = {library: version(library) for library in (*LIBRARIES, backend)}
-    return {**versions, "backend": backend, "device": device_name()}
-
-
-def device_name() -> str:
-    """Return what Keras computes on: "cpu", or an accelerator, by name where the backend tells it."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.devices()[0].device_kind
-    return (keras.distribution.list_devices("gpu") or ["cpu"])[0]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from data_prep.extract_features import resize
+from data_prep.frames import resize
 from data_prep.live_frames import FrameStream
 from data_prep.optical_flow import FlowOptions, flow_picture, scaled_flow
 from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration

@@ -1,13 +1,9 @@
 """The datasets on disk: their clips, splits and labels, checked against what is published.
 
-    python -m data_prep.datasets --data DIR
-
 What is published, and the layouts that can be read, are in `layouts.RECORDS`. A folder `<name>_sample` holds
 some clips of a dataset: it is found too, and marked as partial. Paper: Table 2, Sec. 4.3.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,11 +19,11 @@ from data_prep.labels import (
     clip_masks,
     masks_to_labels,
     read_frame_labels,
-    read_mat_intervals,
 )
 from data_prep.layouts import RECORDS, Layout, Parts, Record
 
 __all__ = [
+    "LABELS_FOLDER",
     "RECORDS",
     "Clip",
     "Dataset",
@@ -283,85 +279,3 @@ def _masks(record: Record, parts: Parts, n_frames: Mapping[str, int]) -> dict[st
     for name, source in expected.items():
         check_masks(source, n_frames[name])
     return dict(expected)
-
-
-def describe(dataset: Dataset) -> str:
-    """Return what is on disk of a dataset, in lines: folder, counts, size, labels, licence."""
-    counts = dataset_counts(dataset)
-    size_bytes = sum(path.stat().st_size for path in dataset.root.rglob("*") if path.is_file())
-    n_masked = len(dataset.mask_sources)
-    lines = [
-        f"{dataset.record.title}: {dataset.layout} layout in {dataset.root}, {size_bytes / 1e6:,.1f} MB",
-        f"  train: {counts['n_train_clips']} clips, {counts['n_train_frames']:,} frames",
-        f"  test: {counts['n_test_clips']} clips, {counts['n_test_frames']:,} frames, "
-        f"{counts['n_abnormal_frames']:,} abnormal",
-        f"  frame labels: {dataset.label_source}; pixel masks: {n_masked} clips{_agreement(dataset)}",
-        f"  licence: {dataset.record.licence}",
-    ]
-    if dataset.partial:
-        lines.insert(1, f"  PARTIAL, no benchmark: {dataset.partial}")
-    return "\n".join(lines)
-
-
-def _agreement(dataset: Dataset) -> str:
-    """Return how far the frame labels agree with the pixel masks; empty where they are not two sources."""
-    if not dataset.mask_sources or isinstance(dataset.test_labels, MaskLabels):
-        return ""
-    compared = compare_with_masks(dataset)
-    n_frames = sum(len(dataset.test_labels[name]) for name in compared)
-    differing = {name: both for name, both in compared.items() if any(both)}
-    if not differing:
-        return f", which agree with the labels on all {n_frames:,} frames"
-    n_differing = sum(map(sum, differing.values()))
-    clips = ", ".join(
-        f"clip {name} {by_labels} by labels alone and {by_masks} by masks alone"
-        for name, (by_labels, by_masks) in differing.items()
-    )
-    return f", which DISAGREE with the labels on {n_differing:,} of {n_frames:,} frames: {clips}"
-
-
-def released_labels(record: Record, data_dir: Path) -> str:
-    """Return what frame labels of a dataset are in the folder of labels, in words; empty for none."""
-    places = [data_dir / LABELS_FOLDER / name for name in record.label_files]
-    source = next((place for place in places if place.exists()), None)
-    if source is None:
-        return ""
-    if source.is_dir():
-        n_frames = {path.stem: len(np.load(path)) for path in sorted(source.glob("*.npy"))}
-    else:
-        ends = [int(intervals.max(initial=1)) for intervals in read_mat_intervals(source)]
-        n_frames = {f"{number:02d}": end for number, end in enumerate(ends, start=1)}
-    n_abnormal = sum(int(labels.sum()) for labels in read_frame_labels(source, n_frames).values())
-    official = record.n_abnormal_frames
-    verdict = (
-        "" if official is None else ", as published" if official == n_abnormal else f", not {official:,}"
-    )
-    return f"labels alone: {source}, {len(n_frames)} clips, {n_abnormal:,} abnormal frames{verdict}"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print what is under --data and where to get the rest; return the exit code, 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_prep.datasets", description="List the datasets on disk."
-    )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of datasets, official or re-packed")
-    data_dir = parser.parse_args(arguments).data
-    try:
-        found = find_datasets(data_dir)
-        print("found:" if found else "none found")
-        for dataset in found.values():
-            print(describe(dataset), flush=True)
-        print("\nmissing:")
-        for name, record in RECORDS.items():
-            if name not in found or found[name].partial:
-                print(where_to_get(name))
-                if name not in found and data_dir and (labels := released_labels(record, data_dir)):
-                    print(f"  {labels}")
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

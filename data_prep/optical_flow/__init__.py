@@ -1,7 +1,4 @@
 """TV-L1 optical flow and its features, through a flow network, one HDF5 shard per clip.
-
-    python -m data_prep.optical_flow --data DIR --out DIR [--flow-size 112] [--flow-input picture]
-
 The flow f_t of a clip leads from frame t-1 to frame t: float (h, w, 2), u to the right and v down, in px.
 The stack of frame t holds the ten flows f_{t-9} .. f_t, the oldest first: channels u_{t-9}, v_{t-9}, ..,
 u_t, v_t. It looks at no later frame, so it can run live; before f_1, the clip's first flow, f_1 itself is
@@ -17,7 +14,6 @@ Paper: Sec. 4.7, Table 7. Stacks and scaling: Simonyan & Zisserman 2014. TV-L1: 
 """
 
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,20 +25,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.backbones import FLOW_INPUTS, Backbone
+from data_prep.backbones import Backbone
 from data_prep.datasets import Dataset
 from data_prep.errors import InputError
-from data_prep.extract_features import (
-    BATCH_FRAMES,
-    RESIZING,
-    command_line,
-    extract_clips,
-    feature_key,
-    resize,
-    run_command,
-    stack_batches,
-)
-from data_prep.frames import Source, iter_frames
+from data_prep.extraction import BATCH_FRAMES, extract_clips, feature_key, stack_batches
+from data_prep.frames import RESIZING, Source, iter_frames, resize
 from data_prep.pooling import PAPER_PYRAMID
 from data_prep.pretrained_weights import FLOWS_PER_STACK, RGB_CHANNELS, STACK_CHANNELS
 
@@ -204,24 +191,3 @@ def map_ahead(pool: ThreadPoolExecutor, n_ahead: int, function: Callable, items:
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Extract what the command line asks for; return the exit code, 2 for bad input."""
-    parser = command_line("data_prep.optical_flow", "Extract optical flow features into HDF5 shards.")
-    add = parser.add_argument
-    add("--flow-size", type=int, metavar="PX", help="side of the frames for TV-L1 (default: the input size)")
-    add("--flow-input", default=FLOW_INPUTS[0], choices=FLOW_INPUTS, help="(default: %(default)s)")
-    add("--flow-warps", type=int, default=WARPS, metavar="N", help="of TV-L1 (default: %(default)s)")
-    options = parser.parse_args(arguments)
-    return run_command(
-        options,
-        extract_flow_dataset,
-        flow=options.flow_input,
-        flow_size_px=options.flow_size,
-        flow_warps=options.flow_warps,
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

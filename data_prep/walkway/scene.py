@@ -1,31 +1,16 @@
-"""The default dataset: a rendered walkway, seen by a fixed camera, for machines that have no dataset.
-
-    python -m data_prep.walkway --out DIR
-
-People walk in both directions. Training clips show nothing else; each test clip shows one of three anomalies
-once: a cyclist, a cart or a runner, who enters and leaves. Labels and masks come from the renderer: a mask
-holds the pixels that the anomalous object covers by half or more (its shadow is none of it), and a frame is
-abnormal when these are at least MIN_VISIBLE_PX; below that its mask is empty.
+"""The walkway and who moves on it: frames and anomaly masks of one clip.
 
 Drawing is done SUPERSAMPLE times larger and shrunk, which smooths the edges. Figures are drawn in body
 coordinates: x forward, y up, origin on the ground, unit = the height of a person.
 """
 
-import argparse
-import json
-import os
-import shutil
-import sys
-import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import pi, sin
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from data_prep.errors import InputError
-from data_prep.walkway_figures import (
+from data_prep.walkway.figures import (
     FIGURES,
     HALF_LENGTH,
     HEIGHT_PX,
@@ -44,7 +29,6 @@ _N_ON_SCREEN = 5.0  # people walking at a time, on average
 _NEAREST_Y_PX, _FARTHEST_Y_PX = 146, 74  # where feet may be
 _MAX_ABNORMAL_SHARE = 0.5  # of a test clip, so that both kinds of frames are seen
 _NOISE_LEVELS, _DRIFT_SHARE = 2.0, 0.03
-_ENCODING = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 93], ".png": []}
 _SHADOW_LEVEL = 165  # of 255: what is left of the light
 
 # top_px, color, grain in gray levels: wall, hedge, lawn, walkway, lawn
@@ -82,54 +66,6 @@ class Settings:
     n_test_clips: int
     clip_frames: int
     version: int = VERSION
-
-
-def generate(
-    root: Path, seed: int = 0, n_train_clips: int = 8, n_test_clips: int = 6, clip_frames: int = 120
-) -> Path:
-    """Write the dataset as `root/walkway` in the re-packed layout and return that folder.
-
-    Frames are JPG of 240x160 px. A finished folder with the same settings is left as it is; any other one
-    that this function wrote is replaced, as a whole. The same settings give the same bytes.
-    Raises InputError: counts that are too small, a folder of this name that holds something else.
-    """
-    settings = Settings(seed, n_train_clips, n_test_clips, clip_frames)
-    if min(n_train_clips, n_test_clips) < 1 or clip_frames < MIN_CLIP_FRAMES or seed < 0:
-        raise InputError(
-            f"walkway: bad settings, expected 1 clip or more a split, {MIN_CLIP_FRAMES} frames or more "
-            f"and a seed of 0 or more, got {settings}"
-        )
-    folder = Path(root) / "walkway"
-    if is_finished(folder, settings):
-        return folder
-    strangers = {path.name for path in folder.glob("*")} - {"training", "testing", "walkway.json"}
-    if strangers:
-        raise InputError(
-            f"{folder}: will not be replaced, expected a generated folder, got {min(strangers)} in it"
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".walkway-", dir=folder.parent) as temporary:
-        _write_dataset(Path(temporary) / "walkway", settings)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(Path(temporary) / "walkway", folder)
-    return folder
-
-
-def is_finished(folder: Path, settings: Settings) -> bool:
-    """Tell whether the folder was generated with these settings and no file of it is missing."""
-    stored = folder / "walkway.json"
-    if not stored.is_file() or stored.read_text() != _to_json(settings):
-        return False
-    n_train_frames = settings.n_train_clips * settings.clip_frames
-    n_test_frames = settings.n_test_clips * settings.clip_frames
-    expected = {
-        "training/frames/*/*.jpg": n_train_frames,
-        "testing/frames/*/*.jpg": n_test_frames,
-        "testing/masks/*/*.png": n_test_frames,
-        "testing/test_frame_mask/*.npy": settings.n_test_clips,
-    }
-    return all(sum(1 for _ in folder.glob(pattern)) == count for pattern, count in expected.items())
 
 
 def render_clip(settings: Settings, split: str, clip: int) -> tuple[np.ndarray, np.ndarray]:
@@ -248,57 +184,3 @@ def _grain(rng: np.random.Generator, shape: tuple[int, int], cell: int, levels: 
     """Return random brightness, float32 (h, w, 1), in spots of about `cell` pixels."""
     coarse = rng.normal(0, levels, (shape[0] // cell + 2, shape[1] // cell + 2)).astype(np.float32)
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)[..., None]
-
-
-def _write_dataset(folder: Path, settings: Settings) -> None:
-    """Write every clip and, last, `walkway.json`."""
-    for split, n_clips in (("train", settings.n_train_clips), ("test", settings.n_test_clips)):
-        for clip in range(n_clips):
-            frames, masks = render_clip(settings, split, clip)
-            name = f"{clip + 1:02d}"
-            _write_images(folder / f"{split}ing" / "frames" / name, frames[..., ::-1], ".jpg")
-            if split == "test":
-                _write_images(folder / "testing" / "masks" / name, masks * np.uint8(255), ".png")
-                labels = folder / "testing" / "test_frame_mask" / f"{name}.npy"
-                labels.parent.mkdir(exist_ok=True)
-                np.save(labels, masks.any(axis=(1, 2)).astype(np.uint8))
-    with open(folder / "walkway.json", "w") as file:
-        file.write(_to_json(settings))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _write_images(folder: Path, images: np.ndarray, suffix: str) -> None:
-    """Write images (n, H, W[, 3 BGR]) as 000, 001, ..."""
-    folder.mkdir(parents=True)
-    for number, image in enumerate(images):
-        _, content = cv2.imencode(suffix, image, _ENCODING[suffix])
-        (folder / f"{number:03d}{suffix}").write_bytes(content.tobytes())
-
-
-def _to_json(settings: Settings) -> str:
-    """Return the settings as the text of `walkway.json`."""
-    return json.dumps(asdict(settings), indent=2) + "\n"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Generate the dataset under --out; return the exit code, 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_prep.walkway", description="Render the default dataset."
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder that gets walkway/")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train-clips", type=int, default=8)
-    parser.add_argument("--test-clips", type=int, default=6)
-    parser.add_argument("--clip-frames", type=int, default=120)
-    flags = parser.parse_args(arguments)
-    try:
-        print(generate(flags.out, flags.seed, flags.train_clips, flags.test_clips, flags.clip_frames))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

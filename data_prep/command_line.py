@@ -1,0 +1,93 @@
+"""What the commands that extract features share: their flags, the datasets that they choose, how they end."""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from data_prep.backbones import load_backbone
+from data_prep.clip_list import SPLITS
+from data_prep.datasets import Dataset, find_datasets
+from data_prep.errors import InputError
+from data_prep.normalization import NORMALIZATIONS, normalize_shards
+from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS
+from data_prep.pretrained_weights import N_BLOCKS
+from data_prep.shards import DTYPES, expected_shards
+
+
+def run_command(options: argparse.Namespace, extract: Callable[..., Path], flow: str = "", **chosen) -> int:
+    """Extract every chosen dataset by `extract`, printing each folder; return the exit code, 2 for bad input.
+
+    Args:
+        options: what `command_line` parsed.
+        extract: `extract_dataset`, or what takes the same arguments and those of `chosen`.
+        flow: of the network, see `load_backbone`.
+    """
+    try:
+        datasets = _choose(options.data, options.dataset)
+        backbone = load_backbone(options.backbone, options.weights, options.input_size, options.layer, flow)
+        for dataset in datasets:
+            how = {name: getattr(options, name) for name in ("pooling", "shard", "dtype", "pyramid")}
+            folder = extract(dataset, backbone, options.out, **how, **chosen)
+            print(_normalized(folder, options.normalization))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _normalized(folder: Path, method: str) -> Path:
+    """Return the folder of the normalized shards, or `folder` itself while other parts are at work on it."""
+    if method != "none" and not all(path.is_file() for s in SPLITS for path in expected_shards(folder, s)):
+        print(
+            f"{folder}: not normalized yet, other parts are still to be extracted; then repeat this command",
+            file=sys.stderr,
+        )
+        return folder
+    return normalize_shards(folder, method)
+
+
+def _choose(data_dir: Path, names: Sequence[str] | None) -> list[Dataset]:
+    """Return the datasets of these names, all that are on disk for None; InputError for one that is not."""
+    found = find_datasets(data_dir)
+    if not found:
+        raise InputError(f"{data_dir}: no dataset in the folder, see python -m data_prep.datasets")
+    missing = [name for name in names or () if name not in found]
+    if missing:
+        raise InputError(f"{data_dir}: no {missing[0]} in the folder, expected one of {', '.join(found)}")
+    return [found[name] for name in names or found]
+
+
+def command_line(module: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that extracts features."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of datasets, official or re-packed")
+    add("--out", type=Path, required=True, metavar="DIR", help="parent folder of the shards")
+    add("--dataset", nargs="+", metavar="NAME", help="these datasets alone (default: all that are on disk)")
+    add("--backbone", default="resnet50", choices=N_BLOCKS)
+    add("--weights", type=Path, metavar="FILE", help="local weights file (default: download)")
+    add("--input-size", type=int, default=224, metavar="PX", help="side of the network's input (%(default)s)")
+    add("--layer", default="last", help="conv2, conv3, conv4, last, or several: conv3+conv4 (default: last)")
+    add("--pooling", default="max", choices=POOLING_MODES)
+    add(
+        "--pyramid",
+        default=PAPER_PYRAMID,
+        choices=PYRAMIDS,
+        metavar="CELLS",
+        help=f"cells per side of each level: {' or '.join(PYRAMIDS)} (default: %(default)s)",
+    )
+    add("--normalization", default="none", choices=NORMALIZATIONS, help="of the features (%(default)s)")
+    add("--dtype", default="float16", choices=DTYPES, help="of the stored features (default: %(default)s)")
+    add("--shard", type=_parse_shard, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
+    return parser
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    """Return (i, n) of "i/n" with 1 <= i <= n."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, count = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= index <= count:
+        raise argparse.ArgumentTypeError(f"expected i/n with 1 <= i <= n, got {text!r}")
+    return index, count
