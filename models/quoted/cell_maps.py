@@ -1,0 +1,95 @@
+"""Maps of cells: what the quoted systems give of a frame, however many rows and columns they divide it into.
+
+A map is float (rows, columns), high where it is abnormal. Maps stream: one a frame of a clip, in order.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+from scipy import ndimage
+
+
+@dataclass(frozen=True)
+class CellGrid:
+    """How cells lie in a picture: row r begins at r * `cell_height_px`, column c at c * `cell_width_px`.
+
+    A border that is left beyond the last whole cell belongs to the cell beside it.
+    """
+
+    rows: int
+    columns: int
+    cell_height_px: float
+    cell_width_px: float
+
+    @classmethod
+    def dividing(cls, rows: int, columns: int, frame_shape: tuple[int, ...]) -> "CellGrid":
+        """Return the grid that divides a frame, (H, W[, 3]), evenly."""
+        return cls(rows, columns, frame_shape[0] / rows, frame_shape[1] / columns)
+
+    @classmethod
+    def of_cells(cls, cell_px: int, frame_shape: tuple[int, ...], whole: bool = False) -> "CellGrid":
+        """Return the grid of square cells; the last row and column are cut, or left out if `whole`."""
+        counts = [side // cell_px if whole else -(-side // cell_px) for side in frame_shape[:2]]
+        return cls(max(1, counts[0]), max(1, counts[1]), cell_px, cell_px)
+
+    def cell_of_pixel(self, frame_shape: tuple[int, ...]) -> np.ndarray:
+        """Return the cell of each pixel of a frame, row * columns + column, int (H, W)."""
+        rows, columns = (
+            np.minimum(((np.arange(n_px) + 0.5) / cell_px).astype(int), n_cells - 1)
+            for n_px, cell_px, n_cells in (
+                (frame_shape[0], self.cell_height_px, self.rows),
+                (frame_shape[1], self.cell_width_px, self.columns),
+            )
+        )
+        return rows[:, None] * self.columns + columns
+
+    def pixel_map(self, cells: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
+        """Return the map at the frame's size, (H, W): each pixel has the value of its cell.
+
+        Values are not interpolated: a system that finds a cell abnormal says so of all of it, and under a
+        pixel-level criterion the map then has as many thresholds as it has cells.
+        """
+        return np.asarray(cells).reshape(-1)[self.cell_of_pixel(frame_shape)]
+
+
+def frame_scores(maps: np.ndarray, how: str = "max") -> np.ndarray:
+    """Return the score of each frame, (n,), from the maps of a clip, (n, rows, columns).
+
+    Args:
+        maps: see above.
+        how: "max" or "mean" over cells.
+    """
+    if how not in ("max", "mean"):
+        raise ValueError(f"how: expected max or mean, got {how!r}")
+    return getattr(np.asarray(maps), how)(axis=(1, 2))
+
+
+def around(items: Iterable, n_items: int) -> Iterator[tuple]:
+    """Yield, for each item, the `n_items` around it, an odd number; the first and the last one repeat."""
+    half, window = n_items // 2, deque(maxlen=n_items)
+    for item in items:
+        window.extend(repeat(item, 1 if window else half + 1))
+        if len(window) == n_items:
+            yield tuple(window)
+    for _ in range(half if window else 0):
+        window.append(window[-1])
+        if len(window) == n_items:
+            yield tuple(window)
+
+
+def smoothed(
+    maps: Iterable[np.ndarray], size: tuple[int, int, int], reduce: Callable = ndimage.uniform_filter
+) -> Iterator[np.ndarray]:
+    """Yield maps smoothed over `size` = (frames, rows, columns), odd numbers; edges repeat, in time as well.
+
+    Args:
+        maps: one a frame.
+        size: of the box.
+        reduce: `scipy.ndimage.uniform_filter`, or `median_filter`.
+    """
+    half = size[0] // 2
+    for window in around(maps, size[0]):
+        yield reduce(np.stack(window), size, mode="nearest")[half]
