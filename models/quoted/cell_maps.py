@@ -3,6 +3,7 @@
 A map is float (rows, columns), high where it is abnormal. Maps stream: one a frame of a clip, in order.
 """
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -36,15 +37,14 @@ class CellGrid:
         return cls(max(1, counts[0]), max(1, counts[1]), cell_px, cell_px)
 
     def cell_of_pixel(self, frame_shape: tuple[int, ...]) -> np.ndarray:
-        """Return the cell of each pixel of a frame, row * columns + column, int (H, W)."""
-        rows, columns = (
-            np.minimum(((np.arange(n_px) + 0.5) / cell_px).astype(int), n_cells - 1)
-            for n_px, cell_px, n_cells in (
-                (frame_shape[0], self.cell_height_px, self.rows),
-                (frame_shape[1], self.cell_width_px, self.columns),
-            )
-        )
-        return rows[:, None] * self.columns + columns
+        """Return the cell of each pixel of a frame, row * columns + column, int (H, W); not to be changed."""
+        return _cell_of_pixel(self, tuple(frame_shape[:2]))
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean of the pixels of each cell, float64 (rows, columns), of a picture, (H, W)."""
+        cells, n_cells = self.cell_of_pixel(values.shape).ravel(), self.rows * self.columns
+        sums, n_px = (np.bincount(cells, weights, n_cells) for weights in (values.ravel(), None))
+        return (sums / np.maximum(n_px, 1)).reshape(self.rows, self.columns)
 
     def pixel_map(self, cells: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
         """Return the map at the frame's size, (H, W): each pixel has the value of its cell.
@@ -53,6 +53,20 @@ class CellGrid:
         pixel-level criterion the map then has as many thresholds as it has cells.
         """
         return np.asarray(cells).reshape(-1)[self.cell_of_pixel(frame_shape)]
+
+
+@functools.lru_cache(maxsize=16)
+def _cell_of_pixel(grid: CellGrid, frame_shape: tuple[int, int]) -> np.ndarray:
+    rows, columns = (
+        np.minimum(((np.arange(n_px) + 0.5) / cell_px).astype(int), n_cells - 1)
+        for n_px, cell_px, n_cells in (
+            (frame_shape[0], grid.cell_height_px, grid.rows),
+            (frame_shape[1], grid.cell_width_px, grid.columns),
+        )
+    )
+    cells = rows[:, None] * grid.columns + columns
+    cells.flags.writeable = False
+    return cells
 
 
 def frame_scores(maps: np.ndarray, how: str = "max") -> np.ndarray:
