@@ -1,0 +1,139 @@
+"""Unmasking: how long frames can be told from those before them while the features that tell them are removed.
+
+Ionescu et al., "Unmasking the abnormal events in video", ICCV 2017. Nothing is trained: a test clip is compared
+with itself. A window holds 10 frames and the 10 that follow. A linear classifier learns to tell the two halves
+apart; its training accuracy is noted, its strongest features are removed, and it learns anew, 10 times. Where
+both halves show the same it soon fails; the score is the mean accuracy. A picture is 2 x 2 bins, each with
+classifiers of its own, and the largest of their scores counts. A frame has the mean over the windows that it
+is in the second half of, and the scores of a clip are smoothed.
+
+It finds change: a clip that is abnormal from its first frame to its last looks normal.
+
+Source: 10 frames, a window every 5, 10 rounds, 50 features, the lengths of rows, bins, smoothing (its sigma of
+13 frames) and chance, 0.5, for the first frames, from the authors' later re-implementation
+(MYusha/Video-Anomaly-Detection) and from barkinadiguzel/Unmasking-Anomaly-Detection; so is C = 0.5. Recalled:
+the rows are the cuboids of 500 numbers, so that 10 rounds use them up. Our inferences: a bin in which one half
+has no cuboids tells nothing and scores 0.5; the last window ends with the clip; at its ends the smoothing is
+over the frames that there are.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from scipy import ndimage
+from sklearn.linear_model import LogisticRegression
+
+HALF_FRAMES = 10
+STEP_FRAMES = 5
+ROUNDS = 10
+REMOVED = 50
+REGULARIZATION = 0.5  # liblinear's C
+CHANCE = 0.5
+SMOOTHING_FRAMES, SMOOTHING_SIGMA_FRAMES = 25, 13.0
+BINS = 2
+
+Bins = Sequence[np.ndarray]  # the rows of one frame in each bin, (n, C), n = 0 where there is nothing
+
+
+def cuboid_bins(cuboids: np.ndarray, rows: np.ndarray, columns: np.ndarray, grid=(12, 16)) -> Bins:
+    """Return the cuboids of a frame by bin: the motion features.
+
+    Args:
+        cuboids: float (n, 500).
+        rows, columns: int (n,), the cell of each.
+        grid: rows and columns of cells.
+    """
+    bins = (rows * BINS // grid[0]) * BINS + columns * BINS // grid[1]
+    return [cuboids[bins == index] for index in range(BINS**2)]
+
+
+def map_bins(features: np.ndarray) -> Bins:
+    """Return a network's last map, (H, W, C), by overlapping quarters: one row each, the appearance features.
+
+    The paper takes 7 x 7 of the 13 x 13 entries of VGG-f's conv5; ours, of a 7 x 7 map: 4 x 4.
+    """
+    height, width = -(-features.shape[0] // 2), -(-features.shape[1] // 2)
+    halves = [(slice(None, n), slice(-n, None)) for n in (height, width)]
+    return [features[down, across].reshape(1, -1) for down in halves[0] for across in halves[1]]
+
+
+def unmasking_scores(frames: Iterable[Bins]) -> np.ndarray:
+    """Return the score of each frame of a clip, float64 (n_frames,), in [0, 1]; high where it changes.
+
+    Args:
+        frames: the rows of each frame in each bin.
+    """
+    sums, counts = [], []
+    for start, window in windows(frames):
+        n_frames = start + len(window)
+        for values in (sums, counts):
+            values += [0] * (n_frames - len(values))
+        if len(window) < 2 * HALF_FRAMES:
+            break  # a clip shorter than a window
+        score = max(map(bin_score, zip(*window, strict=True)))
+        for frame in range(start + HALF_FRAMES, n_frames):
+            sums[frame] += score
+            counts[frame] += 1
+    covered = np.array(counts) > 0
+    scores = np.where(covered, np.array(sums) / np.maximum(counts, 1), CHANCE)
+    return smoothed_in_time(scores) if len(scores) else scores
+
+
+def windows(frames: Iterable[Bins]) -> Iterator[tuple[int, list[Bins]]]:
+    """Yield (first frame, the 20 frames) every 5 frames, the last one ending with the clip.
+
+    A shorter clip is one shorter window.
+    """
+    recent: deque[Bins] = deque(maxlen=2 * HALF_FRAMES)
+    last, n_frames = None, 0
+    for n_frames, frame in enumerate(frames, start=1):
+        recent.append(frame)
+        start = n_frames - 2 * HALF_FRAMES
+        if start >= 0 and start % STEP_FRAMES == 0:
+            last = start
+            yield start, list(recent)
+    start = max(0, n_frames - 2 * HALF_FRAMES)
+    if n_frames and start != last:
+        yield start, list(recent)
+
+
+def bin_score(frames: Sequence[np.ndarray]) -> float:
+    """Return the mean accuracy of one bin, from its rows in the 20 frames of a window, (n, C) each."""
+    halves = [np.concatenate(frames[:HALF_FRAMES]), np.concatenate(frames[HALF_FRAMES:])]
+    if not all(map(len, halves)):
+        return CHANCE
+    return float(
+        np.mean(accuracies(np.concatenate(halves), np.repeat([0, 1], [len(half) for half in halves])))
+    )
+
+
+def accuracies(x: np.ndarray, y: np.ndarray) -> list[float]:
+    """Return the training accuracy of each round, at most 10: fewer where no features are left.
+
+    A round scales rows to length 1, fits logistic regression, and drops the 25 features of the largest
+    weights and the 25 of the smallest.
+
+    Args:
+        x: float (n, C).
+        y: int (n,), 0 or 1.
+    """
+    found = []
+    while len(found) < ROUNDS and x.shape[1]:
+        lengths = np.linalg.norm(x, axis=1, keepdims=True)
+        x = np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0)
+        model = LogisticRegression(C=REGULARIZATION, solver="liblinear").fit(x, y)
+        found.append(model.score(x, y))
+        order = np.argsort(model.coef_[0], kind="stable")
+        x = x[:, np.sort(order[REMOVED // 2 : max(REMOVED // 2, len(order) - REMOVED // 2)])]
+    return found
+
+
+def smoothed_in_time(scores: np.ndarray) -> np.ndarray:
+    """Return scores, (n,), averaged by a Gaussian over the 25 frames around each that there are."""
+    offsets = np.arange(SMOOTHING_FRAMES) - SMOOTHING_FRAMES // 2
+    weights = np.exp(-(offsets**2) / (2 * SMOOTHING_SIGMA_FRAMES**2))
+    sums, total = (
+        ndimage.correlate1d(values, weights, mode="constant") for values in (scores, np.ones(len(scores)))
+    )
+    return sums / total
