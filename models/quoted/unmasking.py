@@ -1,20 +1,19 @@
-"""Unmasking: how long frames can be told from those before them while the features that tell them are removed.
+"""Unmasking: how well frames can be told from those before them while what tells them apart is removed.
 
-Ionescu et al., "Unmasking the abnormal events in video", ICCV 2017. Nothing is trained: a test clip is compared
-with itself. A window holds 10 frames and the 10 that follow. A linear classifier learns to tell the two halves
-apart; its training accuracy is noted, its strongest features are removed, and it learns anew, 10 times. Where
-both halves show the same it soon fails; the score is the mean accuracy. A picture is 2 x 2 bins, each with
-classifiers of its own, and the largest of their scores counts. A frame has the mean over the windows that it
-is in the second half of, and the scores of a clip are smoothed.
+Ionescu et al., "Unmasking the abnormal events in video", ICCV 2017. Nothing is trained: a test clip is
+compared with itself. A window holds 10 frames and the 10 that follow. A linear classifier learns to tell the
+two halves apart; its training accuracy is noted, its strongest features are removed, and it learns anew, 10
+times. Where both halves show the same it soon fails; the score is the mean accuracy. A picture is 2 x 2 bins,
+each with classifiers of its own, and the largest of their scores counts. A frame has the mean over the
+windows that it is in the second half of, and the scores of a clip are smoothed.
 
 It finds change: a clip that is abnormal from its first frame to its last looks normal.
 
-Source: 10 frames, a window every 5, 10 rounds, 50 features, the lengths of rows, bins, smoothing (its sigma of
-13 frames) and chance, 0.5, for the first frames, from the authors' later re-implementation
-(MYusha/Video-Anomaly-Detection) and from barkinadiguzel/Unmasking-Anomaly-Detection; so is C = 0.5. Recalled:
-the rows are the cuboids of 500 numbers, so that 10 rounds use them up. Our inferences: a bin in which one half
-has no cuboids tells nothing and scores 0.5; the last window ends with the clip; at its ends the smoothing is
-over the frames that there are.
+Source: 10 frames, a window every 5, 10 rounds, 50 features, rows of length 1, bins, C = 0.5, a sigma of 13
+frames, and 0.5 for the first frames, from a re-implementation (MYusha/Video-Anomaly-Detection). Recalled: the
+rows are the cuboids of 500 numbers, which 10 rounds use up. Our inferences: a bin in which one half has no
+cuboids tells nothing and scores 0.5; the last window ends with the clip; at its ends the smoothing is over
+the frames that there are.
 """
 
 from collections import deque
