@@ -61,7 +61,7 @@ def test_samples_that_are_few_or_alike_still_have_a_density():
 def test_node_features_are_shares_and_mean_speeds():
     rng = np.random.default_rng(6)
     flow = rng.normal(0, 0.6, (90, 120, 2)).astype(np.float32)
-    found = node_flow(flow)
+    found = node_flow(flow, 40)
     assert found.features.shape == (3, 3, 36)
     for row, column, part in np.ndindex(3, 3, 4):
         top, left = 40 * row + 20 * (part // 2), 40 * column + 20 * (part % 2)
@@ -77,7 +77,7 @@ def test_node_features_are_shares_and_mean_speeds():
     flow[:40, :40], flow[:40, 40:80] = 0, 0
     flow[:9, :9] = 1  # 81 of 1600 px: just over a twentieth
     flow[:8, 40:49] = 1  # 72: under it
-    np.testing.assert_array_equal(node_flow(flow).moves[0], [True, False, True])
+    np.testing.assert_array_equal(node_flow(flow, 40).moves[0], [True, False, True])
 
 
 def flows(n, speed, seed):
@@ -92,7 +92,7 @@ def flows(n, speed, seed):
                     speed + 0.1 * rng.standard_normal(),
                     0.2 * rng.standard_normal(),
                 )
-        yield node_flow(flow)
+        yield node_flow(flow, 40)
 
 
 def test_planted_speed_scores_highest_and_rest_scores_what_is_usual():
@@ -118,4 +118,4 @@ def test_refuses_rest_alone_and_frames_of_two_sizes():
     with pytest.raises(ValueError, match="something moves"):
         NodeMixtures.fit([[still]])
     with pytest.raises(ValueError, match="one size"):
-        NodeMixtures.fit([flows(2, 1, 0), [node_flow(np.ones((40, 40, 2), np.float32))]])
+        NodeMixtures.fit([flows(2, 1, 0), [node_flow(np.ones((40, 40, 2), np.float32), 40)]])

@@ -30,7 +30,7 @@ def test_a_steady_stream_in_a_still_place_is_pulled_by_its_surroundings():
 
     flow = np.zeros(SHAPE, np.float32)
     flow[30:50, 40:80] = (3, -1)
-    average = np.stack([gaussian_filter(flow[..., axis], 5, mode="mirror") for axis in (0, 1)], axis=-1)
+    average = np.stack([gaussian_filter(flow[..., axis], 2.5, mode="mirror") for axis in (0, 1)], axis=-1)
     expected = np.linalg.norm(flow - average, axis=-1) / 2
     for force in forces([flow] * 4):
         np.testing.assert_allclose(force, expected, atol=0.01)
@@ -39,7 +39,7 @@ def test_a_steady_stream_in_a_still_place_is_pulled_by_its_surroundings():
 def test_maps_stream_and_peak_where_the_flow_changes():
     flow = np.zeros(SHAPE, np.float32)
     flow[:30, :30] = 4
-    maps = np.stack(list(force_maps([flow] * 3 + [np.zeros(SHAPE, np.float32)] * 5)))
+    maps = np.stack(list(force_maps([flow] * 3 + [np.zeros(SHAPE, np.float32)] * 5, 40)))
     assert maps.shape == (8, 2, 3)
     assert np.unravel_index(maps.argmax(), maps.shape)[1:] == (0, 0)
     assert maps.max(axis=(1, 2))[3] > 2 * maps.max(axis=(1, 2))[7]

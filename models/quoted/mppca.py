@@ -28,7 +28,7 @@ from sklearn.cluster import KMeans
 from models.quoted.cell_maps import CellGrid, smoothed
 from models.quoted.reservoir import Reservoir
 
-NODE_PX = 40
+NODE_SIDE = 20  # entries of the flow, which has half the picture's size: 40 px
 SUBREGIONS = 2
 ORIENTATIONS = 8
 N_FEATURES = SUBREGIONS**2 * (ORIENTATIONS + 1)
@@ -53,14 +53,14 @@ class NodeFlow:
     moves: np.ndarray
 
 
-def node_flow(flow: np.ndarray, node_px: int = NODE_PX) -> NodeFlow:
-    """Return the features of a frame's flow, float32 (H, W, 2), in px a frame."""
+def node_flow(flow: np.ndarray, node_side: int = NODE_SIDE) -> NodeFlow:
+    """Return the features of a frame's flow, float32 (h, w, 2), in px a frame."""
     length, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
     moves = length > MOVING_PX
     orientation = np.where(moves, (angle * (ORIENTATIONS / (2 * np.pi))).astype(int) % ORIENTATIONS, -1)
-    nodes = CellGrid.of_cells(node_px, flow.shape)
-    part_px = node_px / SUBREGIONS
-    parts = CellGrid(nodes.rows * SUBREGIONS, nodes.columns * SUBREGIONS, part_px, part_px)
+    nodes = CellGrid.of_cells(node_side, flow.shape)
+    part = node_side / SUBREGIONS
+    parts = CellGrid(nodes.rows * SUBREGIONS, nodes.columns * SUBREGIONS, part, part)
     numbers = [parts.means(orientation == one) for one in range(ORIENTATIONS)] + [parts.means(length)]
     blocks = np.stack(numbers, axis=-1).reshape(nodes.rows, SUBREGIONS, nodes.columns, SUBREGIONS, -1)
     features = blocks.swapaxes(1, 2).reshape(nodes.rows, nodes.columns, N_FEATURES)

@@ -22,18 +22,18 @@ import cv2
 import numpy as np
 
 from models.quoted.cell_maps import CellGrid, around, smoothed
-from models.quoted.mppca import NODE_PX, SMOOTHING
+from models.quoted.mppca import NODE_SIDE, SMOOTHING
 
 RELAXATION = 0.5  # 1 / tau, per frame
 PANIC = 0.0  # p
-SIGMA_PX, SIGMA_FRAMES, WINDOW_FRAMES = 5.0, 1.0, 5
+SIGMA, SIGMA_FRAMES, WINDOW_FRAMES = 2.5, 1.0, 5  # sigma in entries of the flow: 5 px
 
 
 def forces(flows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield |F| of each frame of a clip, float32 (H, W), in px a frame squared.
+    """Yield |F| of each frame of a clip, float32 (h, w), in px a frame squared.
 
     Args:
-        flows: O of each frame, float32 (H, W, 2), in px a frame.
+        flows: O of each frame, float32 (h, w, 2), in px a frame.
     """
     before = None
     for flow, average in average_flows(flows):
@@ -44,8 +44,8 @@ def forces(flows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def average_flows(flows: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (O, v) of each frame, (H, W, 2) each: the flow and its Gaussian average in space and time."""
-    blurred = ((flow, cv2.GaussianBlur(flow, (0, 0), SIGMA_PX)) for flow in flows)
+    """Yield (O, v) of each frame, (h, w, 2) each: the flow and its Gaussian average in space and time."""
+    blurred = ((flow, cv2.GaussianBlur(flow, (0, 0), SIGMA)) for flow in flows)
     weights = np.exp(-((np.arange(WINDOW_FRAMES) - WINDOW_FRAMES // 2) ** 2) / (2 * SIGMA_FRAMES**2))
     weights = (weights / weights.sum()).astype(np.float32)
     for window in around(blurred, WINDOW_FRAMES):
@@ -53,9 +53,9 @@ def average_flows(flows: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.
         yield window[WINDOW_FRAMES // 2][0], average
 
 
-def force_maps(flows: Iterable[np.ndarray], node_px: int = NODE_PX) -> Iterator[np.ndarray]:
+def force_maps(flows: Iterable[np.ndarray], node_side: int = NODE_SIDE) -> Iterator[np.ndarray]:
     """Yield the mean |F| of each node, float64 (rows, columns), smoothed, one map a frame."""
-    cells = (CellGrid.of_cells(node_px, force.shape).means(force) for force in forces(flows))
+    cells = (CellGrid.of_cells(node_side, force.shape).means(force) for force in forces(flows))
     return smoothed(cells, SMOOTHING)
 
 
