@@ -1,30 +1,102 @@
-"""Files that appear whole or not at all; HDF5 files have `shards.written_whole`."""
+"""Files and folders that appear whole or not at all, and locks: one command at a time writes something."""
 
+import errno
+import functools
+import glob
+import io
 import os
 import re
+import secrets
+import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from data_prep.errors import InputError
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what a file system without locks answers
+
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that it appears whole or not at all; the folder is made when it is absent."""
+    with written_whole(path) as temporary, open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` for a file or a folder to write; it becomes `path` when the block ends well.
+
+    Otherwise nothing of it stays. A file takes the place of another; a folder of none that holds something
+    (OSError). Whoever writes at the same time has another name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".tmp-{secrets.token_hex(8)}-{path.name}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
+        yield temporary
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed writers of `path` have left; call it with the lock of `path` held."""
+    for temporary in path.parent.glob(f".tmp-{'?' * 16}-{glob.escape(path.name)}"):
+        temporary.unlink(missing_ok=True)
+
+
+class Lock:
+    """The sole right to write something; who is killed loses it.
+
+    Where the file system has no locks, all get it, and a line says what to do.
+
+    Args:
+        what: the file or folder that is written.
+        file: the lock file. It stays, or two processes could each lock a file of that name.
+        again: whether this process may get the lock several times.
+
+    Raises InputError: a lock file that cannot be written.
+    """
+
+    def __init__(self, what: Path, file: Path, again: bool = False):
+        self.what = what
+        # What one thread has locked, another may release, unless it may be had several times.
+        self._lock = FileLock(file, thread_local=again, is_singleton=again)
+
+    def acquire(self, wait: bool = True) -> bool:
+        """Return whether this process has got the lock; while it waits for it, a line says so."""
+        try:
+            Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            return self._acquire(wait)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise InputError(f"{self._lock.lock_file}: cannot be locked, {one_line(error)}") from error
+            _say_no_locks(Path(self._lock.lock_file).parent)
+            return True
+
+    def _acquire(self, wait: bool) -> bool:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            if not wait:
+                return False
+            print(
+                f"{self.what}: another command is writing here, waiting for it", file=sys.stderr, flush=True
+            )
+            self._lock.acquire(poll_interval=0.2)
+        return True
+
+    def release(self) -> None:
+        """Give the lock up, if this process has it."""
+        self._lock.release()
 
 
 @contextmanager
@@ -33,17 +105,56 @@ def locked(folder: Path) -> Iterator[None]:
 
     It waits for another process without a limit, and says so in one line. What holds the lock may ask again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", is_singleton=True)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{folder}: another command is writing here, waiting for it", file=sys.stderr, flush=True)
-        lock.acquire()
+    lock = Lock(folder, folder / ".lock", again=True)
+    lock.acquire()
     try:
         yield
     finally:
         lock.release()
+
+
+@functools.cache
+def _say_no_locks(folder: Path) -> None:
+    """Say once that nothing can be locked in a folder, and what to do."""
+    remedy = "run one command at a time here, or write to another"
+    print(f"WARNING: {folder}: no locks on this file system; {remedy}", file=sys.stderr, flush=True)
+
+
+class Disk(io.FileIO):
+    """A new file that keeps its first fault to itself until `finish`.
+
+    HDF5 may crash the process, then or later, when it cannot write all it wants to (full disk).
+
+    Raises OSError: a file that cannot be made.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__(path, "x+")
+        self.fault: OSError | None = None
+
+    def write(self, data) -> int:
+        """Write all of the data; return how much that was."""
+        view = memoryview(data).cast("B")
+        try:
+            while self.fault is None and view:
+                view = view[super().write(view) :]
+        except OSError as error:
+            self.fault = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size of the file; return it."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.fault = self.fault or error
+            return size
+
+    def finish(self) -> None:
+        """Bring the file to the disk. Raises OSError: the first fault."""
+        if self.fault is not None:
+            raise self.fault
+        os.fsync(self)
 
 
 def one_line(error: Exception) -> str:

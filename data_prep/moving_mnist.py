@@ -21,19 +21,16 @@ Sequence number i depends on the settings and i alone.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import cv2
-import h5py
 import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import InputError
-from data_prep.files import one_line
+from data_prep.hdf5 import hdf5_written_whole, open_hdf5, readable
 from data_prep.mnist_digits import Digits, load_digits
-from data_prep.shards import written_whole
 
 VERSION = 2  # raise it when the same settings come to give other pictures
 KINDS, SPLITS = ("spatial", "temporal"), ("train", "test")
@@ -101,7 +98,7 @@ def generate(
         with MovingMNIST(path) as present:
             if present.settings == settings:
                 return path
-    with written_whole(path) as file:
+    with hdf5_written_whole(path) as file:
         shape = (n_sequences, SEQUENCE_FRAMES, SIZE_PX, SIZE_PX)
         storage = {"compression": "gzip", "compression_opts": 1, "shuffle": False, "fletcher32": True}
         frames = file.create_dataset("frames", shape, np.uint8, chunks=(1, *shape[1:]), **storage)
@@ -230,10 +227,10 @@ class MovingMNIST:
         self.path = Path(path)
         if not self.path.is_file():
             raise InputError(f"{path}: no such file, expected Moving-MNIST sequences")
-        with _readable(self.path):
-            self._file = h5py.File(self.path, "r")
+        with readable(self.path, "Moving-MNIST file"):
+            self._file = open_hdf5(self.path)
         try:
-            with _readable(self.path):
+            with readable(self.path, "Moving-MNIST file"):
                 values = {f.name: self._file.attrs[f.name] for f in fields(Settings)}
                 self.settings = Settings(
                     **{n: v if isinstance(v, str) else int(v) for n, v in values.items()}
@@ -249,12 +246,12 @@ class MovingMNIST:
 
     def frames(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return sequences start..stop-1 as pictures, uint8 (n, 20, 225, 225)."""
-        with _readable(self.path):
+        with readable(self.path, "Moving-MNIST file"):
             return self._frames[start:stop]
 
     def window(self, index: int, start: int, n_frames: int) -> np.ndarray:
         """Return frames start..start+n_frames-1 of one sequence, uint8 (n_frames, 225, 225)."""
-        with _readable(self.path):
+        with readable(self.path, "Moving-MNIST file"):
             return self._frames[index, start : start + n_frames]
 
     def features(
@@ -279,12 +276,3 @@ class MovingMNIST:
     def __exit__(self, *_) -> None:
         """Close the file."""
         self.close()
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what h5py raises on a damaged file into InputError."""
-    try:
-        yield
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: damaged Moving-MNIST file, {one_line(error)}") from error

@@ -10,14 +10,10 @@ Layout, contiguous, so that a range of frames is one read:
 The checksum covers features, labels and boxes; HDF5's own checksums cover the attributes (`libver="latest"`).
 """
 
-import fcntl
 import functools
 import hashlib
-import io
-import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -26,7 +22,8 @@ import numpy as np
 
 from data_prep.clip_list import FILE, read_clip_list
 from data_prep.errors import InputError
-from data_prep.files import natural_order, one_line
+from data_prep.files import natural_order
+from data_prep.hdf5 import hdf5_written_whole, open_hdf5, readable
 from data_prep.pooling import PAPER_PYRAMID
 from data_prep.provenance import git_commit, shard_libraries
 
@@ -98,33 +95,8 @@ def write_shard(
     labels = np.asarray(labels, np.uint8)
     if labels.shape != (info.n_frames,) or info.n_frames == 0:
         raise InputError(f"{path}: expected one label for each of {info.n_frames} frames, got {labels.shape}")
-    with written_whole(path) as file:
+    with hdf5_written_whole(path) as file:
         _write_contents(file, batches, info, labels, boxes)
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[h5py.File]:
-    """Give an HDF5 file that appears at `path` when the block ends well, and leaves nothing otherwise.
-
-    Raises InputError: a file that cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        disk = Disk(temporary)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written, {one_line(error)}") from error
-    with disk:
-        try:
-            with h5py.File(disk, "w", libver="latest") as file:
-                yield file
-            disk.finish()
-            os.replace(temporary, path)
-        except BaseException as error:
-            temporary.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise InputError(f"{path}: cannot be written, {one_line(error)}") from error
-            raise
 
 
 def validate_shard(path: Path) -> ShardInfo:
@@ -132,7 +104,7 @@ def validate_shard(path: Path) -> ShardInfo:
 
     Raises InputError: missing, truncated or changed since it was written, features that are not finite.
     """
-    with Shard(path) as shard, _readable(path):
+    with Shard(path) as shard, readable(path, "shard"):
         checksum = hashlib.sha256()
         for start in range(0, shard.n_frames, _BLOCK_FRAMES):
             block = shard.stored_features(start, start + _BLOCK_FRAMES)
@@ -191,8 +163,8 @@ class Shard:
         self.path = Path(path)
         if not self.path.is_file():
             raise InputError(f"{path}: no such shard")
-        with _readable(path):
-            self._file = h5py.File(path, "r")
+        with readable(path, "shard"):
+            self._file = open_hdf5(path)
         try:
             self._check()
         except InputError:
@@ -201,7 +173,7 @@ class Shard:
 
     def _check(self) -> None:
         """Raise InputError where the file is no shard of this schema."""
-        with _readable(self.path):
+        with readable(self.path, "shard"):
             schema_version = self._file.attrs["schema_version"]
             self._features = self._file["features"]
             shape, n_labels = self._features.shape, len(self._file["labels"])
@@ -215,20 +187,20 @@ class Shard:
     @functools.cached_property
     def info(self) -> ShardInfo:
         """Its attributes."""
-        with _readable(self.path):
+        with readable(self.path, "shard"):
             values = {f.name: self._file.attrs[f.name] for f in fields(ShardInfo)}
             return ShardInfo(**{n: v.decode() if isinstance(v, bytes) else int(v) for n, v in values.items()})
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
         """Frame labels, uint8 (n_frames,), 1 = abnormal."""
-        with _readable(self.path):
+        with readable(self.path, "shard"):
             return self._file["labels"][:]
 
     @functools.cached_property
     def boxes(self) -> np.ndarray | None:
         """Windows in px of the clip's frames, float32 (R, 4): left, top, right, bottom; None for regions."""
-        with _readable(self.path):
+        with readable(self.path, "shard"):
             return self._file["boxes"][:] if "boxes" in self._file else None
 
     def features(self, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -237,12 +209,12 @@ class Shard:
 
     def stored_features(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return the features of frames start..stop-1 in the dtype of the file, (n, R, C)."""
-        with _readable(self.path):
+        with readable(self.path, "shard"):
             return self._features[start:stop]
 
     def whole_frames(self) -> np.ndarray:
         """Return the features of the 1x1 region of every frame, float32 (n_frames, C)."""
-        with _readable(self.path):
+        with readable(self.path, "shard"):
             return self._features[:, 0].astype(np.float32)
 
     def close(self) -> None:
@@ -302,49 +274,6 @@ def _say_unlisted(folder: Path) -> None:
     )
 
 
-class Disk(io.FileIO):
-    """A new file that only this process writes and that keeps its first fault to itself until `finish`.
-
-    HDF5 may crash the process, then or later, when it cannot write all it wants to (full disk).
-
-    Raises OSError: a file that cannot be made, or that another process is writing.
-    """
-
-    def __init__(self, path: Path):
-        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT), "r+")
-        self.fault: OSError | None = None
-        try:
-            fcntl.flock(self, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
-            raise
-        super().truncate(0)
-
-    def write(self, data) -> int:
-        """Write all of the data; return how much that was."""
-        view = memoryview(data).cast("B")
-        try:
-            while self.fault is None and view:
-                view = view[super().write(view) :]
-        except OSError as error:
-            self.fault = error
-        return len(data)
-
-    def truncate(self, size: int | None = None) -> int:
-        """Set the size of the file; return it."""
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.fault = self.fault or error
-            return size
-
-    def finish(self) -> None:
-        """Bring the file to the disk. Raises OSError: the first fault."""
-        if self.fault is not None:
-            raise self.fault
-        os.fsync(self)
-
-
 def _write_contents(
     file: h5py.File,
     batches: Iterable[np.ndarray],
@@ -393,12 +322,3 @@ def _check_features(batch: np.ndarray, start: int, info: ShardInfo) -> None:
             f"{info.dataset} clip {info.clip}, frame {start + frame}: expected finite features that fit "
             f"{info.dtype}, got {largest[frame]}"
         )
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what h5py raises on a damaged file into InputError."""
-    try:
-        yield
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: damaged shard, {one_line(error)}") from error

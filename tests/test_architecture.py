@@ -22,7 +22,6 @@ TOO_LARGE = {
     "data_prep/extraction.py extract_dataset",
     "data_prep/moving_mnist.py generate",
     "data_prep/optical_flow/__init__.py extract_flow_dataset",
-    "data_prep/shards.py",
     "experiments/lab/publishing/plots.py",
     "experiments/lab/publishing/plots.py draw_lines",
     "experiments/lab/systems/frame_systems.py frame_task",
@@ -71,6 +70,43 @@ def test_no_command_is_imported():
     assert {"data_prep.extract_features", "data_prep.walkway.__main__", "experiments.run"} <= commands
     for path in files:
         assert not imported_modules(path) & commands, path
+
+
+def loaded_with(path: Path) -> set[str]:
+    """Return the top-level names of all that importing a file loads, modules of this repository followed."""
+    names, to_read, read = set(), [path], set()
+    while to_read:
+        file = to_read.pop()
+        read.add(file)
+        body = ast.parse(file.read_text()).body  # not what functions import when they are called
+        for node in body:
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module.split(".")[0])
+                modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                places = [ROOT.joinpath(*module.split(".")) for module in modules]
+                files = [file for at in places for file in (at.with_suffix(".py"), at / "__init__.py")]
+                to_read += [file for file in files if file.exists() and file not in read]
+    return names
+
+
+@pytest.mark.parametrize("name", ["files", "clip_list", "downloads", "provenance"])
+def test_what_writes_a_text_file_loads_no_heavy_library(name):
+    heavy = {"h5py", "keras", "tensorflow", "numpy", "cv2"}
+    assert not loaded_with(ROOT / "data_prep" / f"{name}.py") & heavy
+    assert heavy <= loaded_with(ROOT / "data_prep" / "extraction.py")
+
+
+def test_nothing_but_the_command_that_makes_the_page_imports_it():
+    page = "experiments.lab.publishing.report"
+    importers = [p for p in (ROOT / "experiments").rglob("*.py") if page in imported_modules(p)]
+    assert [module_of(path) for path in importers] == ["experiments.run"]
+
+
+def test_scoring_does_not_import_publishing():
+    for path in (ROOT / "experiments" / "lab" / "scoring").glob("*.py"):
+        assert not any("publishing" in module for module in imported_modules(path)), path
 
 
 def test_models_are_pure_keras():

@@ -1,6 +1,5 @@
 """Shards: round trip, damage of every kind, refusal of what they cannot hold, all or nothing."""
 
-import fcntl
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -205,15 +204,32 @@ def test_folder_that_cannot_be_made_is_named(tmp_path, features, labels):
         write_shard(tmp_path / "file" / "03.h5", [features], make_info(), labels)
 
 
-def test_a_clip_that_another_process_writes_is_left_alone(shard, features, labels):
-    temporary = shard.with_name(f".{shard.name}.tmp")
-    with open(temporary, "wb") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        other.write(b"half a shard")
-        with pytest.raises(InputError, match="cannot be written"):
-            write_shard(shard, [features], make_info(), labels)
-        assert temporary.exists()
-    assert list_shards(shard.parent.parent, "test") == [shard]
+def test_two_writers_of_one_shard_do_not_meet(shard, features, labels):
+    """The one that ends last is there, whole."""
+
+    def batches():
+        yield features[:10]
+        write_shard(shard, [features * 2], make_info(), labels)
+        assert validate_shard(shard)
+        yield features[10:]
+
+    write_shard(shard, batches(), make_info(), labels)
+    with Shard(shard) as opened:
+        np.testing.assert_array_equal(opened.features(), features.astype(np.float16))
+    assert list(shard.parent.iterdir()) == [shard]
+
+
+def test_a_file_system_without_locks_makes_no_shard_a_damaged_one(shard, monkeypatch):
+    """HDF5 would lock what it reads; where that is refused it says so in an error, as of a damaged file."""
+    read = h5py.File
+
+    def opened(path, mode, locking=None):
+        if locking is not False:
+            raise OSError("unable to lock file, errno = 37, error message = 'No locks available'")
+        return read(path, mode, locking=locking)
+
+    monkeypatch.setattr(h5py, "File", opened)
+    assert validate_shard(shard) == make_info()
 
 
 def test_missing_and_foreign_files_are_named(tmp_path, shard):
