@@ -54,7 +54,7 @@ def test_rows_of_two_datasets_in_one_place_name_theirs():
         make_row(column="Training", exhibit="table_10", metric="hours", ours=3, dataset="Walkway"),
         make_row(column="Inference", exhibit="table_10", metric="fps", ours=50, dataset="Ped2"),
     ]
-    head, line = tables.grid(rows, tables.format_cell, "; ")
+    head, line = tables.text_grid(rows, tables.format_cell, "; ")
     assert dict(zip(head, line, strict=True)) == {
         "": "sRNN-AE",
         "Training": "2 h (1.2 h) [Ped2]; 3 h (1.2 h) [Walkway]",

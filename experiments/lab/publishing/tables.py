@@ -25,23 +25,27 @@ def table_order(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
     return [s for s in systems if s in used_systems], [c for c in columns if c in used_columns]
 
 
-def grid(rows: Sequence[Row], cell: Callable[[Row], str], between: str) -> list[list[str]]:
-    """Return a table as lines of texts: the head, then a line a system; `cell` says what a row reads.
-
-    Rows of one place stand one after another with `between` them, each with its dataset where they differ.
-    """
+def grid(rows: Sequence[Row]) -> tuple[list[str], dict[str, list[list[Row]]]]:
+    """Return the columns of a table and, for each system, the rows that stand in each of them."""
     systems, columns = table_order(rows)
     places: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         places.setdefault((row.row, row.column), []).append(row)
+    return columns, {system: [places.get((system, column), []) for column in columns] for system in systems}
 
-    def text(place: tuple[str, str]) -> str:
-        here = places.get(place, [])
+
+def text_grid(rows: Sequence[Row], cell: Callable[[Row], str], between: str) -> list[list[str]]:
+    """Return a table as lines of texts, the head first; `cell` says what a row reads.
+
+    Rows of one place stand one after another with `between` them, each with its dataset where they differ.
+    """
+    columns, systems = grid(rows)
+
+    def text(here: Sequence[Row]) -> str:
         several = len({row.dataset for row in here}) > 1
         return between.join(cell(row) + (f" [{row.dataset}]" if several else "") for row in here)
 
-    lines = [[system, *(text((system, column)) for column in columns)] for system in systems]
-    return [["", *columns], *lines]
+    return [["", *columns], *([system, *map(text, places)] for system, places in systems.items())]
 
 
 def format_value(metric: str, value: float) -> str:
@@ -74,7 +78,7 @@ def text_table(rows: Sequence[Row]) -> str:
     """
     main = headline(rows)
     measured = [row for row in main if row.measured]
-    lines = grid(measured, format_cell, "; ") if measured else []
+    lines = text_grid(measured, format_cell, "; ") if measured else []
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = [
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
@@ -135,6 +139,6 @@ def protocols(main: Sequence[Row]) -> str:
 
 
 def _markdown_grid(rows: Sequence[Row], cell: Callable[[Row], str]) -> str:
-    head, *lines = grid(rows, cell, "<br>")
+    head, *lines = text_grid(rows, cell, "<br>")
     lines = [head, ["---"] * len(head), *lines]
     return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)

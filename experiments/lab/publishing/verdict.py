@@ -2,9 +2,10 @@
 
 from experiments.lab.publishing.results import PERCENT_METRICS, Row
 
-# A published percentage counts as reached when ours lies within this distance of it.
+# A published percentage is reached where ours lies within this distance of it, or within the spread of ours.
 TOLERANCE_POINTS = 2.0
 COUNT_METRICS = frozenset({"frames", "events", "scenes"})
+REACHED, ABOVE, BELOW = "reached", "above", "not reached"
 
 
 def difference(row: Row) -> float | None:
@@ -16,14 +17,15 @@ def difference(row: Row) -> float | None:
 
 
 def verdict(row: Row) -> str:
-    """Return `reproduced`, `exceeded` or `short` for a percentage or a count, "" for what has no verdict.
+    """Return `REACHED`, `ABOVE` or `BELOW` for a percentage or a count, "" for what has no verdict.
 
-    Percentages may differ by `TOLERANCE_POINTS`, counts not at all (another count is `short`). Speeds and
-    times depend on the machine and have no verdict.
+    Percentages may differ by `TOLERANCE_POINTS` or by the standard deviation over seeds, whichever is more;
+    counts not at all (another count is `BELOW`). Speeds and times depend on the machine and have no verdict.
     """
     gap = difference(row)
     if gap is None or row.metric not in PERCENT_METRICS | COUNT_METRICS:
         return ""
-    if abs(gap) <= (TOLERANCE_POINTS if row.metric in PERCENT_METRICS else 0):
-        return "reproduced"
-    return "exceeded" if gap > 0 and row.metric in PERCENT_METRICS else "short"
+    percentage = row.metric in PERCENT_METRICS
+    if abs(gap) <= (max(TOLERANCE_POINTS, 100 * (row.std or 0)) if percentage else 0):
+        return REACHED
+    return ABOVE if gap > 0 and percentage else BELOW
