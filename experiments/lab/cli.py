@@ -1,8 +1,12 @@
 """The command line that every exhibit shares, and what its errors look like."""
 
 import argparse
+import contextlib
 import errno
+import io
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +15,8 @@ from data_prep.errors import InputError
 from experiments.lab.settings.chosen import chosen_settings
 from experiments.lab.settings.profiles import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES
 from experiments.lab.settings.schema import Settings
+
+READER_HAS_GONE = 128 + signal.SIGPIPE
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -113,17 +119,44 @@ def exhibit_main(description: str, run: Callable) -> None:
 
 
 def exit_with(work: Callable[[], int | None]) -> None:
-    """Exit with what `work` returns: 0, or 2 with one clear line for bad input, a full disk or Ctrl-C."""
+    """Exit with what `work` returns: 0, or 2 with one clear line for bad input, a full disk or Ctrl-C.
+
+    Where the reader of the output goes away (`| head`), the exit is silent: 141 if work was left, as a shell
+    has it for SIGPIPE.
+    """
     try:
-        sys.exit(work() or 0)
+        code = work() or 0
     except InputError as fault:
-        sys.exit(refuse(str(fault)))
+        code = refuse(str(fault))
     except OSError as fault:
-        if fault.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+        if fault.errno == errno.EPIPE and _reader_has_gone():
+            code = READER_HAS_GONE
+        elif fault.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            code = refuse(f"{fault.filename or 'output'}: {os.strerror(fault.errno)}")
+        else:
             raise
-        sys.exit(refuse(f"{fault.filename or 'output'}: {os.strerror(fault.errno)}"))
     except KeyboardInterrupt:
-        sys.exit(refuse("interrupted; the same command resumes from the last checkpoint", 130))
+        code = refuse("interrupted; the same command resumes from the last checkpoint", 130)
+    _reader_has_gone()  # so that the interpreter has nothing left to write, and nothing to complain of
+    sys.exit(code)
+
+
+def _reader_has_gone() -> bool:
+    """Write out what is buffered; return whether nobody reads stdout or stderr any more.
+
+    What is left for such a reader is lost.
+    """
+    gone = False
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BrokenPipeError):
+            stream.flush()
+        with contextlib.suppress(io.UnsupportedOperation):  # no file, as under a test: nobody can go away
+            poll = select.poll()
+            poll.register(stream.fileno(), 0)
+            if any(event & select.POLLERR for _, event in poll.poll(0)):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                gone = True
+    return gone
 
 
 def refuse(message: str, code: int = 2) -> int:

@@ -1,0 +1,51 @@
+"""What every command shares: how it exits."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LITTLE, MUCH = "print(1, file={})", "for i in range(10**6): print(i, file={})"
+PROGRAM = """
+import sys
+from experiments.lab import cli
+def work():
+    {}
+cli.exit_with(work)
+"""
+
+
+def run_without_reader(program, stream, unbuffered):
+    """Run a program whose output nobody reads; return the exit code and what came on the other stream."""
+    read, write = os.pipe()
+    os.close(read)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: write}
+    options = {"cwd": ROOT, "text": True, "env": {**os.environ, "PYTHONUNBUFFERED": unbuffered}}
+    done = subprocess.run([sys.executable, "-c", program], **streams, **options)
+    os.close(write)
+    return done.returncode, done.stderr if stream == "stdout" else done.stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "stream", "unbuffered", "code"),
+    [
+        (LITTLE, "stdout", "", 0),  # all was done by the time that it was noticed
+        (LITTLE, "stdout", "1", 141),
+        (MUCH, "stdout", "", 141),
+        (LITTLE, "stderr", "", 141),  # written at once
+    ],
+)
+def test_a_reader_that_goes_away_is_no_traceback(body, stream, unbuffered, code):
+    program = PROGRAM.format(body.format(f"sys.{stream}"))
+    assert run_without_reader(program, stream, unbuffered) == (code, "")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_told():
+    program = "from experiments.lab import cli; import os\n"
+    program += "def work(): r, w = os.pipe(); os.close(r); os.write(w, b'1')\ncli.exit_with(work)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "BrokenPipeError" in done.stderr
