@@ -6,10 +6,14 @@ live; its width is that of the dictionary, 2048; no weight decay. The LSTM is th
 Schmidhuber (1997) with forget gates (Gers et al. 2000), as Keras has it.
 """
 
+from typing import Any
+
 import keras
+import numpy as np
 from keras import layers, ops
 
 from models.srnn_ae import BlockModel, jit_compile, squared_error
+from models.tensor import Shape, State, Tensor
 
 
 @keras.saving.register_keras_serializable("srnn_ae")
@@ -30,8 +34,15 @@ class LSTMAE(keras.Model):
     """
 
     def __init__(
-        self, n_features, units=2048, n_layers=1, weight_decay=0.0, seed=0, name="lstm_ae", dtype=None
-    ):
+        self,
+        n_features: int,
+        units: int = 2048,
+        n_layers: int = 1,
+        weight_decay: float = 0.0,
+        seed: int = 0,
+        name: str = "lstm_ae",
+        dtype: Any = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         if n_layers < 1:
             raise ValueError(f"n_layers: expected 1 or more, got {n_layers}")
@@ -63,11 +74,11 @@ class LSTMAE(keras.Model):
         self.weight_decay = keras.metrics.Mean("weight_decay")
         self.build((None, None, n_features))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {"name": self.name, "dtype": self.dtype, "n_features": self.n_features, **self.options}
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Create the weights, for features (rows, T, C)."""
         width = input_shape[-1]
         for layer in self.lstm:
@@ -76,7 +87,7 @@ class LSTMAE(keras.Model):
         self.decoder.build((None, None, width))
         self.built = True
 
-    def initial_state(self, n_rows):
+    def initial_state(self, n_rows: Tensor) -> State:
         """Return the state before a clip's first frame: zeros (rows, units), hidden_i and cell_i a layer."""
         return {
             f"{kind}_{i}": ops.zeros((n_rows, layer.units), self.compute_dtype)
@@ -84,7 +95,7 @@ class LSTMAE(keras.Model):
             for kind in ("hidden", "cell")
         }
 
-    def advance(self, x, state):
+    def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the reconstruction (rows, T, C) of x (rows, T, C), and the state after its last frame."""
         after = {}
         for i, layer in enumerate(self.lstm):
@@ -93,11 +104,18 @@ class LSTMAE(keras.Model):
             )
         return self.decoder(x), after
 
-    def call(self, x):
+    def call(self, x: Tensor) -> dict[str, Tensor]:
         """Return {"reconstruction": x^, (rows, T, C)} of features x (rows, T, C), from a clip's start."""
         return {"reconstruction": self.advance(x, self.initial_state(ops.shape(x)[0]))[0]}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
         """Return the mean over rows and frames of ||x - x^||^2, plus the weight decay term."""
         error = ops.mean(squared_error(x, y_pred["reconstruction"]))
         decay = ops.sum(ops.stack(self.losses))
@@ -113,22 +131,22 @@ class LSTMStreaming(BlockModel):
         model: the `LSTMAE`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: LSTMAE) -> None:
         super().__init__(name="lstm_streaming")
         self.model = model
         self.compile(jit_compile=jit_compile())
         self.built = True
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Do nothing: unlike `srnn_ae.Streaming`, nothing is kept that follows from the weights."""
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return {"error": ||x - x^||^2 (rows, T), and the state} of {"x": (rows, T, C), and the state}."""
         x = inputs["x"]
         reconstruction, after = self.model.advance(x, inputs)
         return {"error": squared_error(x, reconstruction), **after}
 
-    def initial_state(self, n_rows):
+    def initial_state(self, n_rows: int) -> dict[str, np.ndarray]:
         """Return the state before a clip's first frame, as NumPy arrays."""
         state = self.model.initial_state(n_rows)
         return {key: ops.convert_to_numpy(value) for key, value in state.items()}

@@ -15,6 +15,7 @@ from itertools import chain
 
 import numpy as np
 from sklearn import svm
+from sklearn.base import BaseEstimator
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import SGDOneClassSVM
 from sklearn.pipeline import make_pipeline
@@ -33,7 +34,7 @@ class OneClassSVM:
         kind: "exact" or "nystroem", how it was fitted.
     """
 
-    def __init__(self, estimator, kind: str):
+    def __init__(self, estimator: BaseEstimator, kind: str) -> None:
         self.estimator = estimator
         self.kind = kind
 

@@ -2,10 +2,12 @@
 
 from keras import ops
 
+from models.tensor import Tensor
+
 THRESHOLDS = ("nonnegative", "two_sided")
 
 
-def soft_threshold(z, b, threshold="nonnegative"):
+def soft_threshold(z: Tensor, b: Tensor, threshold: str = "nonnegative") -> Tensor:
     """Return the soft threshold of `z` at level `b`, element by element.
 
     Paper: Algorithm 1 and Sec. 3.2, `soft_b(z) = max(z - b, 0) = ReLU(z - b)` ("nonnegative").

@@ -62,7 +62,7 @@ def gram_is_cheaper(n_features: int, n_atoms: int, n_rows: int, n_steps: int) ->
 def gram(dictionary: Tensor) -> Tensor:
     """Return A^T A (N, N) of A (C, N); its gradient A (G + G^T) is one product where autodiff takes two."""
 
-    def gradient(*args, upstream=None):
+    def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
         G = args[0] if upstream is None else upstream
         return ops.matmul(dictionary, G + ops.transpose(G))
 
@@ -77,11 +77,21 @@ def sequence_codes(stack: Stack, has_gram: bool) -> Callable[..., Tensor]:
     """
 
     @ops.custom_gradient
-    def codes_of(xA, matrix, S, initial_codes, gamma, lambda1, lambda2):
+    def codes_of(
+        xA: Tensor,
+        matrix: Tensor,
+        S: Tensor,
+        initial_codes: Tensor,
+        gamma: Tensor,
+        lambda1: Tensor,
+        lambda2: Tensor,
+    ) -> Tensor:
         A, G = (None, matrix) if has_gram else (matrix, None)
         theta = Parameters(A, gamma, lambda1, lambda2, G)
         weights = stack.weights(lambda2)
-        frames, steps, a = [], [], initial_codes
+        frames: list[Frame] = []
+        steps: list[list[Step]] = []
+        a = initial_codes
         for t in range(xA.shape[0]):
             frames.append(Frame(xA[t], S[t], a))
             steps.append([])
@@ -89,7 +99,7 @@ def sequence_codes(stack: Stack, has_gram: bool) -> Callable[..., Tensor]:
                 steps[t].append(sista_step(a, frames[t], theta, w, stack.threshold))
                 a = steps[t][-1].after
 
-        def gradient(*args, upstream=None):
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
             upstream = args[0] if upstream is None else upstream
             return sequence_gradient(upstream, S, frames, steps, theta, weights)
 

@@ -3,8 +3,12 @@
 Both kinds embed each frame once, for all frames together, and compare neighboring embeddings.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from models.tensor import Shape, Tensor
 
 SIMILARITIES = ("learned", "gaussian")
 
@@ -18,15 +22,15 @@ class GaussianSimilarity(keras.layers.Layer):
         delta_squared: delta^2, in squared feature units.
     """
 
-    def __init__(self, delta_squared=100.0, **kwargs):
+    def __init__(self, delta_squared: float = 100.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.delta_squared = delta_squared
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         """Return the embedding of features x (..., C): the features themselves."""
         return x
 
-    def compare(self, embedding, previous_embedding):
+    def compare(self, embedding: Tensor, previous_embedding: Tensor) -> Tensor:
         """Return S (..., 1) from two embeddings (..., C)."""
         distance = ops.sum(ops.square(embedding - previous_embedding), -1, keepdims=True)
         return ops.exp(-distance / self.delta_squared)
@@ -44,7 +48,7 @@ class LearnedSimilarity(keras.layers.Layer):
         seed: seed of the initial weights.
     """
 
-    def __init__(self, units=512, weight_decay=0.0, seed=0, **kwargs):
+    def __init__(self, units: int = 512, weight_decay: float = 0.0, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = units
         self.dense = keras.layers.Dense(
@@ -57,20 +61,20 @@ class LearnedSimilarity(keras.layers.Layer):
             name="phi",
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Create phi's kernel (C, units) and bias (units,)."""
         self.dense.build(input_shape)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         """Return phi(x), (..., units), of features x (..., C)."""
         activations = self.dense(x)
         return activations / ops.sqrt(ops.sum(ops.square(activations), -1, keepdims=True) + 1e-12)
 
-    def compare(self, embedding, previous_embedding):
+    def compare(self, embedding: Tensor, previous_embedding: Tensor) -> Tensor:
         """Return S (..., 1) from two embeddings (..., units)."""
         return ops.sum(embedding * previous_embedding, -1, keepdims=True)
 
 
-def initial_weights(seed):
+def initial_weights(seed: int) -> keras.initializers.Initializer:
     """Return the initializer of A, Z and phi: uniform in +-sqrt(6 / (fan_in + fan_out)) / 2."""
     return keras.initializers.VarianceScaling(scale=0.25, mode="fan_avg", distribution="uniform", seed=seed)

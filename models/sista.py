@@ -9,6 +9,7 @@ from keras import ops
 from models.recurrence import Parameters, Stack
 from models.sequence import sista
 from models.similarity import SIMILARITIES, GaussianSimilarity, LearnedSimilarity, initial_weights
+from models.tensor import Shape, State, Tensor
 
 SMALLEST_POSITIVE = 1e-6
 
@@ -93,11 +94,11 @@ class StackedRNN(keras.layers.Layer):
                 dtype=self.dtype_policy,
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), **asdict(self.options)}
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Create A (C, N), alpha_0 (N,) and the scalars gamma, lambda1, lambda2."""
         options = self.options
         decay = keras.regularizers.L2(options.weight_decay)
@@ -130,7 +131,7 @@ class StackedRNN(keras.layers.Layer):
         self.lambda2 = scalar("lambda2", options.lambda2, options.trainable_lambda2)
         self.similarity.build(input_shape)
 
-    def initial_state(self, n_rows):
+    def initial_state(self, n_rows: Tensor) -> State:
         """Return the state before a clip's first frame: alpha_0 (rows, N), no embedding, nothing seen."""
         width = self.options.similarity_units
         if self.options.similarity == "gaussian":
@@ -141,7 +142,9 @@ class StackedRNN(keras.layers.Layer):
             "seen": ops.zeros((n_rows, 1), self.compute_dtype),
         }
 
-    def call(self, x, state=None, dictionary_gram=None):
+    def call(
+        self, x: Tensor, state: State | None = None, dictionary_gram: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, State]:
         """Return the codes (rows, T, N), S (rows, T, 1) and the state after the last frame.
 
         Args:
@@ -166,6 +169,6 @@ class StackedRNN(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("srnn_ae")
-def at_least_smallest_positive(value):
+def at_least_smallest_positive(value: Tensor) -> Tensor:
     """Return the value clipped to at least 1e-6: the constraint that keeps gamma and lambda positive."""
     return ops.maximum(value, SMALLEST_POSITIVE)

@@ -124,7 +124,9 @@ def solve_codes(problem: Problem, tolerance: float = 1e-4, max_iterations: int =
         n_iterations += 1
 
 
-def _objective_and_gap(a, r, excess, target, energy, lambda1):
+def _objective_and_gap(
+    a: np.ndarray, r: np.ndarray, excess: np.ndarray, target: np.ndarray, energy: np.ndarray, lambda1: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return F and its duality gap, both (rows,), from the correlations r = A^T residual."""
     fit = energy - (target * a).sum(1)  # <x, residual>
     residual = np.maximum(fit - (r * a).sum(1), 0)  # ||residual||^2
@@ -133,7 +135,15 @@ def _objective_and_gap(a, r, excess, target, energy, lambda1):
     return objective, objective - scale * fit + scale**2 * residual / 2
 
 
-def _improved(a, r, excess, G, target, m, lambda1):
+def _improved(
+    a: np.ndarray,
+    r: np.ndarray,
+    excess: np.ndarray,
+    G: np.ndarray,
+    target: np.ndarray,
+    m: np.ndarray,
+    lambda1: float,
+) -> np.ndarray:
     """Return the minimizers of F over working sets: the support of `a` and the most violating atoms."""
     active = a != 0
     excess = np.where(active, 0, excess)
@@ -160,12 +170,12 @@ def _improved(a, r, excess, G, target, m, lambda1):
     return improved
 
 
-def _only(member, H):
+def _only(member: np.ndarray, H: np.ndarray) -> np.ndarray:
     """Return H (rows, w, w) with the rows and columns outside `member` (rows, w) those of the identity."""
     return np.where(member[:, :, None] & member[:, None, :], H, np.eye(H.shape[1]))
 
 
-def _batches(widths) -> Iterator[tuple[np.ndarray, int]]:
+def _batches(widths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
     """Yield (rows, largest width) of batches of rows of similar width, within `BATCH_BYTES` of systems."""
     order = np.argsort(widths, kind="stable")
     while len(order):
@@ -174,7 +184,7 @@ def _batches(widths) -> Iterator[tuple[np.ndarray, int]]:
         order = order[:-n_rows]
 
 
-def _solve_nonnegative(H, b, a):
+def _solve_nonnegative(H: np.ndarray, b: np.ndarray, a: np.ndarray) -> np.ndarray:
     """Return the minimizers a (rows, w) of 1/2 a^T H a - b^T a over a >= 0, or after `MAX_STEPS` nearly.
 
     Sweeps of coordinate descent find the support, Newton's step on the support ends there. The step stops
@@ -200,7 +210,7 @@ def _solve_nonnegative(H, b, a):
     return a
 
 
-def _swept(H, b, a):
+def _swept(H: np.ndarray, b: np.ndarray, a: np.ndarray) -> np.ndarray:
     """Return `a` after `N_SWEEPS` sweeps of coordinate descent, arguments as in `_solve_nonnegative`."""
     gradient = (H @ a[..., None])[..., 0] - b
     for _ in range(N_SWEEPS):

@@ -1,13 +1,16 @@
 """sRNN-AE: the stacked RNN with a decoder, trained end to end (Sec. 3.4)."""
 
 from dataclasses import asdict
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from models.sequence import gram
 from models.similarity import initial_weights
 from models.sista import StackedRNN
+from models.tensor import State, Tensor
 
 
 @keras.saving.register_keras_serializable("srnn_ae")
@@ -22,7 +25,7 @@ class SRNNAE(keras.Model):
         options: the fields of `sista.StackedRNNOptions`.
     """
 
-    def __init__(self, n_features, name="srnn_ae", dtype=None, **options):
+    def __init__(self, n_features: int, name: str = "srnn_ae", dtype: Any = None, **options: Any) -> None:
         super().__init__(name=name, dtype=dtype)
         self.n_features = n_features
         self.srnn = StackedRNN(**options, dtype=self.dtype_policy, name="srnn")
@@ -40,22 +43,29 @@ class SRNNAE(keras.Model):
         self.sparsity = keras.metrics.Mean("sparsity")
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {"name": self.name, "dtype": self.dtype, "n_features": self.n_features, **asdict(self.options)}
 
-    def decode(self, codes):
+    def decode(self, codes: Tensor) -> Tensor:
         """Return x^ = Z a, (rows, T, C), of codes (rows, T, N)."""
         flat = ops.reshape(codes, (-1, self.options.n_atoms))
         flat = ops.matmul(flat, self.decoder)
         return ops.reshape(flat, (-1, codes.shape[1], self.n_features))
 
-    def call(self, x):
+    def call(self, x: Tensor) -> dict[str, Tensor]:
         """Return the reconstruction (rows, T, C), codes (rows, T, N) and similarity (rows, T, 1) of x."""
         codes, similarity, _ = self.srnn(x)
         return {"reconstruction": self.decode(codes), "codes": codes, "similarity": similarity}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
         """Return Eq. (9): mean over rows and frames of ||x - x^||^2, plus the weight decay term."""
         error = ops.mean(squared_error(x, y_pred["reconstruction"]))
         decay = ops.sum(ops.stack(self.losses))
@@ -65,12 +75,12 @@ class SRNNAE(keras.Model):
         return error + decay
 
 
-def squared_error(x, reconstruction):
+def squared_error(x: Tensor, reconstruction: Tensor) -> Tensor:
     """Return l(t, i) = ||x - x^||^2, (rows, T), of two (rows, T, C). Paper: Eqs. (12) and (13)."""
     return ops.sum(ops.square(x - reconstruction), -1)
 
 
-def jit_compile():
+def jit_compile() -> bool:
     """Return whether to compile with XLA: not for TensorFlow on a CPU, where it took twice as long a step."""
     return keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu"))
 
@@ -78,11 +88,12 @@ def jit_compile():
 class BlockModel(keras.Model):
     """A model of one block of frames and the state before it; a block may have any number of frames."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         super().__init__(name=name)
-        self.predict_functions = {}  # T -> graph: one that Keras makes for any T could not unroll the frames
+        # T -> graph: one that Keras makes for any T could not unroll the frames.
+        self.predict_functions: dict[int, Any] = {}
 
-    def step(self, x, state):
+    def step(self, x: np.ndarray, state: State) -> tuple[dict[str, np.ndarray], State]:
         """Return (scores, state) of one block x (rows, T, C); all NumPy, shapes as in `call`."""
         self.predict_function = self.predict_functions.get(x.shape[1])
         outputs = self.predict_on_batch({"x": x, **state})
@@ -99,7 +110,7 @@ class Streaming(BlockModel):
         model: a model with `srnn` and `decode`, as `SRNNAE`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         super().__init__(name="streaming")
         self.model = model
         self.gram = self.add_weight(
@@ -112,11 +123,11 @@ class Streaming(BlockModel):
         self.built = True
         self.refresh()
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Take A^T A again, after the model has been trained further."""
         self.gram.assign(gram(ops.copy(self.model.srnn.dictionary)))
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what the frames of one block score, and the state for the next block.
 
         Args:
@@ -138,7 +149,7 @@ class Streaming(BlockModel):
             **after,
         }
 
-    def initial_state(self, n_rows):
+    def initial_state(self, n_rows: int) -> dict[str, np.ndarray]:
         """Return the state before a clip's first frame, as NumPy arrays."""
         return {
             key: ops.convert_to_numpy(value) for key, value in self.model.srnn.initial_state(n_rows).items()

@@ -17,21 +17,19 @@ frame. The objective is therefore measured in every alternation.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
-from scipy.sparse.linalg import eigsh
 
+from models.dictionary import MARGIN, largest_eigenvalue, normalize_atoms, updated_dictionary
 from models.sista import StackedRNN
 from models.sparse_solver import Problem, solve_codes
 from models.srnn_ae import squared_error
+from models.tensor import State, Tensor
 
-ATOM_NORMS = ("at_most_one", "unit")
 CODINGS = ("sista", "exact")
-# gamma and the update's step are taken this share on the safe side of what descent needs: float32 rounds.
-MARGIN = 1e-4
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,22 @@ class Block:
         rows, n_frames, _ = self.x.shape
         n_valid = np.full(rows, n_frames) if self.n_valid is None else self.n_valid
         return np.arange(n_frames) < n_valid[:, None]
+
+
+class Coded(NamedTuple):
+    """A block and its codes.
+
+    Attributes:
+        block: the block.
+        codes: a_t, float32 (rows, T, N).
+        previous_codes: a_{t-1}, float32 (rows, T, N).
+        similarity: S_{t-1,t}, float32 (rows, T, 1).
+    """
+
+    block: Block
+    codes: np.ndarray
+    previous_codes: np.ndarray
+    similarity: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -142,17 +156,17 @@ class TSC(keras.Model):
         """A, float32 (C, N)."""
         return ops.convert_to_numpy(self.srnn.dictionary)
 
-    def set_dictionary(self, dictionary) -> None:
+    def set_dictionary(self, dictionary: np.ndarray) -> None:
         """Set A (C, N), and gamma to ||A||_2^2 + lambda2, from which on Algorithm 1 descends (S <= 1)."""
         A = np.asarray(dictionary, np.float64)
         self.srnn.dictionary.assign(A)
         self.srnn.gamma.assign((largest_eigenvalue(A.T @ A) + self.options.lambda2) * (1 + MARGIN))
 
-    def decode(self, codes):
+    def decode(self, codes: Tensor) -> Tensor:
         """Return x^ = A a, (rows, T, C), of codes (rows, T, N)."""
         return ops.matmul(codes, ops.transpose(self.srnn.dictionary))
 
-    def call(self, x):
+    def call(self, x: Tensor) -> dict[str, Tensor]:
         """Return the reconstruction (rows, T, C), codes (rows, T, N) and similarity (rows, T, 1) of x."""
         codes, similarity, _ = self.srnn(x)
         return {"reconstruction": self.decode(codes), "codes": codes, "similarity": similarity}
@@ -186,8 +200,8 @@ def alternate(
     model.set_dictionary(normalize_atoms(model.dictionary, atom_norm))
     for _ in range(n_alternations):
         statistics = Statistics(model)
-        for block, codes, previous, similarity in code_blocks(model, blocks(), coding):
-            statistics.add(block, codes, previous, similarity)
+        for coded in code_blocks(model, blocks(), coding):
+            statistics.add(coded)
         if not statistics.n_frames:
             raise ValueError("blocks: expected at least one frame, got none")
         gamma = float(model.srnn.gamma)
@@ -196,8 +210,8 @@ def alternate(
         yield statistics.summary(A, gamma)
 
 
-def code_blocks(model: TSC, blocks: Iterable[Block], coding: str = "sista"):
-    """Yield (block, codes a_t, a_{t-1}, S_{t-1,t}), NumPy (rows, T, N), (rows, T, N) and (rows, T, 1).
+def code_blocks(model: TSC, blocks: Iterable[Block], coding: str = "sista") -> Iterator[Coded]:
+    """Yield the codes of each block.
 
     Paper: Algorithm 1. Each frame starts at the codes of the one before, across blocks too.
     """
@@ -214,10 +228,12 @@ def code_blocks(model: TSC, blocks: Iterable[Block], coding: str = "sista"):
             codes, similarity = ops.convert_to_numpy(codes), ops.convert_to_numpy(similarity)
         else:
             codes, similarity, state = _exact_codes(model, block.x, state, G)
-        yield block, codes, np.concatenate([first[:, None], codes[:, :-1]], 1), similarity
+        yield Coded(block, codes, np.concatenate([first[:, None], codes[:, :-1]], 1), similarity)
 
 
-def _exact_codes(model, x, state, G):
+def _exact_codes(
+    model: TSC, x: np.ndarray, state: State, G: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, State]:
     """Return what `model.srnn(x, state)` returns, each frame's codes at their minimum; NumPy."""
     before = np.concatenate([ops.convert_to_numpy(state["embedding"])[:, None], x[:, :-1]], 1)
     S = ops.convert_to_numpy(model.srnn.similarity.compare(x, before)).copy()
@@ -239,7 +255,7 @@ class Statistics:
         model: whose codes are added.
     """
 
-    def __init__(self, model: TSC):
+    def __init__(self, model: TSC) -> None:
         self.model = model
         n_features, n_atoms = model.dictionary.shape
         self.B = np.zeros((n_atoms, n_atoms))
@@ -248,8 +264,9 @@ class Statistics:
         self.energy = 0.0  # sum ||x||^2
         self.terms = np.zeros(3)  # reconstruction, sparsity, coherence
 
-    def add(self, block: Block, codes, previous_codes, similarity) -> None:
-        """Add the real frames of a block; arguments as `code_blocks` yields them."""
+    def add(self, coded: Coded) -> None:
+        """Add the real frames of a block."""
+        block, codes, previous_codes, similarity = coded
         mask, options = block.mask, self.model.options
         x, a = block.x[mask], codes[mask]
         error = ops.convert_to_numpy(squared_error(x, self.model.decode(a)))
@@ -265,59 +282,23 @@ class Statistics:
             0.5 * options.lambda2 * moved.sum(dtype=np.float64),
         )
 
-    def reconstruction(self, A) -> float:
+    def reconstruction(self, A: np.ndarray) -> float:
         """Return the sum of 1/2 ||x - A a||^2 over all frames, for any A (C, N)."""
         return 0.5 * float(self.energy - 2 * np.vdot(A, self.D) + np.vdot(A, A @ self.B))
 
-    def summary(self, A, gamma) -> Alternation:
+    def summary(self, A: np.ndarray, gamma: float) -> Alternation:
         """Return the record of an alternation that coded with `gamma` and updated the dictionary to A."""
-        means = self.terms / self.n_frames
+        reconstruction, sparsity, coherence = (self.terms / self.n_frames).tolist()
         return Alternation(
-            *means.tolist(),
+            reconstruction,
+            sparsity,
+            coherence,
             updated_reconstruction=self.reconstruction(A) / self.n_frames,
             n_used_atoms=int((np.diag(self.B) > 0).sum()),
             zeros=self.n_zeros / (self.n_frames * len(self.B)),
             gamma=gamma,
             energy=self.energy / self.n_frames,
         )
-
-
-def updated_dictionary(dictionary, B, D, n_steps, atom_norm="at_most_one") -> np.ndarray:
-    """Return A, float64 (C, N), after projected gradient steps on sum 1/2 ||x - A a||^2 = f(A).
-
-    Paper: Eq. (3), Sec. 3.2. The gradient is A B - D; with the step 1 / ||B||_2, f never rises.
-    """
-    A = normalize_atoms(dictionary, atom_norm)
-    step = 1 / max(largest_eigenvalue(B) * (1 + MARGIN), np.finfo(float).tiny)
-    step_B, step_D, product = step * B, step * D, np.empty_like(A)
-    for _ in range(n_steps):  # in place: with many channels, a new array costs more than the sums in it
-        np.matmul(A, step_B, out=product)
-        A -= product
-        A += step_D
-        A /= atom_scale(A, atom_norm)
-    return A
-
-
-def normalize_atoms(dictionary, atom_norm="at_most_one") -> np.ndarray:
-    """Return A, float64 (C, N), its columns scaled to norm <= 1, or to norm 1 ("unit"; zeros stay zero)."""
-    A = np.asarray(dictionary, np.float64)
-    return A / atom_scale(A, atom_norm)
-
-
-def atom_scale(A, atom_norm) -> np.ndarray:
-    """Return what each column of A (C, N) is divided by to have the norm asked for, (N,)."""
-    if atom_norm not in ATOM_NORMS:
-        raise ValueError(f"atom_norm: expected one of {ATOM_NORMS}, got {atom_norm!r}")
-    smallest = 1.0 if atom_norm == "at_most_one" else np.finfo(float).tiny
-    return np.maximum(np.sqrt(np.einsum("cn,cn->n", A, A)), smallest)
-
-
-def largest_eigenvalue(matrix) -> float:
-    """Return ||matrix||_2 of a symmetric positive semidefinite matrix (n, n), by Lanczos iteration."""
-    if len(matrix) == 1 or not matrix.any():
-        return float(matrix[0, 0])
-    start = np.random.default_rng(0).standard_normal(len(matrix))
-    return float(eigsh(matrix, 1, v0=start, return_eigenvectors=False)[0])
 
 
 def initial_dictionary(blocks: Iterable[Block], n_atoms: int, seed: int = 0) -> np.ndarray:
@@ -328,12 +309,12 @@ def initial_dictionary(blocks: Iterable[Block], n_atoms: int, seed: int = 0) -> 
     Raises ValueError: fewer such rows than atoms.
     """
     rng = np.random.default_rng(seed)
-    keys, rows = np.zeros(0), None
+    keys, rows = np.zeros(0), np.zeros((0, 0), np.float32)
     for block in blocks:
         x = block.x[block.mask]
         x = x[x.any(-1)]
         keys = np.concatenate([keys, rng.random(len(x))])
-        rows = x if rows is None else np.concatenate([rows, x])
+        rows = np.concatenate([rows, x]) if len(rows) else x
         chosen = np.argsort(keys)[:n_atoms]  # those with the smallest keys are a fair draw
         keys, rows = keys[chosen], rows[chosen]
     if len(keys) < n_atoms:

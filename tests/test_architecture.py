@@ -4,6 +4,7 @@ Files, functions and signatures have a largest size.
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,10 @@ def too_large(path: Path) -> set[str]:
 def test_files_and_functions_are_small():
     files = [path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py")]
     assert set().union(*map(too_large, files)) == TOO_LARGE
+
+
+def test_a_commit_is_checked_as_ci_checks_it():
+    commands = re.findall(r"^\.venv/bin/python .*", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert len(commands) == 3
+    hooks = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text())
+    assert hooks == commands

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from models.dictionary import largest_eigenvalue, normalize_atoms, updated_dictionary
 from models.sparse_solver import Problem
 from models.srnn_ae import Streaming
 from models.tsc import (
@@ -14,9 +15,6 @@ from models.tsc import (
     alternate,
     code_blocks,
     initial_dictionary,
-    largest_eigenvalue,
-    normalize_atoms,
-    updated_dictionary,
 )
 
 C, N, ROWS, T = 16, 10, 6, 8
@@ -138,9 +136,9 @@ def test_record_is_the_mean_objective(sequence):
 def test_update_equals_gradient_steps_on_all_codes(sequence):
     model = model_on(sequence)
     statistics = Statistics(model)
-    ((block, codes, previous, similarity),) = code_blocks(model, [Block(sequence)])
-    statistics.add(block, codes, previous, similarity)
-    x, a = sequence.reshape(-1, C).T.astype(np.float64), codes.reshape(-1, N).T.astype(np.float64)
+    (coded,) = code_blocks(model, [Block(sequence)])
+    statistics.add(coded)
+    x, a = sequence.reshape(-1, C).T.astype(np.float64), coded.codes.reshape(-1, N).T.astype(np.float64)
     A = model.dictionary.astype(np.float64)
     step = 1 / (np.linalg.norm(a, 2) ** 2 * (1 + 1e-4))
     for _ in range(5):
@@ -193,7 +191,9 @@ def test_exact_coding_is_what_many_steps_tend_to(sequence):
     assert (exact <= long * (1 + 1e-4)).all()
     np.testing.assert_allclose(long, exact, rtol=1e-2)
     assert (long - exact).sum() < (short - exact).sum()
-    similarity = [next(code_blocks(model, [Block(sequence)], coding))[3] for coding in ("sista", "exact")]
+    similarity = [
+        next(code_blocks(model, [Block(sequence)], coding)).similarity for coding in ("sista", "exact")
+    ]
     np.testing.assert_allclose(*similarity, atol=1e-6)
 
 

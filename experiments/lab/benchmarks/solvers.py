@@ -10,10 +10,10 @@ from sklearn.decomposition import sparse_encode
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path_gram
 
+from models.dictionary import MARGIN, largest_eigenvalue
 from models.recurrence import Parameters, Stack
 from models.sequence import sista
 from models.sparse_solver import Problem, solve_codes
-from models.tsc import MARGIN, largest_eigenvalue
 
 DEPTHS, FISTA_DEPTH = (3, 30, 300), 300
 # The accuracy at which solvers are compared and that of the bound, relative to F.

@@ -201,8 +201,8 @@ def clip_lines(x, dictionary, lambda1, lambda2, delta_squared=100.0, depths=CLIP
         model = TSC(x.shape[-1], dictionary.shape[1], depth, lambda1, lambda2, delta_squared)
         model.set_dictionary(dictionary)
         statistics = Statistics(model)
-        for block, codes, previous, similarity in code_blocks(model, blocks_of(x), coding):
-            statistics.add(block, codes, previous, similarity)
+        for coded in code_blocks(model, blocks_of(x), coding):
+            statistics.add(coded)
         summary = statistics.summary(model.dictionary, float(model.srnn.gamma))
         non_zeros = (1 - summary.zeros) * dictionary.shape[1]
         lines.append(Line("clip", name, statistics.n_frames, lambda2, summary.objective, None, non_zeros))
