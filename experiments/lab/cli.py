@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import select
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -100,7 +101,7 @@ def _flags_text(arguments: argparse.Namespace) -> str:
     """Return the flags that a row's command repeats: all but the output folder."""
     flags = [f"--profile {arguments.profile}"]
     if arguments.data is not None:
-        flags.append(f"--data {arguments.data}")
+        flags.append(f"--data {shlex.quote(str(arguments.data))}")
     if arguments.datasets is not None:
         flags.append(f"--datasets {arguments.datasets}")
     if arguments.seeds is not None:
@@ -108,8 +109,8 @@ def _flags_text(arguments: argparse.Namespace) -> str:
     if arguments.chosen:
         flags.append("--chosen")
     if arguments.weights is not None:
-        flags.append(f"--weights {arguments.weights}")
-    return " ".join([*flags, *(f"--set {item}" for item in arguments.set)])
+        flags.append(f"--weights {shlex.quote(str(arguments.weights))}")
+    return " ".join([*flags, *(f"--set {shlex.quote(item)}" for item in arguments.set)])
 
 
 def exhibit_main(description: str, run: Callable) -> None:

@@ -139,6 +139,11 @@ def protocols(main: Sequence[Row]) -> str:
 
 
 def _markdown_grid(rows: Sequence[Row], cell: Callable[[Row], str]) -> str:
-    head, *lines = text_grid(rows, cell, "<br>")
-    lines = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+    return markdown_lines(text_grid(rows, cell, "<br>"))
+
+
+def markdown_lines(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of texts, the head first, as a Markdown table."""
+    head, *rest = lines
+    ruled = [head, ["---"] * len(head), *rest]
+    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in ruled)
