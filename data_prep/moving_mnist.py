@@ -11,6 +11,10 @@ Choices where the paper is silent: digits of 28x28 pixels, side by side, steps o
 leave the image), one place for the box, and training sequences of the temporal kind that move together for
 all 20 frames.
 
+The split "control" is the test split without its anomalies: the same digits and steps, without the box; the
+two digits of the temporal kind go on together. Number i of one differs from number i of the other in nothing
+else.
+
 A file holds one split, contiguous to read by sequence:
     frames  uint8 (n_sequences, 20, 225, 225), gzip, one chunk a sequence
     labels  uint8 (n_sequences, 20), 1 = abnormal
@@ -33,10 +37,10 @@ from data_prep.hdf5 import hdf5_written_whole, open_hdf5, readable
 from data_prep.mnist_digits import Digits, load_digits
 
 VERSION = 2  # raise it when the same settings come to give other pictures
-KINDS, SPLITS = ("spatial", "temporal"), ("train", "test")
+KINDS, SPLITS = ("spatial", "temporal"), ("train", "test", "control")
 SEQUENCE_FRAMES, SIZE_PX, DIGIT_PX, STEP_PX, BOX_PX = 20, 225, 28, 4, 3
 BOX_FRAMES, TOGETHER_FRAMES = 5, 10
-N_SEQUENCES = {"train": 10000, "test": 3000}  # the paper's
+N_SEQUENCES = {"train": 10000, "test": 3000, "control": 3000}  # the paper's
 
 _AXES = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # (y, x)
 _COMPASS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
@@ -77,10 +81,10 @@ def generate(
     Args:
         path: the HDF5 file.
         kind: "spatial" or "temporal".
-        split: "train" or "test"; only test sequences hold anomalies.
+        split: "train", "test" or "control"; only test sequences hold anomalies.
         n_sequences: how many; None for the paper's number.
         seed: of every draw.
-        digits: what moves; None for `load_digits(None, split)`.
+        digits: what moves; None for `digits_of(split)`.
         digit_px: side of the digits, which are resized from 28.
         step_px: how far a digit moves along either axis in a frame.
         box_px: side of the white box.
@@ -89,7 +93,7 @@ def generate(
     Raises InputError: a setting out of range, a file that cannot be written.
     """
     path = Path(path)
-    digits = load_digits(None, split) if digits is None else digits
+    digits = digits_of(split) if digits is None else digits
     n_sequences = N_SEQUENCES.get(split, 0) if n_sequences is None else n_sequences
     source = (digits.source, digits.sha256)
     settings = Settings(kind, split, n_sequences, seed, *source, digit_px, step_px, box_px)
@@ -114,6 +118,11 @@ def generate(
             file[name] = array
         file.attrs.update(asdict(settings))
     return path
+
+
+def digits_of(split: str, folder: Path | None = None) -> Digits:
+    """Return the digits of a split, see `load_digits`: MNIST's training digits, or its test digits."""
+    return load_digits(folder, "train" if split == "train" else "test")
 
 
 def _check(settings: Settings, digits: Digits) -> None:
@@ -146,7 +155,8 @@ def draw_sequence(
         images: digits uint8 (n, 28, 28).
         index: which sequence.
     """
-    key = [settings.seed, KINDS.index(settings.kind), SPLITS.index(settings.split), index]
+    drawn_as = "train" if settings.split == "train" else "test"  # "control" draws what "test" draws
+    key = [settings.seed, KINDS.index(settings.kind), SPLITS.index(drawn_as), index]
     rng = np.random.default_rng(key)
     digit_px = settings.digit_px
     pair = [_resized(images[i], digit_px) for i in rng.choice(len(images), 2, replace=False)]

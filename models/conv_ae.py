@@ -4,12 +4,17 @@ Hasan, Choi, Neumann, Roy-Chowdhury, Davis, "Learning temporal regularity in vid
 reference [1] of the paper (Sec. 2, Tables 1, 3, 4, 10). Published there: windows of T = 10 gray frames of
 227x227; convolutions of 512 filters 11x11 with stride 4, 256 of 5x5 and 128 of 3x3, a 2x2 maximum after each
 of the first two (maps of 55, 27 and 13); a decoder that mirrors it; tanh, not ReLU; Xavier's initial weights;
-the loss below; AdaGrad. Our choices, where it is silent or Keras has no such layer:
+the loss below; AdaGrad. Its authors' released Caffe configuration (mirrored at
+github.com/geekep/Temporal-RegularityDetector_CVPR_2016) has: AdaGrad at 0.0001 with 64 windows a batch for
+200,000 iterations, weight decay 0.0005, one rate for kernels and biases; and other than the paper 256, 128
+and 64 filters, 3x3 maxima, local response normalization and tanh at the end. Our choices, where the two
+differ, are silent, or Keras has no such layer:
 
+- The network is the paper's, not the configuration's.
 - Unpooling repeats each value over its 2x2 cell. Unpooling to the place of each maximum would hand the
   decoder the encoder's positions past the code, so that what was never seen is redrawn too.
 - The last layer is linear: pixels have any range, for instance [0, 1] or minus the mean image.
-- `weight_decay` 0.0005 is that of the released ConvLSTM-AE; Conv-AE's own weight is not at hand.
+- Biases do not decay.
 """
 
 import keras
@@ -110,6 +115,42 @@ class ConvAE(keras.Model):
         self.reconstruction.update_state(error)
         self.weight_decay.update_state(decay)
         return error + decay
+
+
+@keras.saving.register_keras_serializable("srnn_ae")
+class CaffeAdaGrad(keras.optimizers.Adagrad):
+    """AdaGrad as Caffe has it: h <- h + g^2, w <- w - rate m g / sqrt(h + delta^2), g with the decay in it.
+
+    delta is 1e-8; Caffe divides by sqrt(h) + delta, which differs where gradients are as small as that.
+    Keras' own starts h at 0.1 and has delta^2 = 1e-7: both outweigh the squares of gradients under 1e-4, so
+    that kernels hardly move.
+
+    Args:
+        learning_rate: rate.
+        bias_rate: m of the biases, Caffe's `lr_mult`; that of kernels is 1.
+        start: h before the first step.
+    """
+
+    def __init__(self, learning_rate=0.001, bias_rate=1.0, start=0.0, name="caffe_adagrad"):
+        super().__init__(learning_rate, initial_accumulator_value=start, epsilon=1e-16, name=name)
+        self.bias_rate = bias_rate
+
+    def build(self, variables):
+        """Create h, and note which variables are biases."""
+        super().build(variables)
+        self.rates = [self.bias_rate if variable.name == "bias" else 1.0 for variable in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Move one variable."""
+        super().update_step(
+            gradient, variable, learning_rate * self.rates[self._get_variable_index(variable)]
+        )
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        rate = keras.ops.convert_to_numpy(self.learning_rate)
+        options = {"bias_rate": self.bias_rate, "start": self.initial_accumulator_value}
+        return {"learning_rate": float(rate), **options, "name": self.name}
 
 
 def convolution(layer, filters, seed, kernel_size, weight_decay, activation="tanh", padding="same", **kwargs):

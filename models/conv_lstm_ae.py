@@ -7,7 +7,9 @@ by 255; convolutions of 128 filters 7x7 with stride 4, 256 of 5x5 with stride 2 
 (maps of 57, 29 and 15), ReLU; one ConvLSTM of 512 filters 3x3 without peepholes; and from its state h_t two
 decoders that mirror the encoder, ReLU and at the end tanh: one draws the current frame x_t, the other the
 past frame x_{t-1}. No frame after t is predicted. Xavier's initial weights, biases zero, weight decay 0.0005
-on the kernels, AdaGrad at 0.001 with 8 clips a batch for 50,000 iterations.
+on the kernels alone, AdaGrad at 0.001, biases at twice that, with 8 clips a batch for 50,000 iterations. Its
+loss sums over the clips of a batch and is the mean over the T frames; ours is the mean over both, beside
+which the decay weighs 8 times as much.
 
 Our choice: three ConvLSTM layers, 64, 64 and 128 wide, a seventh of the weights of the one;
 `memory_filters=(512,)` is the released network.
@@ -149,16 +151,23 @@ class ConvLSTMAE(keras.Model):
         }
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return 1/2 mean ||x_t - current||^2 + 1/2 mean ||x_{t-1} - past||^2, plus weight decay.
-
-        The means are over clips and frames. The decay is weight_decay/2 ||kernels||^2.
-        """
-        error = euclidean_loss(flat(x), flat(y_pred["current"]))
-        error = error + euclidean_loss(flat(x[:, :-1]), flat(y_pred["past"]))
+        """Return `reconstruction_loss` plus weight_decay/2 ||kernels||^2."""
+        error = reconstruction_loss(x, y_pred)
         decay = ops.sum(ops.stack(self.losses))
         self.reconstruction.update_state(error)
         self.weight_decay.update_state(decay)
         return error + decay
+
+
+def reconstruction_loss(x, outputs):
+    """Return 1/2 mean ||x_t - current||^2 + 1/2 mean ||x_{t-1} - past||^2 over clips and frames, scalar.
+
+    Args:
+        x: clips (n, T, H, W, 1).
+        outputs: what the model returned for x.
+    """
+    current = euclidean_loss(flat(x), flat(outputs["current"]))
+    return current + euclidean_loss(flat(x[:, :-1]), flat(outputs["past"]))
 
 
 def flat(x):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.conv_ae import ConvAE, frame_errors, unpool
+from models.conv_ae import CaffeAdaGrad, ConvAE, frame_errors, unpool
 
 SIZE, T = 35, 4
 
@@ -103,6 +103,51 @@ def test_saved_model_comes_back(tmp_path):
     np.testing.assert_array_equal(ops.convert_to_numpy(loaded(x)), ops.convert_to_numpy(model(x)))
     model.train_on_batch(x)
     loaded.train_on_batch(x)
+    for one, other in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
+
+
+@pytest.mark.parametrize(("start", "bias_rate"), [(0.0, 2.0), (0.1, 1.0)])
+def test_adagrad_is_caffes(start, bias_rate):
+    """Three steps on gradients as small as 1e-6, in float64, with Caffe's sqrt(h) + 1e-8."""
+    rng = np.random.default_rng(0)
+    start_at = {name: rng.standard_normal(4) for name in ("kernel", "bias")}
+    variables = [keras.Variable(value, "float32", name=name) for name, value in start_at.items()]
+    optimizer = CaffeAdaGrad(0.01, bias_rate, start)
+    w, h = dict(start_at), dict.fromkeys(start_at, start)
+    for scale in (1e-6, 1e-3, 1.0):
+        g = {name: scale * rng.uniform(1, 2, 4) * rng.choice([-1, 1], 4) for name in w}
+        optimizer.apply([ops.convert_to_tensor(value, "float32") for value in g.values()], variables)
+        for name in w:
+            h[name] = h[name] + g[name] ** 2
+            rate = 0.01 * (bias_rate if name == "bias" else 1)
+            w[name] = w[name] - rate * g[name] / (np.sqrt(h[name]) + 1e-8)
+    for variable in variables:
+        moved = ops.convert_to_numpy(variable) - start_at[variable.name]
+        np.testing.assert_allclose(moved, w[variable.name] - start_at[variable.name], rtol=0.02, atol=1e-7)
+    assert CaffeAdaGrad.from_config(optimizer.get_config()).get_config() == optimizer.get_config()
+
+
+def test_first_step_moves_every_weight_by_the_rate_however_small_its_gradient():
+    model = ConvAE(T, (6, 4, 2), SIZE, weight_decay=0.0)
+    model.compile(CaffeAdaGrad(1e-3, bias_rate=2.0), jit_compile=False)
+    before = [ops.convert_to_numpy(w) for w in model.trainable_weights]
+    model.train_on_batch(windows(2))
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        moved = np.abs(ops.convert_to_numpy(weight) - old)
+        expected = 2e-3 if weight.name == "bias" else 1e-3
+        assert np.median(moved[moved > 0]) == pytest.approx(expected, rel=0.02), weight.path
+
+
+def test_saved_optimizer_goes_on_as_it_was(tmp_path):
+    model, x = ConvAE(T, (6, 4, 2), SIZE), windows(2)
+    model.compile(CaffeAdaGrad(1e-3, bias_rate=2.0), jit_compile=False)
+    model.train_on_batch(x)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded.optimizer, CaffeAdaGrad)
+    for trained in (model, loaded):
+        trained.train_on_batch(x)
     for one, other in zip(model.weights, loaded.weights, strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
 

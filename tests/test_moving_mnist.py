@@ -106,6 +106,29 @@ def test_temporal_digits_move_together_then_apart(tmp_path, digits):
         assert np.abs(np.diff(bright, axis=0)).max(1).min() == STEP_PX
 
 
+@pytest.mark.parametrize("kind", moving_mnist.KINDS)
+def test_control_is_the_test_split_without_its_anomalies(tmp_path, digits, kind):
+    frames, labels = written(tmp_path, digits, kind, "test", 8)
+    control, none = written(tmp_path, digits, kind, "control", 8, name="control.h5")
+    assert not none.any()
+    changed = (frames != control).any((2, 3))
+    if kind == "spatial":  # the box stands in every abnormal frame and in no other
+        np.testing.assert_array_equal(changed, labels)
+    else:  # together to the end; frame 9 is the last of the way that both share
+        assert not changed[:, :10].any()
+        assert changed[:, 11:].mean() > 0.9
+        for sequence in control:
+            y, x = zip(*(np.nonzero(frame) for frame in sequence), strict=True)
+            assert {(np.ptp(rows) + 1, np.ptp(columns) + 1) for rows, columns in zip(y, x, strict=True)} == {
+                (DIGIT_PX, 2 * DIGIT_PX)
+            }
+
+
+def test_control_and_test_digits_are_those_that_training_has_not():
+    images = {split: moving_mnist.digits_of(split).sha256 for split in moving_mnist.SPLITS}
+    assert images["control"] == images["test"] != images["train"]
+
+
 def test_temporal_training_digits_move_together_all_along(tmp_path, digits):
     frames, labels = written(tmp_path, digits, "temporal", "train", 12)
     assert not labels.any()
