@@ -25,8 +25,8 @@ from experiments.lab.protocol import fusion_name
 from experiments.lab.scoring import metrics, pixel_metrics
 from experiments.lab.scoring.score import regularity
 from experiments.lab.settings.schema import CHOICES, PAPER, ScoreSettings
+from experiments.lab.training.run_files import write_json
 from experiments.lab.training.runs import Run, load_runs
-from experiments.lab.training.train import write_json
 
 NORMALIZATIONS = CHOICES["normalization"]
 CHECKPOINTS = CHOICES["checkpoint"]

@@ -36,7 +36,7 @@ from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.scoring.pixel_metrics import map_side
-from experiments.lab.training.runs import Run, load_model, load_runs
+from experiments.lab.training.runs import Run, load_runs
 from experiments.lab.watching.footage import train_on_footage
 from experiments.lab.watching.live import FrameScore, Networks, live_scores, stop_on_signal
 from experiments.lab.watching.outputs import Outputs
@@ -159,7 +159,7 @@ def watch(stream: FrameStream, context: Context, runs: Mapping[str, Run], calibr
     names = f"{SYSTEM}, {' + '.join(runs)}, {config['backbone']}"
     title = f"{folder.name}: {names}, profile {context.profile_name}"
     boxes = cell_boxes(map_side(config["features"]))
-    models = {name: Streaming(load_model(run.folder)) for name, run in runs.items()}
+    models = {name: Streaming(run.model()) for name, run in runs.items()}
     networks = networks_for(context, runs)
     window_frames = config["train"]["temporal_window_frames"]
     faults: list[InputError] = []

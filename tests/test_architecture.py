@@ -26,7 +26,6 @@ TOO_LARGE = {
     "experiments/lab/publishing/plots.py",
     "experiments/lab/publishing/plots.py draw_lines",
     "experiments/lab/systems/frame_systems.py frame_task",
-    "experiments/lab/training/tsc.py train_tsc",
 }
 
 

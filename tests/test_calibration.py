@@ -1,11 +1,14 @@
 """Limits, threshold and false alarms from a run's own frames."""
 
+import json
+
 import numpy as np
 import pytest
 
 from data_prep.errors import InputError
 from experiments.lab.scoring.calibration import Calibration, calibrate, cell_boxes
-from experiments.lab.scoring.score import ClipScores, save_scores
+from experiments.lab.scoring.score import ClipScores
+from experiments.lab.scoring.score_files import save_scores
 from experiments.lab.settings.schema import ScoreSettings
 from experiments.lab.training.runs import Run
 
@@ -20,6 +23,8 @@ def made_run(folder, errors, train_errors, labels):
                 for i, (x, y) in enumerate(zip(clips, labels, strict=True))
             ],
         )
+    numbers = {"steps": 10, "loss": 1.0, "training_seconds": 1.0}
+    (folder / "metrics.json").write_text(json.dumps(numbers))
     return Run(folder)
 
 

@@ -21,7 +21,8 @@ from experiments.lab.scoring.pixel_metrics import (
     region_anomaly,
     stream_masks,
 )
-from experiments.lab.scoring.score import ClipScores, load_scores, save_scores
+from experiments.lab.scoring.score import ClipScores
+from experiments.lab.scoring.score_files import load_scores, save_scores
 from experiments.lab.settings.schema import PAPER
 
 N_CLIPS, N_FRAMES = 3, 24
@@ -57,7 +58,8 @@ def write_run(folder, data, stream="spatial", seed=0, n_regions=21, steps=STEPS,
         **config,
     }
     write_atomic(folder / "config.json", json.dumps(content).encode())
-    write_atomic(folder / "metrics.json", b"{}")
+    metrics = {"steps": steps[-1], "loss": 1.0, "training_seconds": 1.0}
+    write_atomic(folder / "metrics.json", json.dumps(metrics).encode())
     return folder
 
 
@@ -246,8 +248,11 @@ def relabel(folder):
         ),
         (break_config, "config.json: damaged, expected JSON"),
         (drop_key, "config.json: expected the key stream"),
-        (lambda folder: [path.unlink() for path in (folder / "scores").iterdir()], "scores: no scores"),
-        (lambda folder: (folder / "train_errors.npz").unlink(), "train_errors.npz: expected the scores"),
+        (
+            lambda folder: (folder / "scores" / "step_000020.npz").unlink(),
+            "step_000020.npz: no such file, expected the last checkpoint's scores",
+        ),
+        (lambda folder: (folder / "train_errors.npz").unlink(), "train_errors.npz: no such file"),
         (relabel, "scored on other clips or labels"),
     ],
 )

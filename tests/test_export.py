@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from synthetic import CHANNELS, write_dataset
 
-from experiments.lab.scoring.score import load_scores, micro_auc, save_scores
+from experiments.lab.scoring.score import micro_auc
+from experiments.lab.scoring.score_files import load_scores, save_scores
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.catalogue import run_system
 from experiments.lab.training.model_card import CARD, USE, write_model_card

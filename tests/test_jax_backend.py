@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from synthetic import write_dataset
 
-from experiments.lab.scoring.score import load_scores
+from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.systems.catalogue import run_system
 
@@ -27,7 +27,8 @@ sys.modules["tensorflow"] = None  # as on a machine without it: importing it fai
 from pathlib import Path
 import keras
 from experiments.lab.training.runs import Run
-from experiments.lab.scoring.score import save_scores, score_clips
+from experiments.lab.scoring.score import score_clips
+from experiments.lab.scoring.score_files import save_scores
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.systems.catalogue import run_system
 from data_prep.shards import list_shards

@@ -30,7 +30,7 @@ from experiments.lab.systems.moving_mnist import (
     window_errors,
     with_mnist_settings,
 )
-from experiments.lab.training import tsc
+from experiments.lab.training import alternation
 from models.srnn_ae import Streaming, squared_error
 
 TINY = PAPER.override(
@@ -92,7 +92,7 @@ def test_windows_are_slices_and_depend_on_seed_and_step_alone(files):
 def test_scores_do_not_depend_on_the_sequences_beside(files):
     """Each sequence alone, and in a group filled up with black ones; against the model's own call."""
     task = srnn_ae_task(files, ON_SEQUENCES, 0)
-    model = task.build(task.batch(0))
+    model = task.trainer.build(task.trainer.batch(0))
     scores = task.scorer(model)("test")
     live = Streaming(model)
     x = intensities(all_frames(files.test))
@@ -117,7 +117,7 @@ def test_scores_do_not_depend_on_the_sequences_beside(files):
 def test_dark_pixels_left_out_equal_dark_pixels_that_start_at_zero(files):
     """The model on all 50,625 pixels, trained beside the one on the lit ones."""
     task = srnn_ae_task(files, ON_SEQUENCES, 0)
-    lit = task.build(task.batch(0))
+    lit = task.trainer.build(task.trainer.batch(0))
     windows = SequenceWindows(files.train, intensities, 10, 2, 0)
     full = moving_mnist.build_srnn_ae(50625, 2, ON_SEQUENCES, 0)
     pixels = files.pixels
@@ -130,7 +130,8 @@ def test_dark_pixels_left_out_equal_dark_pixels_that_start_at_zero(files):
             one.assign(value)
     for step in range(3):
         losses = [
-            model.train_on_batch(batch(step)) for model, batch in ((lit, task.batch), (full, windows.batch))
+            model.train_on_batch(batch(step))
+            for model, batch in ((lit, task.trainer.batch), (full, windows.batch))
         ]
         np.testing.assert_allclose(*losses, rtol=1e-5)
     dark = np.setdiff1d(np.arange(50625), pixels)
@@ -154,7 +155,7 @@ def test_scores_that_are_not_finite_are_named(files):
 
 def test_conv_ae_sees_gray_frames_minus_their_mean(files):
     task = conv_ae_task(files, ON_SEQUENCES, 0)
-    batch = task.batch(0)
+    batch = task.trainer.batch(0)
     assert batch.shape == (8, 39, 39, 10)
     frames = all_frames(files.train)
     gray = gray_pixels(frames, 39)
@@ -207,7 +208,7 @@ def test_resumed_tsc_ends_as_the_unbroken_one(files, runs, tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(tsc, "log_alternation", break_off)
+        patch.setattr(alternation, "log_alternation", break_off)
         with pytest.raises(KeyboardInterrupt):
             run_on_sequences("TSC", files, TINY, 1, tmp_path)
     assert len(list(tmp_path.rglob("alternation_0001.keras"))) == 1

@@ -7,7 +7,8 @@ from synthetic import CHANNELS, REGIONS, write_clip
 
 from data_prep.errors import InputError
 from experiments.lab.scoring import metrics, score
-from experiments.lab.scoring.score import load_scores, micro_auc, regularity, save_scores, score_clips
+from experiments.lab.scoring.score import micro_auc, regularity, score_clips
+from experiments.lab.scoring.score_files import load_scores, save_scores
 from models.lstm_ae import LSTMAE, LSTMStreaming
 from models.srnn_ae import SRNNAE, Streaming
 

@@ -12,8 +12,8 @@ from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems import catalogue as systems
 from experiments.lab.systems.catalogue import run_system
 from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame, score_windows
-from experiments.lab.training import tsc
-from experiments.lab.training.runs import load_model
+from experiments.lab.training import alternation
+from experiments.lab.training.run_files import load_model
 
 SMALL = PAPER.override(
     n_atoms=8,
@@ -112,15 +112,15 @@ def test_interrupted_tsc_resumes_to_the_same_dictionary(features, tmp_path, monk
     """Broken off once before an alternation is written, and once after."""
     unbroken = run_system("TSC", features, "spatial", SMALL, 0, tmp_path / "unbroken")
     for fault in ("write_json", "log_alternation"):
-        real = getattr(tsc, fault)
+        real = getattr(alternation, fault)
 
         def break_off(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(tsc, fault, break_off)
+        monkeypatch.setattr(alternation, fault, break_off)
         with pytest.raises(KeyboardInterrupt):
             run_system("TSC", features, "spatial", SMALL, 0, tmp_path)
-        monkeypatch.setattr(tsc, fault, real)
+        monkeypatch.setattr(alternation, fault, real)
     resumed = run_system("TSC", features, "spatial", SMALL, 0, tmp_path)
     np.testing.assert_array_equal(resumed.model().dictionary, unbroken.model().dictionary)
     objectives = [[row["objective"] for row in run.history] for run in (resumed, unbroken)]

@@ -14,7 +14,7 @@ from data_prep.errors import InputError
 from experiments.lab.scoring.score import micro_auc
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.catalogue import build_srnn_ae, run_system
-from experiments.lab.training import train
+from experiments.lab.training import gradients, train
 
 
 def run_srnn_ae(shards, stream, settings, seed, out, sample_frames=None):
@@ -67,23 +67,23 @@ def test_tensorboard_holds_scalars_histograms_images_graph_and_hparams(finished)
 
 def test_finished_run_is_returned_not_trained_again(shards, finished, monkeypatch):
     out, run = finished
-    monkeypatch.setattr(train, "Recorder", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(gradients, "Recorder", lambda *_: pytest.fail("trained again"))
     assert run_srnn_ae(shards, "spatial", SMALL, seed=1, out=out).folder == run.folder
 
 
 def test_resumed_run_ends_with_the_same_weights(shards, finished, tmp_path, monkeypatch):
     """The run is broken off after the checkpoint at step 4, between checkpoints, then started again."""
-    real = train.Recorder.on_epoch_end
+    real = gradients.Recorder.on_epoch_end
 
     def break_off(self, epoch, logs=None):
         real(self, epoch, logs)
         if epoch == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.Recorder, "on_epoch_end", break_off)
+    monkeypatch.setattr(gradients.Recorder, "on_epoch_end", break_off)
     with pytest.raises(KeyboardInterrupt):
         run_srnn_ae(shards, "spatial", SMALL, seed=1, out=tmp_path)
-    monkeypatch.setattr(train.Recorder, "on_epoch_end", real)
+    monkeypatch.setattr(gradients.Recorder, "on_epoch_end", real)
     resumed = run_srnn_ae(shards, "spatial", SMALL, seed=1, out=tmp_path)
     unbroken = finished[1]
     for one, other in zip(resumed.model().weights, unbroken.model().weights, strict=True):
@@ -92,15 +92,18 @@ def test_resumed_run_ends_with_the_same_weights(shards, finished, tmp_path, monk
     assert losses[0] == losses[1]
 
 
+CONFIG = {"system": "TSC", "dataset": "d", "stream": "spatial", "seed": 0, "backbone": "", "features": {}}
+
+
 def test_a_run_that_goes_on_elsewhere_keeps_what_it_was_begun_with(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "git_commit", lambda: "aaa")
     monkeypatch.setattr(provenance, "run_libraries", lambda: {"device": "NVIDIA H100"})
     for _ in range(2):  # the same again is no other machine
-        train.write_config(tmp_path, {"seed": 0})
+        train.write_config(tmp_path, CONFIG)
         config = json.loads((tmp_path / "config.json").read_text())
-        assert config == {"seed": 0, "commit": "aaa", "versions": {"device": "NVIDIA H100"}}
+        assert config == {**CONFIG, "commit": "aaa", "versions": {"device": "NVIDIA H100"}}
     monkeypatch.setattr(provenance, "run_libraries", lambda: {"device": "cpu"})
-    train.write_config(tmp_path, {"seed": 0})
+    train.write_config(tmp_path, CONFIG)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["versions"] == {"device": "cpu"}
     assert config["earlier"] == [{"commit": "aaa", "versions": {"device": "NVIDIA H100"}}]
@@ -146,7 +149,7 @@ def test_damaged_checkpoint_is_named(shards, finished, tmp_path):
     shutil.copytree(source, folder)
     (folder / "metrics.json").unlink()
     (folder / "last.keras").write_bytes((folder / "last.keras").read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"last\.keras: expected a checkpoint of this run"):
+    with pytest.raises(InputError, match=r"last\.keras: damaged, .*; to train the run again, delete its f"):
         run_srnn_ae(shards, "spatial", SMALL, seed=1, out=tmp_path)
 
 

@@ -23,7 +23,8 @@ from data_prep.errors import InputError
 from data_prep.frames import iter_frames
 from data_prep.live_frames import FrameStream
 from experiments import watch
-from experiments.lab.scoring.score import load_scores, regularity
+from experiments.lab.scoring.score import regularity
+from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.settings.changes import results_name
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER

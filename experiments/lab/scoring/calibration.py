@@ -9,7 +9,8 @@ from data_prep.errors import InputError
 from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions
 from experiments.lab.scoring import metrics
 from experiments.lab.scoring.pixel_metrics import footprints
-from experiments.lab.scoring.score import load_scores, regularity
+from experiments.lab.scoring.score import regularity
+from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.settings.schema import ScoreSettings
 from experiments.lab.training.runs import Run
 

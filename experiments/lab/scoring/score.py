@@ -1,9 +1,6 @@
 """From a trained model to region errors, and from region errors to a frame's regularity score (Sec. 3.7)."""
 
 import functools
-import io
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +9,6 @@ import keras
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.files import write_atomic
 from data_prep.shards import Shard
 from data_prep.windows import clip_blocks
 from experiments.lab.scoring import metrics
@@ -113,33 +109,6 @@ def score_clips(
                 raise DivergedError(f"{path}: expected finite reconstruction errors, got NaN or infinity")
             scored.append(ClipScores(clip, labels, **arrays))
     return scored
-
-
-def save_scores(path: Path, scores: Sequence[ClipScores]) -> None:
-    """Write the scores of all clips as one compressed .npz file, atomically."""
-    content = io.BytesIO()
-    arrays = {
-        "clips": np.array([clip.clip for clip in scores]),
-        "n_frames": np.array([len(clip.labels) for clip in scores]),
-    }
-    for key in ("labels", *PER_FRAME):
-        if getattr(scores[0], key) is not None:
-            arrays[key] = np.concatenate([getattr(clip, key) for clip in scores])
-    np.savez_compressed(content, **arrays)
-    write_atomic(path, content.getvalue())
-
-
-def load_scores(path: Path) -> list[ClipScores]:
-    """Return what `save_scores` wrote. InputError if the file is absent or damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
-        ends = np.cumsum(arrays["n_frames"])[:-1]
-        parts = {key: np.split(arrays[key], ends) for key in ("labels", *PER_FRAME) if key in arrays}
-        names = arrays["clips"].tolist()
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
-        raise InputError(f"{path}: expected the scores of a run, got {fault}") from None
-    return [ClipScores(name, **{key: part[i] for key, part in parts.items()}) for i, name in enumerate(names)]
 
 
 def regularity(

@@ -17,7 +17,7 @@ from data_prep.provenance import made_with
 from data_prep.shards import Shard, list_shards
 from experiments.lab.scoring import metrics
 from experiments.lab.settings.schema import BaselineSettings, config_hash
-from experiments.lab.training.train import shards_identity
+from experiments.lab.training.task import shards_data
 from models.nearest_subspace import NearestSubspace
 from models.one_class_svm import OneClassSVM
 
@@ -87,7 +87,7 @@ def run_baseline(
     Raises:
         InputError: settings that do not suit the features, such as a subspace that holds all of them.
     """
-    identity = shards_identity(shards_folder)
+    identity = shards_data(shards_folder).identity
     config = {"system": name, "seed": seed, **identity, "settings": asdict(settings)}
     key = name.lower().replace(" ", "_").replace("-", "_")
     folder = out / "checkpoints" / identity["dataset"] / f"{key}-seed{seed}-{config_hash(config)}"

@@ -1,7 +1,7 @@
-"""The systems of the paper's tables: how each is built, sampled and scored; all train through `train_task`.
+"""The systems of the paper's tables: how each is built, sampled and scored; `make_run` makes the runs of all.
 
 sRNN-AE, LSTM-AE and TSC read feature shards of 21 regions; TSC is not trained by gradients
-(`training.tsc`). Conv-AE and ConvLSTM-AE, on gray frames, are in `frame_systems`.
+(`training.alternation`). Conv-AE and ConvLSTM-AE, on gray frames, are in `frame_systems`.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +17,11 @@ from data_prep.windows import WindowSampler, clip_blocks
 from experiments.lab.scoring.score import CLIPS_AT_ONCE, ClipScores, score_clips
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.frame_systems import conv_ae_task, conv_lstm_ae_task
+from experiments.lab.training.alternation import Alternations
+from experiments.lab.training.gradients import Gradients
 from experiments.lab.training.runs import Run
-from experiments.lab.training.train import Task, shards_identity, train_task
-from experiments.lab.training.tsc import train_tsc
+from experiments.lab.training.task import Task, shards_data
+from experiments.lab.training.train import make_run
 from models.lstm_ae import LSTMAE, LSTMStreaming
 from models.srnn_ae import SRNNAE, Streaming, jit_compile
 from models.tsc import TSC, Block, initial_dictionary
@@ -62,16 +64,14 @@ def run_system(
         out: root of the outputs.
         sample_frames: see `Task`.
     """
-    if system == "TSC":
-        run = tsc_run(shards, stream, settings, seed, out)
-    else:
-        task = {
-            "sRNN-AE": srnn_ae_task,
-            "LSTM-AE": lstm_ae_task,
-            "Conv-AE": conv_ae_task,
-            "ConvLSTM-AE": conv_lstm_ae_task,
-        }[system]
-        run = train_task(task(shards, stream, settings, seed, sample_frames), out)
+    task = {
+        "sRNN-AE": srnn_ae_task,
+        "LSTM-AE": lstm_ae_task,
+        "TSC": tsc_task,
+        "Conv-AE": conv_ae_task,
+        "ConvLSTM-AE": conv_lstm_ae_task,
+    }[system]
+    run = make_run(task(shards, stream, settings, seed, sample_frames), out)
     keep_normalization(shards, run.folder)
     return run
 
@@ -122,15 +122,12 @@ def srnn_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sampl
 
     return Task(
         "sRNN-AE",
-        shards_identity(shards)["dataset"],
         stream,
         seed,
-        {**shards_identity(shards), "model": asdict(settings.model)},
-        settings.train,
-        sampler(shards, stream, settings.train, settings, seed).batch,
-        build,
+        shards_data(shards, sample_frames),
+        {"model": asdict(settings.model)},
+        Gradients(settings.train, sampler(shards, stream, settings.train, settings, seed).batch, build),
         streaming_scorer(shards, stream, settings, Streaming),
-        sample_frames,
     )
 
 
@@ -160,50 +157,43 @@ def lstm_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sampl
 
     return Task(
         "LSTM-AE",
-        shards_identity(shards)["dataset"],
         stream,
         seed,
-        {**shards_identity(shards), "model": asdict(options)},
-        train,
-        sampler(shards, stream, train, settings, seed).batch,
-        build,
+        shards_data(shards, sample_frames),
+        {"model": asdict(options)},
+        Gradients(train, sampler(shards, stream, train, settings, seed).batch, build),
         streaming_scorer(shards, stream, settings, LSTMStreaming),
-        sample_frames,
     )
 
 
-def tsc_run(shards: Path, stream: str, settings: Settings, seed: int, out: Path) -> Run:
-    """Return the finished run of TSC. Paper: Sec. 3.1 to 3.3."""
-    options, identity = settings.tsc, shards_identity(shards)
-    config = {
-        "system": "TSC",
-        "stream": stream,
-        "seed": seed,
-        **identity,
-        "model": {**asdict(options), "threshold": settings.model.threshold},
-        "sampling": {
-            **sampling(stream, settings),
-            "window_frames": settings.train.window_frames,
-        },
-    }
+def tsc_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
+    """Return the task of TSC. Paper: Sec. 3.1 to 3.3."""
 
     def blocks() -> Iterator[Block]:
         return training_blocks(shards, stream, settings, seed)
 
-    def build() -> TSC:
-        return build_tsc(blocks, settings, seed)
-
-    return train_tsc(
-        config,
-        blocks,
-        build,
+    windows = {**sampling(stream, settings), "window_frames": settings.train.window_frames}
+    return Task(
+        "TSC",
+        stream,
+        seed,
+        shards_data(shards),
+        {**tsc_config(settings), "sampling": windows},
+        alternations(blocks, settings, seed),
         streaming_scorer(shards, stream, settings, Streaming),
-        out,
-        options.tsc_alternations,
-        options.tsc_update_steps,
-        options.atom_norm,
-        options.tsc_coding,
     )
+
+
+def tsc_config(settings: Settings) -> dict:
+    """Return what a run's configuration holds of TSC's settings."""
+    return {"model": {**asdict(settings.tsc), "threshold": settings.model.threshold}}
+
+
+def alternations(blocks: Callable[[], Iterator[Block]], settings: Settings, seed: int) -> Alternations:
+    """Return the trainer of TSC on training blocks."""
+    options = settings.tsc
+    how = (options.tsc_alternations, options.tsc_update_steps, options.atom_norm, options.tsc_coding)
+    return Alternations(blocks, lambda: build_tsc(blocks, settings, seed), *how)
 
 
 def build_tsc(blocks: Callable[[], Iterator[Block]], settings: Settings, seed: int) -> TSC:

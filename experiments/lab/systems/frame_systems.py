@@ -1,6 +1,6 @@
 """Conv-AE and ConvLSTM-AE: windows of gray frames, how each network takes them, and how frames are scored.
 
-They read shards of gray frames (`data_prep.gray_frames`), one region, and train through `train.train_task`.
+They read shards of gray frames (`data_prep.gray_frames`), one region, and train by gradients.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,8 @@ from data_prep.shards import Shard, list_shards
 from data_prep.windows import WindowSampler
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import Settings
-from experiments.lab.training.train import Task, shards_identity
+from experiments.lab.training.gradients import Gradients
+from experiments.lab.training.task import Task, shards_data
 from models import conv_ae, conv_lstm_ae
 from models.conv_ae import ConvAE
 from models.conv_lstm_ae import ConvLSTMAE
@@ -120,15 +121,12 @@ def frame_task(system, shards, settings, seed, sample_frames, build, shape, erro
 
     return Task(
         system,
-        shards_identity(shards)["dataset"],
         "frames",
         seed,
-        {**shards_identity(shards), "model": asdict(options)},
-        train,
-        lambda step: shape(windows.batch(step) - mean),
-        compiled,
+        shards_data(shards, sample_frames),
+        {"model": asdict(options)},
+        Gradients(train, lambda step: shape(windows.batch(step) - mean), compiled),
         scorer,
-        sample_frames,
     )
 
 

@@ -22,14 +22,15 @@ from data_prep.mnist_digits import load_digits
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities
 from experiments.lab.scoring.score import ClipScores, step_function
 from experiments.lab.settings.schema import Settings, config_hash
-from experiments.lab.systems.catalogue import build_srnn_ae, build_tsc
+from experiments.lab.systems.catalogue import alternations, build_srnn_ae, tsc_config
 from experiments.lab.systems.frame_systems import as_channels
+from experiments.lab.training.gradients import Gradients
 from experiments.lab.training.runs import Run
-from experiments.lab.training.train import Task, train_task
-from experiments.lab.training.tsc import train_tsc
+from experiments.lab.training.task import Data, Task
+from experiments.lab.training.train import make_run
 from models.conv_ae import ConvAE, frame_errors
 from models.srnn_ae import Streaming, jit_compile
-from models.tsc import TSC, Block
+from models.tsc import Block
 
 SYSTEMS = ("Conv-AE", "TSC", "sRNN-AE")
 SEQUENCES_AT_ONCE = 64
@@ -62,9 +63,10 @@ class Files:
             return np.flatnonzero(reader.lit)
 
     @property
-    def identity(self) -> dict:
-        """Return what tells the data of one run from those of another, for its configuration."""
-        return {"dataset": DATASET, "backbone": "", "features": self.settings}
+    def data(self) -> Data:
+        """Return the sequences as the data of a run: their settings tell them from others."""
+        identity = {"dataset": DATASET, "backbone": "", "features": self.settings}
+        return Data(identity, lambda split: config_hash(self.settings[split]), sample_frames(self))
 
 
 def sequence_files(kind: str, settings: Settings, folder: Path, data_dir: Path | None) -> Files:
@@ -140,10 +142,8 @@ def run_on_sequences(system: str, files: Files, settings: Settings, seed: int, o
         out: root of the outputs.
     """
     settings = with_mnist_settings(settings)
-    if system == "TSC":
-        return tsc_run(files, settings, seed, out)
-    task = {"Conv-AE": conv_ae_task, "sRNN-AE": srnn_ae_task}[system]
-    return train_task(task(files, settings, seed), out)
+    task = {"Conv-AE": conv_ae_task, "TSC": tsc_task, "sRNN-AE": srnn_ae_task}[system]
+    return make_run(task(files, settings, seed), out)
 
 
 def with_mnist_settings(settings: Settings) -> Settings:
@@ -175,38 +175,28 @@ def srnn_ae_task(files: Files, settings: Settings, seed: int) -> Task:
     )
     return Task(
         "sRNN-AE",
-        DATASET,
         files.kind,
         seed,
-        {**files.identity, "model": asdict(settings.model)},
-        train,
-        windows.batch,
-        lambda sample: build_srnn_ae(sample.shape[-1], len(sample), settings, seed),
+        files.data,
+        {"model": asdict(settings.model)},
+        Gradients(
+            train,
+            windows.batch,
+            lambda sample: build_srnn_ae(sample.shape[-1], len(sample), settings, seed),
+        ),
         streaming_scorer(files),
-        sample_frames(files),
     )
 
 
-def tsc_run(files: Files, settings: Settings, seed: int, out: Path) -> Run:
-    """Return the finished run of TSC. Paper: Sec. 3.1 to 3.3 and 4.2."""
-    options = settings.tsc
-    config = {
-        "system": "TSC",
-        "stream": files.kind,
-        "seed": seed,
-        **files.identity,
-        "model": {**asdict(options), "threshold": settings.model.threshold},
-    }
+def tsc_task(files: Files, settings: Settings, seed: int) -> Task:
+    """Return the task of TSC. Paper: Sec. 3.1 to 3.3 and 4.2."""
 
     def blocks() -> Iterator[Block]:
         with MovingMNIST(files.train) as reader:
             yield from map(Block, reader.batches(SEQUENCES_AT_ONCE, files.pixels))
 
-    def build() -> TSC:
-        return build_tsc(blocks, settings, seed)
-
-    how = (options.tsc_alternations, options.tsc_update_steps, options.atom_norm, options.tsc_coding)
-    return train_tsc(config, blocks, build, streaming_scorer(files), out, *how)
+    trainer = alternations(blocks, settings, seed)
+    return Task("TSC", files.kind, seed, files.data, tsc_config(settings), trainer, streaming_scorer(files))
 
 
 def conv_ae_task(files: Files, settings: Settings, seed: int) -> Task:
@@ -236,15 +226,12 @@ def conv_ae_task(files: Files, settings: Settings, seed: int) -> Task:
 
     return Task(
         "Conv-AE",
-        DATASET,
         files.kind,
         seed,
-        {**files.identity, "model": asdict(options)},
-        train,
-        lambda step: as_channels(windows.batch(step) - mean),
-        build,
+        files.data,
+        {"model": asdict(options)},
+        Gradients(train, lambda step: as_channels(windows.batch(step) - mean), build),
         scorer,
-        sample_frames(files),
     )
 
 

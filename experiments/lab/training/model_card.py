@@ -1,6 +1,5 @@
 """The card beside a trained model: what it is, how to load it, what it was made from, what it cannot do."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +7,9 @@ import numpy as np
 
 from data_prep.files import write_atomic
 from experiments.lab.scoring.metrics import frame_error
-from experiments.lab.scoring.score import ClipScores, load_scores, micro_auc
+from experiments.lab.scoring.score import ClipScores, micro_auc
+from experiments.lab.scoring.score_files import load_scores
+from experiments.lab.training.run_files import read_config, read_metrics, scores_path
 
 CARD = "model_card.md"
 NORMALIZATIONS = {
@@ -42,10 +43,9 @@ def write_model_card(folder: Path, metrics: Mapping | None = None) -> Path:
         folder: of the run: `config.json`, the scores of its test clips, `train_errors.npz`.
         metrics: the run's final metrics; None for those of its `metrics.json`.
     """
-    config = json.loads((folder / "config.json").read_text())
-    if metrics is None:
-        metrics = json.loads((folder / "metrics.json").read_text())
-    test = load_scores(folder / "scores" / f"step_{metrics['steps']:06d}.npz")
+    config = read_config(folder)
+    metrics = read_metrics(folder) if metrics is None else metrics
+    test = load_scores(scores_path(folder, metrics["steps"]))
     train = load_scores(folder / "train_errors.npz")
     title = f"{config['system']}, {config['stream']} stream, {config['dataset']}, seed {config['seed']}"
     parts = [

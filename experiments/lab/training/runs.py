@@ -1,7 +1,6 @@
-"""A run read from its folder, which `training.train` or `training.tsc` wrote."""
+"""A run read from its folder, which `training.train` wrote."""
 
 import functools
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,40 +10,61 @@ import numpy as np
 
 from data_prep.errors import InputError
 from experiments.lab.scoring import metrics
-from experiments.lab.scoring.score import ClipScores, load_scores
-
-MODEL_FILE = "last.keras"
+from experiments.lab.scoring.score import ClipScores
+from experiments.lab.scoring.score_files import load_scores
+from experiments.lab.training.run_files import (
+    load_model,
+    read_config,
+    read_history,
+    read_metrics,
+    scored_steps,
+    scores_path,
+)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder and what is read from it."""
+    """A finished run: its folder and what is read from it; every reader raises InputError for a damaged file.
+
+    Attributes:
+        folder: of the run.
+        test_clips: what tells the test clips that it is read for from others; None for whichever it has.
+    """
 
     folder: Path
+    test_clips: str | None = None
 
     @property
     def config(self) -> dict:
         """Return the configuration that the run was trained with."""
-        return json.loads((self.folder / "config.json").read_text())
+        return read_config(self.folder)
 
     @property
     def history(self) -> list[dict]:
         """Return the training curves, one dict a logged step."""
-        return json.loads((self.folder / "history.json").read_text())
+        return read_history(self.folder)
 
     @property
     def metrics(self) -> dict:
         """Return the final metrics."""
-        return json.loads((self.folder / "metrics.json").read_text())
+        return read_metrics(self.folder)
 
     @property
     def steps(self) -> list[int]:
-        """Return the steps at which the test clips were scored, ascending."""
-        return sorted(int(path.stem.split("_")[1]) for path in (self.folder / "scores").glob("step_*.npz"))
+        """Return the steps at which the test clips were scored, ascending; the last one is the run's."""
+        steps, last = scored_steps(self.folder), self.metrics["steps"]
+        if not steps or steps[-1] != last:
+            raise InputError(
+                f"{scores_path(self.folder, last)}: no such file, expected the last checkpoint's scores; the "
+                "command that trained the run scores it again"
+            )
+        return steps
 
     def scores(self, step: int | None = None) -> list[ClipScores]:
         """Return the test clips' scores at a checkpoint, the last by default."""
-        return finished_scores(scores_path(self.folder, self.steps[-1] if step is None else step))
+        path = scores_path(self.folder, self.steps[-1] if step is None else step)
+        changed_ns = path.stat().st_mtime_ns if path.exists() else 0
+        return read_once(path, changed_ns, self.test_clips)
 
     def train_errors(self, frame_error="max") -> np.ndarray:
         """Return the frame errors of all training frames, (n,), for `normalization="train"`."""
@@ -57,27 +77,13 @@ class Run:
 
     def model(self) -> keras.Model:
         """Return the trained model."""
-        return keras.saving.load_model(self.folder / MODEL_FILE)
+        return load_model(self.folder)
 
 
 @functools.lru_cache(maxsize=8)
-def finished_scores(path: Path) -> list[ClipScores]:
-    """Return the scores in a finished run's file; several protocols read the same."""
-    return load_scores(path)
-
-
-def scores_path(folder: Path, step: int) -> Path:
-    """Return where the test scores of a step are."""
-    return folder / "scores" / f"step_{step:06d}.npz"
-
-
-def load_model(folder: Path, name: str = MODEL_FILE) -> keras.Model:
-    """Return the model of a run's newest checkpoint. InputError if it is damaged."""
-    path = folder / name
-    try:
-        return keras.saving.load_model(path)
-    except (OSError, ValueError, KeyError) as fault:
-        raise InputError(f"{path}: expected a checkpoint of this run, got {fault}; delete it") from None
+def read_once(path: Path, changed_ns: int, test_clips: str | None) -> list[ClipScores]:
+    """Return the scores in a file that was last changed at `changed_ns`; several protocols read the same."""
+    return load_scores(path, test_clips)
 
 
 def commits_of(configs: Iterable[dict]) -> str:
@@ -115,18 +121,7 @@ def load_runs(folders: Sequence[Path]) -> dict[str, Run]:
 
 
 def finished_run(folder: Path) -> Run:
-    """Return the run in a folder. InputError unless it is finished and its config can be read."""
-    for name in ("config.json", "metrics.json"):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder / name}: no such file, expected the folder of a finished run")
+    """Return the run in a folder. InputError unless it is finished and its files can be read."""
     run = Run(folder)
-    try:
-        config = run.config
-    except ValueError as fault:
-        raise InputError(f"{folder / 'config.json'}: damaged, expected JSON, got {fault}") from None
-    keys = {"system", "dataset", "stream", "seed", "backbone", "features"}
-    if missing := keys - set(config if isinstance(config, dict) else ()):
-        raise InputError(f"{folder / 'config.json'}: expected the key {min(missing)}, got none")
-    if not run.steps:
-        raise InputError(f"{folder / 'scores'}: no scores, expected step_NNNNNN.npz files")
+    read_config(folder), run.scores()  # checked once, before anything is made of them
     return run

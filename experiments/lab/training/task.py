@@ -1,0 +1,129 @@
+"""One run before it is made: a system, its data, and all that its numbers depend on."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from data_prep.shards import list_shards, read_info
+from experiments.lab.scoring.score import ClipScores
+from experiments.lab.settings.schema import config_hash
+from experiments.lab.training.tensorboard import TensorBoardLog
+
+Score = Callable[[str], list[ClipScores]]  # split -> scores of its clips
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run is trained and scored on.
+
+    Attributes:
+        identity: "dataset", "backbone" and "features" of the run's configuration; the weights depend on it.
+        clips: split -> what tells its clips, their order, features and labels from others.
+        sample_frames: (clip, frame indices) -> uint8 (n, H, W, 3) of test clips, for pictures in TensorBoard.
+    """
+
+    identity: dict
+    clips: Callable[[str], str]
+    sample_frames: Callable[[str, np.ndarray], np.ndarray] | None = None
+
+
+class Trainer(Protocol):
+    """How a system is trained: by gradients, or otherwise.
+
+    `config` is what it adds to the run's configuration.
+    """
+
+    config: dict
+
+    def __call__(self, task: "Task", folder: Path, log: TensorBoardLog) -> tuple[list[dict], Score]:
+        """Train, or train on; leave `last.keras` and `history.json`; return the history and what scores."""
+
+    def summary(self, history: list[dict]) -> dict:
+        """Return the final metrics that the history tells: "steps", "loss", "training_seconds", ..."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, and on what.
+
+    Attributes:
+        system: as the paper names it.
+        stream, seed: of the run.
+        data: see `Data`.
+        config: what else the numbers depend on, plain values; nested once at most.
+        trainer: see `Trainer`.
+        scorer: the model -> what scores the clips of a split under the model as it then is.
+    """
+
+    system: str
+    stream: str
+    seed: int
+    data: Data
+    config: dict
+    trainer: Trainer
+    scorer: Callable[[keras.Model], Score]
+
+    @property
+    def dataset(self) -> str:
+        """Return the name of the dataset."""
+        return self.data.identity["dataset"]
+
+    @functools.cached_property
+    def clips(self) -> dict[str, str]:
+        """Return what tells the clips of each split from others."""
+        return {split: self.data.clips(split) for split in ("train", "test")}
+
+    @property
+    def full_config(self) -> dict:
+        """Return everything that the numbers depend on."""
+        run = {"system": self.system, "stream": self.stream, "seed": self.seed}
+        return {**run, **self.data.identity, **self.config, **self.trainer.config}
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run's folder."""
+        system = self.system.lower().replace("-", "_")
+        return f"{system}-{self.stream}-seed{self.seed}-{config_hash(self.full_config)}"
+
+    @property
+    def title(self) -> str:
+        """Return the run in words, for its progress bar."""
+        return f"{self.dataset} {self.system} {self.stream} seed {self.seed}"
+
+
+def shards_data(shards: Path, sample_frames=None) -> Data:
+    """Return a dataset's shards as the data of a run; `sample_frames` as in `Data`."""
+    first = read_info(list_shards(shards, "train")[0])
+    identity = {
+        "dataset": first.dataset,
+        "backbone": first.backbone,
+        "features": {
+            "layer": first.layer,
+            "input_size_px": first.input_size_px,
+            "pooling": first.pooling,
+            "pyramid": first.pyramid,
+            "normalization": first.normalization,
+            "weights_sha256": first.weights_sha256,
+            "training_shards": clips_identity(shards, "train"),
+            **({"flow": first.resizing} if "-flow" in first.backbone else {}),
+        },
+    }
+    return Data(identity, functools.partial(clips_identity, shards), sample_frames)
+
+
+def clips_identity(shards: Path, split: str) -> str:
+    """Return what tells the shards of a split from others: 16 hex digits over their checksums, in order.
+
+    A shard's checksum covers its features and its labels.
+    """
+    fingerprint = hashlib.sha256()
+    for path in list_shards(shards, split):
+        info = read_info(path)
+        fingerprint.update(f"{info.clip} {info.n_frames} {info.checksum}\n".encode())
+    return fingerprint.hexdigest()[:16]
