@@ -261,7 +261,7 @@ def peak_training_megabytes(shards: Path, n_atoms: int) -> float:
 
 
 def train_a_little(shards: Path, n_atoms: int) -> None:
-    """Train for `MEMORY_STEPS` steps as `train_task` does, without its files."""
+    """Train for `MEMORY_STEPS` steps as `make_run` does, without its files."""
     from data_prep.windows import batches
     from experiments.lab.settings.schema import PAPER
     from experiments.lab.systems.catalogue import build_srnn_ae, sampler
