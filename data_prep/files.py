@@ -41,16 +41,22 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def _remove(temporary: Path) -> None:
+    """Remove a file or a folder that this module named, if it is there."""
+    if temporary.is_dir():
+        shutil.rmtree(temporary)
+    else:
+        temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(path: Path) -> None:
     """Remove what killed writers of `path` have left; call it with the lock of `path` held."""
     for temporary in path.parent.glob(f".tmp-{'?' * 16}-{glob.escape(path.name)}"):
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 class Lock:

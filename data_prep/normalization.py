@@ -21,7 +21,7 @@ import numpy as np
 
 from data_prep.clip_list import SPLITS, read_clip_list, write_clip_list
 from data_prep.errors import InputError
-from data_prep.files import write_atomic
+from data_prep.files import locked, remove_leftovers, write_atomic
 from data_prep.shards import Shard, expected_shards, is_current, list_shards, read_info, write_shard
 
 NORMALIZATIONS = ("none", "l2", "standardized")
@@ -76,6 +76,13 @@ def normalize_shards(folder: Path, method: str) -> Path:
     if method == "none":
         return folder
     target = folder.with_name(f"{folder.name}-{method}")
+    with locked(target):
+        _normalize(folder, target, method)
+    return target
+
+
+def _normalize(folder: Path, target: Path, method: str) -> None:
+    """Write the normalized shards that are not in `target` as they should be."""
     normalization = _fitted(folder, target, method)
     clips = read_clip_list(folder)
     if clips is not None:
@@ -87,12 +94,12 @@ def normalize_shards(folder: Path, method: str) -> Path:
             wanted = replace(shard.info, normalization=str(normalization))
             if is_current(made, wanted, shard.labels):
                 continue
+            remove_leftovers(made)
             blocks = (
                 normalization(shard.features(start, start + BLOCK_FRAMES))
                 for start in range(0, shard.n_frames, BLOCK_FRAMES)
             )
-            write_shard(made, blocks, wanted, shard.labels)
-    return target
+            write_shard(made, blocks, wanted, shard.labels, shard.boxes)
 
 
 def _fitted(folder: Path, target: Path, method: str) -> Normalization:

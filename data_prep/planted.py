@@ -10,9 +10,6 @@ those that are not held out. No label of the dataset itself is read.
 """
 
 import hashlib
-import os
-import shutil
-import tempfile
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +18,7 @@ import numpy as np
 
 from data_prep.datasets import Clip, Dataset
 from data_prep.errors import InputError
+from data_prep.files import locked, one_line, remove_leftovers, written_whole
 from data_prep.frames import Segment, Source, count_frames, iter_frames, source_digest
 from data_prep.layouts import Record
 
@@ -46,15 +44,16 @@ def planted_dataset(dataset: Dataset, folder: Path, seed: int = 0) -> Dataset:
     """
     fit, held_out = split_clips(dataset)
     digest = hashlib.sha256(f"{VERSION} {seed}".encode())
-    for source in held_out.values():
-        digest.update(source_digest(source).encode())
+    for clip, source in (*fit.items(), *held_out.items()):
+        digest.update(f"{clip} {source_digest(source)}\n".encode())
     name = f"{dataset.name}-planted-{digest.hexdigest()[:8]}"
     clips, labels = [Clip(name, "train", clip, source) for clip, source in fit.items()], {}
     names = list(held_out)
-    for index, clip in enumerate(names):
-        donor, rng = held_out[names[(index + 1) % len(names)]], np.random.default_rng([seed, index])
-        labels[clip] = _written(folder / name / clip, held_out[clip], donor, rng)
-        clips.append(Clip(name, "test", clip, folder / name / clip))
+    with locked(folder / name):
+        for index, clip in enumerate(names):
+            donor, rng = held_out[names[(index + 1) % len(names)]], np.random.default_rng([seed, index])
+            labels[clip] = _written(folder / name / clip, held_out[clip], donor, rng)
+            clips.append(Clip(name, "test", clip, folder / name / clip))
     record = Record(name, f"{dataset.record.title}, planted", "", dataset.record.licence, (), (), ())
     return Dataset(record, folder / name, "planted", tuple(clips), labels, {}, "planted here")
 
@@ -91,18 +90,17 @@ def _written(folder: Path, source: Source, donor: Source, rng) -> np.ndarray:
     if (folder / "labels.npy").exists():
         return np.load(folder / "labels.npy")
     frames, labels = plant_stranger(first_frames(source), donor, rng)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    remove_leftovers(folder)
     try:
-        for number, frame in enumerate(frames, start=1):
-            path = temporary / f"{number:04d}.png"
-            if not cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)):
-                raise InputError(f"{path}: cannot be written")
-        np.save(temporary / "labels.npy", labels)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with written_whole(folder) as temporary:
+            temporary.mkdir()
+            for number, frame in enumerate(frames, start=1):
+                path = temporary / f"{number:04d}.png"
+                if not cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)):
+                    raise OSError("an image could not be written")
+            np.save(temporary / "labels.npy", labels)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written, {one_line(error)}; delete what is there") from error
     return labels
 
 

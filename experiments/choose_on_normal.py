@@ -114,10 +114,10 @@ def run(context: Context, sweep_test: bool = False) -> None:
 
 def scenes_for(context: Context, dataset: Dataset) -> Scenes:
     """Return what candidates are tried on, made first where it is not there."""
-    sizes, folder = context.settings.walkway, context.generated_dir / "another_walkway"
-    walkway.generate(
-        folder, sizes.walkway_seed + 1, sizes.n_train_clips, 2 * sizes.n_test_clips, sizes.clip_frames
-    )
+    sizes = context.settings.walkway
+    clips = (sizes.n_train_clips, 2 * sizes.n_test_clips)
+    another = walkway.Settings(sizes.walkway_seed + 1, *clips, sizes.clip_frames)
+    folder = walkway.generate_under(context.generated_dir, another)
     return {
         "planted": (planted_dataset(dataset, context.generated_dir / "planted"), context.generated_dir),
         "walkway": (find_datasets(folder)["walkway"], folder),
@@ -178,7 +178,7 @@ def scene_aucs(context: Context, scenes: Scenes, settings: Settings) -> dict[str
 
 def aucs_on_test(context: Context, dataset: Dataset, tried: Sequence[Settings]) -> list[dict[str, float]]:
     """Return {"test": AUC on the dataset's test clips} of each candidate, printing it."""
-    root = context.generated_dir if dataset.name == "walkway" else context.out
+    root = context.root_of(dataset.name)
     found = []
     for settings in tried:
         found.append(scene_aucs(context, {"test": (dataset, root)}, settings))

@@ -144,7 +144,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):
 
 def test_training_on_shards_alone_finds_what_the_exhibits_trained(smoke):
     out, _ = smoke
-    (shards,) = (out / "generated" / "smoke" / "features" / "walkway").glob("*-last-96-max")
+    (shards,) = (out / "generated" / "smoke").glob("walkway-*/features/walkway/*-last-96-max")
     before = set((out / "checkpoints" / "walkway").iterdir())
     done = command("experiments.train", shards, "--profile", "smoke", "--seed", 0, "--out", out)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -187,7 +187,7 @@ SMALL_WALKWAY = {"n_train_clips": 1, "n_test_clips": 1, "clip_frames": 20}
 
 def test_killed_run_resumes_to_the_same_weights(smoke, tmp_path):
     """kill -9 once a checkpoint is there and the run is not finished; the same command ends as unbroken."""
-    (shards,) = (smoke[0] / "generated" / "smoke" / "features" / "walkway").glob("*-last-96-max")
+    (shards,) = (smoke[0] / "generated" / "smoke").glob("walkway-*/features/walkway/*-last-96-max")
     flags = ["--profile", "smoke", "--stream", "spatial", "--set=iterations=60", "--set=checkpoint_every=20"]
     arguments = ["experiments.train", shards, *flags, "--seed", 0, "--out"]
     unbroken = command(*arguments, tmp_path / "unbroken")

@@ -13,7 +13,7 @@ from data_prep.normalization import (
     load_normalization,
     normalize_shards,
 )
-from data_prep.shards import Shard, list_shards, read_info, validate_shard
+from data_prep.shards import Shard, list_shards, read_info, validate_shard, write_shard
 
 
 @pytest.fixture
@@ -69,6 +69,15 @@ def test_shards_say_how_they_were_normalized_and_keep_labels(raw):
         with Shard(path) as made, Shard(raw / path.relative_to(done)) as original:
             np.testing.assert_array_equal(made.labels, original.labels)
     assert read_info(list_shards(raw, "train")[0]).normalization == "none"
+
+
+def test_windows_keep_their_boxes(tmp_path):
+    x, boxes = np.ones((3, 2, 4), np.float32), np.arange(8, dtype=np.float32).reshape(2, 4)
+    raw = write_clip(tmp_path / "raw", "train", "01", x)
+    write_shard(raw, [x], read_info(raw), np.zeros(3), boxes)
+    (path,) = list_shards(normalize_shards(tmp_path / "raw", "l2"), "train")
+    with Shard(path) as shard:
+        np.testing.assert_array_equal(shard.boxes, boxes)
 
 
 def test_resuming_makes_what_is_missing_or_damaged_alone(raw, capfd):

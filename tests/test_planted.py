@@ -1,16 +1,23 @@
 """Planted strangers: what they change and what they leave, on clips that the test draws."""
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from data_prep.datasets import Clip
+from data_prep import walkway
+from data_prep.datasets import Clip, find_datasets
 from data_prep.errors import InputError
+from data_prep.files import locked
 from data_prep.frames import Segment, count_frames, iter_frames
 from data_prep.planted import first_frames, moving_thing, planted_dataset, split_clips
 
+ROOT = Path(__file__).parents[1]
 HEIGHT, WIDTH = 48, 80
 
 
@@ -102,12 +109,59 @@ def test_same_seed_same_pictures_and_nothing_is_written_twice(drawn, planted, tm
     assert not np.array_equal(frames_of(other, "04")[0], frames_of(planted, "04")[0])
 
 
-def test_interrupted_pictures_are_written_again(drawn, planted, tmp_path):
+def test_pictures_that_are_gone_are_written_again(drawn, planted, tmp_path):
+    folder = planted.split("test")[0].source
+    before = first_frames(folder)
+    shutil.rmtree(folder)
+    (folder.parent / f".tmp-0123456789abcdef-{folder.name}").mkdir()
+    planted_dataset(drawn, tmp_path / "planted")
+    np.testing.assert_array_equal(first_frames(folder), before)
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", "04", "08"]
+
+
+def test_a_folder_that_is_not_whole_is_not_replaced(drawn, planted, tmp_path):
     folder = planted.split("test")[0].source
     (folder / "labels.npy").unlink()
-    (folder / "0003.png").unlink()
-    planted_dataset(drawn, tmp_path / "planted")
+    with pytest.raises(InputError, match=r"04: cannot be written, .*not empty.*; delete what is there"):
+        planted_dataset(drawn, tmp_path / "planted")
     assert count_frames(folder) == 48
+
+
+def test_other_training_clips_give_another_dataset(drawn, tmp_path):
+    """The clips to fit are part of it, though no picture of them is written."""
+    fit, held_out = split_clips(drawn)
+    few = dataset_of({**dict(list(fit.items())[:3]), **held_out}, drawn.root)
+    assert [clip.name for clip in few.split("train")] == ["01", "02", "03", "04", "08"]
+    names = [planted_dataset(other, tmp_path / "planted").name for other in (drawn, few, drawn)]
+    assert names[0] == names[2] != names[1]
+
+
+PLANT = """
+import sys
+from pathlib import Path
+from data_prep.datasets import find_datasets
+from data_prep.planted import planted_dataset
+print(planted_dataset(find_datasets(Path(sys.argv[1]))["walkway"], Path(sys.argv[2])).name)
+"""
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+
+
+def test_four_processes_at_once_plant_what_one_does(tmp_path):
+    walkway.generate(tmp_path / "data", n_train_clips=4, n_test_clips=1, clip_frames=20)
+    alone = planted_dataset(find_datasets(tmp_path / "data")["walkway"], tmp_path / "alone")
+    command = [sys.executable, "-c", PLANT, str(tmp_path / "data"), str(tmp_path / "four")]
+    with locked(tmp_path / "four" / alone.name):
+        started = [
+            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in "1234"
+        ]
+        told = [process.stderr.readline() for process in started]
+    assert [process.communicate()[0] for process in started] == [f"{alone.name}\n"] * 4
+    assert all("another command is writing here, waiting for it" in line for line in told)
+    assert contents(tmp_path / "four") == contents(tmp_path / "alone")
 
 
 def test_no_clip_long_enough(tmp_path):

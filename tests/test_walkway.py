@@ -1,5 +1,8 @@
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,11 +11,21 @@ import pytest
 from data_prep import walkway
 from data_prep.datasets import find_datasets
 from data_prep.errors import InputError
+from data_prep.files import locked
 from data_prep.frames import read_frames
 from data_prep.labels import masks_to_labels
-from data_prep.walkway import ANOMALIES, MIN_VISIBLE_PX, Settings, generate, render_clip, scene
+from data_prep.walkway import (
+    ANOMALIES,
+    MIN_VISIBLE_PX,
+    Settings,
+    generate,
+    generate_under,
+    render_clip,
+    scene,
+)
 from data_prep.walkway.__main__ import main
 
+ROOT = Path(__file__).parents[1]
 SIZES = {"n_train_clips": 2, "n_test_clips": 3, "clip_frames": 24}
 SETTINGS = Settings(seed=0, **SIZES)
 
@@ -48,7 +61,7 @@ def test_it_is_found_in_the_repacked_layout(root, dataset):
     for clip in dataset.clips:
         assert read_frames(clip.source, [0, 23]).shape == (2, 160, 240, 3)
     assert json.loads((root / "walkway" / "walkway.json").read_text()) == {"seed": 0, "version": 1, **SIZES}
-    assert [path.name for path in root.iterdir()] == ["walkway"]
+    assert sorted(path.name for path in root.iterdir()) == [".lock", "walkway"]
 
 
 def test_labels_are_a_recount_of_the_masks(dataset):
@@ -158,37 +171,113 @@ def test_jpg_is_close_to_what_was_rendered(root):
     np.testing.assert_array_equal(mask > 0, masks[12])
 
 
-# Reuse, and replacement as a whole
+# Reuse, and nothing that is there is ever replaced
+
+SMALL = {"n_train_clips": 1, "n_test_clips": 1, "clip_frames": 20}
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def test_finished_folder_is_reused(tmp_path):
-    folder = generate(tmp_path, n_train_clips=1, n_test_clips=1, clip_frames=20)
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert generate(tmp_path, n_train_clips=1, n_test_clips=1, clip_frames=20) == folder
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    folder = generate(tmp_path, **SMALL)
+    before = times(folder)
+    assert generate(tmp_path, **SMALL) == folder
+    assert times(folder) == before
 
 
-@pytest.mark.parametrize("gone", ["walkway.json", "training/frames/01/003.jpg", "testing/masks/01/000.png"])
-def test_partial_folder_is_generated_again(tmp_path, gone):
-    folder = generate(tmp_path, n_train_clips=1, n_test_clips=1, clip_frames=20)
-    whole = digest(folder)
-    (folder / gone).unlink()
-    assert digest(generate(tmp_path, n_train_clips=1, n_test_clips=1, clip_frames=20)) == whole
+def other_settings(folder):
+    generate(folder.parent, **{**SMALL, "seed": 7})
+    return "it holds testing, no walkway of these settings"
 
 
-def test_other_settings_replace_the_folder(tmp_path):
-    generate(tmp_path, n_train_clips=2, n_test_clips=1, clip_frames=20)
-    folder = generate(tmp_path, n_train_clips=1, n_test_clips=1, clip_frames=21)
-    assert [path.name for path in (folder / "training" / "frames").iterdir()] == ["01"]
-    assert len(list((folder / "training" / "frames" / "01").iterdir())) == 21
+def a_frame_gone(folder):
+    (generate(folder.parent, **SMALL) / "training" / "frames" / "01" / "003.jpg").unlink()
+    return "files are missing or too many"
 
 
-def test_folder_of_someone_else_is_not_replaced(tmp_path):
-    (tmp_path / "walkway").mkdir()
-    (tmp_path / "walkway" / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match=r"walkway: will not be replaced, .*thesis\.txt"):
-        generate(tmp_path, **SIZES)
-    assert (tmp_path / "walkway" / "thesis.txt").read_text() == "years of work"
+def a_frame_of_the_user(folder):
+    (generate(folder.parent, **SMALL) / "training" / "frames" / "01" / "mine.jpg").write_text("years of work")
+    return "files are missing or too many"
+
+
+def no_settings(folder):
+    (generate(folder.parent, **SMALL) / "walkway.json").unlink()
+    return "it holds testing, no walkway of these settings"
+
+
+def a_dataset_of_the_user(folder):
+    """What a generated one looks like, but for `walkway.json`."""
+    for place in ("training/frames/01/000.jpg", "testing/frames/01/000.jpg", "testing/masks/01/000.png"):
+        (folder / place).parent.mkdir(parents=True)
+        (folder / place).write_text("years of work")
+    return "it holds testing, no walkway of these settings"
+
+
+def settings_of_the_user(folder):
+    a_dataset_of_the_user(folder)
+    (folder / "walkway.json").write_bytes(b"\xff not ours")
+    return "it holds testing, no walkway of these settings"
+
+
+def a_thesis(folder):
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    return "it holds thesis.txt, no walkway of these settings"
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        other_settings,
+        a_frame_gone,
+        a_frame_of_the_user,
+        no_settings,
+        a_dataset_of_the_user,
+        settings_of_the_user,
+        a_thesis,
+    ],
+)
+def test_what_is_there_is_never_replaced(tmp_path, capsys, fill):
+    fault = fill(tmp_path / "walkway")
+    before = digest(tmp_path / "walkway")
+    arguments = ["--out", str(tmp_path), "--train-clips", "1", "--test-clips", "1", "--clip-frames", "20"]
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path / 'walkway'}: will not be replaced, {fault}; delete it yourself")
+    assert digest(tmp_path / "walkway") == before
+    assert {path.name for path in tmp_path.iterdir()} <= {"walkway", ".lock"}
+
+
+def test_walkways_of_other_settings_stand_beside_each_other(tmp_path):
+    settings = [Settings(seed, 1, 1, 20) for seed in (0, 1)]
+    roots = [generate_under(tmp_path, one) for one in settings]
+    assert roots == [generate_under(tmp_path, one) for one in settings]
+    assert len(set(roots)) == 2
+    for root, one in zip(roots, settings, strict=True):
+        assert walkway.is_finished(root / "walkway", one)
+
+
+def test_four_processes_at_once_give_what_one_does(tmp_path):
+    """All begin while the lock is held; three then find the work done."""
+    command = [sys.executable, "-m", "data_prep.walkway", "--out", str(tmp_path / "four")]
+    command += ["--train-clips", "1", "--test-clips", "1", "--clip-frames", "20"]
+    with locked(tmp_path / "four"):
+        started = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in "1234"]
+        told = [process.stderr.readline() for process in started]
+    assert [process.wait() for process in started] == [0] * 4
+    assert told == [f"{tmp_path / 'four'}: another command is writing here, waiting for it\n"] * 4
+    alone = generate(tmp_path / "alone", **SMALL)
+    assert digest(tmp_path / "four" / "walkway") == digest(alone)
+    assert {path.name for path in (tmp_path / "four").iterdir()} == {"walkway", ".lock"}
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    left = tmp_path / ".tmp-0123456789abcdef-walkway" / "training"
+    left.mkdir(parents=True)
+    generate(tmp_path, **SMALL)
+    assert not left.parent.exists()
 
 
 def test_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -197,8 +286,17 @@ def test_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(walkway, "_to_json", stop)
     with pytest.raises(KeyboardInterrupt):
-        generate(tmp_path, n_train_clips=1, n_test_clips=1, clip_frames=20)
-    assert list(tmp_path.iterdir()) == []
+        generate(tmp_path, **SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/\.lock: cannot be locked"):
+        generate(tmp_path / "file", **SMALL)
+    (tmp_path / "walkway").touch()
+    with pytest.raises(InputError, match=r"walkway: cannot be written, .*Not a directory"):
+        generate(tmp_path, **SMALL)
 
 
 @pytest.mark.parametrize(

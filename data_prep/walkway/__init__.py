@@ -6,10 +6,9 @@ holds the pixels that the anomalous object covers by half or more (its shadow is
 abnormal when these are at least MIN_VISIBLE_PX; below that its mask is empty.
 """
 
+import hashlib
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.files import locked, one_line, remove_leftovers, written_whole
 from data_prep.walkway.scene import ANOMALIES, MIN_CLIP_FRAMES, MIN_VISIBLE_PX, Settings, render_clip
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "MIN_VISIBLE_PX",
     "Settings",
     "generate",
+    "generate_under",
     "is_finished",
     "render_clip",
 ]
@@ -37,9 +38,10 @@ def generate(
 ) -> Path:
     """Write the dataset as `root/walkway` in the re-packed layout and return that folder.
 
-    Frames are JPG of 240x160 px. A finished folder with the same settings is left as it is; any other one
-    that this function wrote is replaced, as a whole. The same settings give the same bytes.
-    Raises InputError: counts that are too small, a folder of this name that holds something else.
+    Frames are JPG of 240x160 px. A finished folder with the same settings is left as it is; another one is
+    never replaced. The same settings give the same bytes.
+    Raises InputError: counts that are too small, a folder of this name that holds something else, one that
+    cannot be written.
     """
     settings = Settings(seed, n_train_clips, n_test_clips, clip_frames)
     if min(n_train_clips, n_test_clips) < 1 or clip_frames < MIN_CLIP_FRAMES or seed < 0:
@@ -50,24 +52,44 @@ def generate(
     folder = Path(root) / "walkway"
     if is_finished(folder, settings):
         return folder
-    strangers = {path.name for path in folder.glob("*")} - {"training", "testing", "walkway.json"}
-    if strangers:
-        raise InputError(
-            f"{folder}: will not be replaced, expected a generated folder, got {min(strangers)} in it"
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".walkway-", dir=folder.parent) as temporary:
-        _write_dataset(Path(temporary) / "walkway", settings)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(Path(temporary) / "walkway", folder)
+    try:
+        with locked(Path(root)):
+            if not is_finished(folder, settings):
+                _refuse_to_replace(folder, settings)
+                remove_leftovers(folder)
+                with written_whole(folder) as temporary:
+                    _write_dataset(temporary, settings)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written, {one_line(error)}") from error
     return folder
+
+
+def generate_under(parent: Path, settings: Settings) -> Path:
+    """Return the folder of datasets that holds the walkway of these settings, which are in its name.
+
+    It is `parent/walkway-<hash of the settings>`, so walkways of other settings stand beside it.
+    """
+    digest = hashlib.sha256(_to_json(settings).encode()).hexdigest()
+    root = Path(parent) / f"walkway-{digest[:8]}"
+    generate(root, settings.seed, settings.n_train_clips, settings.n_test_clips, settings.clip_frames)
+    return root
+
+
+def _refuse_to_replace(folder: Path, settings: Settings) -> None:
+    """Raise InputError where something is in the folder, whoever has put it there."""
+    inside = sorted(path.name for path in folder.glob("*"))
+    if not inside:
+        return
+    stored = folder / "walkway.json"
+    same = stored.is_file() and stored.read_bytes() == _to_json(settings).encode()
+    fault = "files are missing or too many" if same else f"it holds {inside[0]}, no walkway of these settings"
+    raise InputError(f"{folder}: will not be replaced, {fault}; delete it yourself, or give another --out")
 
 
 def is_finished(folder: Path, settings: Settings) -> bool:
     """Tell whether the folder was generated with these settings and no file of it is missing."""
     stored = folder / "walkway.json"
-    if not stored.is_file() or stored.read_text() != _to_json(settings):
+    if not stored.is_file() or stored.read_bytes() != _to_json(settings).encode():
         return False
     n_train_frames = settings.n_train_clips * settings.clip_frames
     n_test_frames = settings.n_test_clips * settings.clip_frames

@@ -82,8 +82,16 @@ class Context:
 
     @property
     def generated_dir(self) -> Path:
-        """Return the folder of what this profile generates: the walkway and its features."""
+        """Return the folder of what this profile generates."""
         return self.out / "generated" / self.profile
+
+    @functools.cached_property
+    def walkway_root(self) -> Path:
+        """Return the folder of the walkway and its features, generated first where it is not there."""
+        sizes = self.settings.walkway
+        clips = (sizes.n_train_clips, sizes.n_test_clips)
+        settings = walkway.Settings(sizes.walkway_seed, *clips, sizes.clip_frames)
+        return walkway.generate_under(self.generated_dir, settings)
 
     def command(self, module: str) -> str:
         """Return the command that runs one exhibit as here."""
@@ -99,15 +107,7 @@ class Context:
         found = find_datasets(self.data_dir) if looks else {}
         # A sample of a dataset gives no number that may stand beside the paper's.
         found = {name: dataset for name, dataset in found.items() if dataset.complete}
-        sizes = self.settings.walkway
-        walkway.generate(
-            self.generated_dir,
-            seed=sizes.walkway_seed,
-            n_train_clips=sizes.n_train_clips,
-            n_test_clips=sizes.n_test_clips,
-            clip_frames=sizes.clip_frames,
-        )
-        return {**found, "walkway": find_datasets(self.generated_dir)["walkway"]}
+        return {**found, "walkway": find_datasets(self.walkway_root)["walkway"]}
 
     @functools.cached_property
     def datasets(self) -> dict[str, Dataset]:
@@ -148,7 +148,7 @@ class Context:
 
     def root_of(self, dataset: str) -> Path:
         """Return the folder under which the features of a dataset at hand go."""
-        return self.generated_dir if dataset == "walkway" else self.out
+        return self.walkway_root if dataset == "walkway" else self.out
 
     @functools.cache  # noqa: B019 - one context lives as long as its process
     def shards(self, dataset: str) -> Path:
