@@ -4,6 +4,7 @@ A frame is uint8 (H, W, 3), RGB, 0..255; every frame of a clip has the same size
 with one InputError: decoders that guess at the missing part of a picture would feed the networks grey blocks.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -29,7 +30,7 @@ STAND_INS = {("UCSDped1", "Test", "Test017", "142.tif"): "141.tif"}
 # OpenCV fills what is missing of a truncated JPG with grey and reports success. The marker that ends every
 # JPG cannot occur inside its compressed data, and a few bytes of padding after it do no harm.
 _JPEG_START, _JPEG_END, _JPEG_TAIL_BYTES = b"\xff\xd8", b"\xff\xd9", 1024
-_DIGEST_BYTES = 2**20
+_DIGEST_BLOCK_BYTES, _N_DIGEST_BLOCKS = 2**20, 64
 
 RESIZING = "OpenCV INTER_AREA where both sides shrink, else INTER_LINEAR"
 
@@ -158,17 +159,41 @@ def resize(frame: np.ndarray, size_px: int) -> np.ndarray:
 
 
 def source_digest(source: Source) -> str:
-    """Return a SHA-256 that changes with a clip's files: their names and sizes, the first megabyte."""
+    """Return a SHA-256 of a clip's content: names and bytes of its images, or the bytes of its video.
+
+    Of a file over 64 MB, its size and 64 blocks of 1 MB spread over it. Times of files do not count, so a
+    copy has the digest of its original. Within a process, what has not been touched is not read again.
+    """
+    stats = [(path.name, path.stat()) for path in _files(source)]
+    seen = [(name, stat.st_ino, stat.st_size, stat.st_ctime_ns) for name, stat in stats]
+    return _content_digest(source, hashlib.sha256(repr(seen).encode()).hexdigest())
+
+
+@functools.lru_cache(maxsize=4096)  # clips
+def _content_digest(source: Source, seen: str) -> str:
+    """Return `source_digest`; `seen` changes with the files' state on disk."""
     digest = hashlib.sha256()
     if isinstance(source, Segment):
         digest.update(f"frames {source.start} {source.stop}\n".encode())
-        source = source.path
-    paths = image_paths(source) if source.is_dir() else [source]
-    for path in paths:
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-    with open(paths[0], "rb") as first:
-        digest.update(first.read(_DIGEST_BYTES))
+    for path in _files(source):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with open(path, "rb") as file:
+            if size <= _N_DIGEST_BLOCKS * _DIGEST_BLOCK_BYTES:
+                digest.update(file.read())
+                continue
+            for start in np.linspace(0, size - _DIGEST_BLOCK_BYTES, _N_DIGEST_BLOCKS).astype(int):
+                file.seek(start)
+                digest.update(file.read(_DIGEST_BLOCK_BYTES))
     return digest.hexdigest()
+
+
+def _files(source: Source) -> list[Path]:
+    """Return the files that hold the frames of a clip."""
+    if isinstance(source, Segment):
+        files = _files(source.path)
+        return files[source.start : source.stop] if source.path.is_dir() else files
+    return image_paths(source) if source.is_dir() else [source]
 
 
 def _is_image(name: str) -> bool:

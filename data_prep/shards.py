@@ -40,7 +40,7 @@ class ShardInfo:
     Attributes:
         dataset, split, clip: which frames.
         n_frames: how many.
-        source_sha256: of the clip's file names and sizes, see `frames.source_digest`.
+        source_sha256: of the clip's content, see `frames.source_digest`.
         backbone, weights_sha256, layer, input_size_px: the network, see `backbones.Backbone`.
         resizing: how frames, or the flow between them, became squares of `input_size_px`.
         pooling: "max", "mean" or "none"; pyramid: which regions; see `pooling.region_pyramid`.

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 
@@ -160,6 +162,55 @@ def test_digest_changes_with_files_and_range(tmp_path):
     assert digests == [source_digest(source) for source in sources]
     (folder / "003.png").write_bytes(b"another size")
     assert source_digest(folder) != digests[0]
+    assert source_digest(sources[-1]) == digests[-1]  # frame 3 is none of its two
+
+
+@pytest.mark.parametrize("number", [0, 2, 5])
+def test_digest_sees_a_changed_frame_of_the_same_size_and_time(tmp_path, number):
+    folder = write_folder(tmp_path / "clip", make_frames(6), ".bmp")
+    before = source_digest(folder)
+    path = folder / f"{number:03d}.bmp"
+    content, stat = bytearray(path.read_bytes()), path.stat()
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert source_digest(folder) != before
+
+
+def test_digest_of_a_copy_is_that_of_its_original(tmp_path):
+    """Elsewhere, at another time, with other times of its files."""
+    folder = write_folder(tmp_path / "a" / "clip", make_frames(4))
+    video = write_video(tmp_path / "a" / "clip.avi", make_frames(4))
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    for path in (tmp_path / "b").rglob("*"):
+        os.utime(path, (1, 1))
+    for source in (folder, video, Segment(folder, 1, 3), Segment(video, 1, 3)):
+        path = source.path if isinstance(source, Segment) else source
+        copied = tmp_path / "b" / path.name
+        copy = Segment(copied, 1, 3) if isinstance(source, Segment) else copied
+        assert source_digest(copy) == source_digest(source)
+
+
+def test_digest_samples_all_of_a_large_file(tmp_path, monkeypatch):
+    """Of 200 bytes, 10 blocks of 4: the first and the last byte are seen, and every tenth of the file."""
+    monkeypatch.setattr(frames_module, "_DIGEST_BLOCK_BYTES", 4)
+    monkeypatch.setattr(frames_module, "_N_DIGEST_BLOCKS", 10)
+    path, seen = tmp_path / "large.avi", []
+    content = np.random.default_rng(0).integers(0, 256, 200, np.uint8)
+    path.write_bytes(content)
+    before = source_digest(path)
+    for at in range(200):
+        content[at] ^= 1
+        path.write_bytes(content)
+        frames_module._content_digest.cache_clear()
+        if source_digest(path) != before:
+            seen.append(at)
+        content[at] ^= 1
+    assert len(seen) == 40
+    assert (seen[0], seen[-1]) == (0, 199)
+    assert np.diff(seen).max() < 23
+    path.write_bytes(content[:-1])
+    assert source_digest(path) != before
 
 
 def test_frame_damaged_as_published_has_a_stand_in(tmp_path, capsys):
