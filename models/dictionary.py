@@ -40,7 +40,7 @@ def normalize_atoms(dictionary: np.ndarray, atom_norm: str = "at_most_one") -> n
 
 
 def atom_scale(A: np.ndarray, atom_norm: str) -> np.ndarray:
-    """Return what each column of A (C, N) is divided by to have the norm asked for, (N,)."""
+    """Return what each column of A (C, N) is divided by to have the norm asked for, float64 (N,)."""
     if atom_norm not in ATOM_NORMS:
         raise ValueError(f"atom_norm: expected one of {ATOM_NORMS}, got {atom_norm!r}")
     smallest = 1.0 if atom_norm == "at_most_one" else np.finfo(float).tiny
