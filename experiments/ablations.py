@@ -15,8 +15,10 @@ from dataclasses import replace
 from data_prep.files import write_atomic
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, best_on_test, late_fusion_runs, mean_and_std
+from experiments.lab.protocol import late_fusion_runs, mean_and_std
 from experiments.lab.publishing.results import write_csv
+from experiments.lab.scoring.measure import auc
+from experiments.lab.scoring.protocol import Protocol
 
 # Only how errors become scores: no run is trained for these.
 SCORES: Sequence[Mapping[str, object]] = [
@@ -50,14 +52,13 @@ def run(context: Context) -> None:
     lines = []
     for dataset in context.datasets:
         seeded = late_fusion_runs(context, dataset, n_seeds=context.n_ablation_seeds)
-        default = [auc(runs, context) for runs in seeded]
+        protocol = Protocol.of(context.settings.score)
+        default = [auc(runs, protocol) for runs in seeded]
         lines.append(line(dataset, "default", "", default, default))
         for changed in (*SCORES, *TRAINED):
             ((name, value),) = changed.items()
-            if name == "checkpoint":
-                values = [best_on_test(runs, context) for runs in seeded]
-            elif changed in SCORES:
-                values = [auc(runs, context, **changed) for runs in seeded]
+            if changed in SCORES:
+                values = [auc(runs, replace(protocol, **changed)) for runs in seeded]
             else:
                 values = trained_aucs(context, dataset, changed)
             lines.append(line(dataset, name, value, values, default))
@@ -71,7 +72,7 @@ def trained_aucs(context: Context, dataset: str, changed: Mapping[str, object]) 
     """Return the AUC of every seed, trained with some settings changed."""
     context = replace(context, settings=context.settings.override(**changed))
     seeded = late_fusion_runs(context, dataset, n_seeds=context.n_ablation_seeds)
-    return [auc(runs, context) for runs in seeded]
+    return [auc(runs, Protocol.of(context.settings.score)) for runs in seeded]
 
 
 def line(dataset: str, name: str, value, values: Sequence[float], default: Sequence[float]) -> dict:

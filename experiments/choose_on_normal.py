@@ -38,8 +38,9 @@ from data_prep.errors import InputError
 from data_prep.planted import planted_dataset
 from experiments.lab import cli
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc
 from experiments.lab.publishing.results import write_csv
+from experiments.lab.scoring.measure import auc
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.chosen import CHOSEN
 
@@ -166,7 +167,7 @@ def scene_aucs(context: Context, scenes: Scenes, settings: Settings) -> dict[str
     for name, (dataset, root) in scenes.items():
         try:
             values = [
-                auc(context.fused_runs_of(dataset, root, seed), context)
+                auc(context.fused_runs_of(dataset, root, seed), Protocol.of(context.settings.score))
                 for seed in range(context.n_ablation_seeds)
             ]
         except DivergedError as fault:

@@ -3,34 +3,49 @@
     python -m experiments.evaluate --run SPATIAL_RUN [TEMPORAL_RUN] [FLOW_RUN] --data DIR
 
 Prints an aligned table and writes `evaluation.json` into the first run's folder, or into --out. Every metric
-stands for the last checkpoint and for the best on the test set, under the three normalizations. Pixel-level
-numbers need the dataset's pixel masks and a system that scores 21 regions a frame. Paper: Sec. 4.1, Sec. 4.3.
+stands for the last checkpoint and for the best on the test set, under the three normalizations; with --fusion
+calibrated or log there is none to choose. Pixel-level numbers need the dataset's pixel masks and a system
+that scores the regions of a frame. Intervals are over test clips. Paper: Sec. 4.1, Sec. 4.3.
 """
 
 import argparse
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
-from data_prep.pooling import N_REGIONS
 from data_prep.provenance import git_commit
 from experiments.lab import cli
-from experiments.lab.protocol import fusion_name
 from experiments.lab.scoring import metrics, pixel_metrics
-from experiments.lab.scoring.score import regularity
+from experiments.lab.scoring.measure import (
+    Runs,
+    held_by,
+    labels_of,
+    regularity_of,
+    scores_of,
+    step_of,
+    train_errors_of,
+)
+from experiments.lab.scoring.protocol import CHECKPOINTS, NORMALIZATIONS, Protocol
+from experiments.lab.scoring.score import in_order
+from experiments.lab.settings.honoured import idle_score_settings
 from experiments.lab.settings.schema import CHOICES, PAPER, ScoreSettings
 from experiments.lab.training.run_files import write_json
 from experiments.lab.training.runs import Run, load_runs
 
-NORMALIZATIONS = CHOICES["normalization"]
-CHECKPOINTS = CHOICES["checkpoint"]
 INTERVAL = "  95 % interval over clips"
+SCORE_FLAGS = {  # settings of `ScoreSettings` that are flags here
+    "frame_error": "from the errors of regions to that of a frame",
+    "fusion": "of several streams",
+    "temporal_weight": "of each stream of motion, in fusion paper",
+    "spatial_weight": "of the spatial stream, in fusion log",
+    "smoothing_frames": "frame-level numbers: the mean of so many frames' scores",
+    "smoothing": "around each frame, an odd number of them, or the last ones",
+}
 LINES = (  # title, key of the number
     ("step", "step"),
     ("frame AUC, micro (headline)", "frame_auc"),
@@ -50,12 +65,17 @@ LINES = (  # title, key of the number
 
 
 @dataclass(frozen=True)
-class Options:
-    """How runs are scored, and how the bootstrap draws."""
+class Bootstrap:
+    """How the bootstrap draws."""
 
-    score: ScoreSettings
     seed: int
     n_resamples: int
+
+    def interval(self, scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]):
+        """Return the interval over clips of the AUC of anomaly scores, (low, high), None for one clip."""
+        if len(scores) < 2:
+            return None
+        return metrics.bootstrap_interval([scores], labels, self.seed, self.n_resamples)
 
 
 def main() -> None:
@@ -70,14 +90,11 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder of datasets, with the one that the run was scored on"
     )
     add("--out", type=Path, help="folder of evaluation.json (default: the first run's)")
-    add("--frame-error", choices=CHOICES["frame_error"], default=defaults.frame_error)
-    add("--temporal-weight", type=float, default=defaults.temporal_weight)
-    add(
-        "--smoothing-frames",
-        type=int,
-        default=defaults.smoothing_frames,
-        help="frame-level numbers: the mean of so many frames' scores, an odd number (default: 1)",
-    )
+    for name, text in SCORE_FLAGS.items():
+        flag, default = f"--{name.replace('_', '-')}", getattr(defaults, name)
+        add(
+            flag, type=type(default), choices=CHOICES.get(name), default=default, help=f"{text} (%(default)s)"
+        )
     add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     add(
         "--resamples",
@@ -93,19 +110,16 @@ def main() -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print the table of the runs and write `evaluation.json`."""
-    score = PAPER.override(
-        frame_error=arguments.frame_error,
-        temporal_weight=arguments.temporal_weight,
-        smoothing_frames=arguments.smoothing_frames,
-    ).score
+    score = PAPER.override(**{name: getattr(arguments, name) for name in SCORE_FLAGS}).score
     for flag, value, least in (("seed", arguments.seed, 0), ("resamples", arguments.n_resamples, 1)):
         if value < least:
             raise InputError(f"--{flag}: expected at least {least}, got {value}")
-    options = Options(score, arguments.seed, arguments.n_resamples)
     runs = load_runs(arguments.run)
+    refuse_idle(score, runs)
     dataset = find_test_set(arguments.data, runs)
-    results, notes = measure(runs, dataset, options)
-    title = describe(runs, dataset, options)
+    protocol = held_by(runs, Protocol.of(score))
+    results, notes = measure(runs, dataset, protocol, Bootstrap(arguments.seed, arguments.n_resamples))
+    title = describe(runs, dataset, protocol)
     print(format_table(title, results, notes))
     path = (arguments.out or arguments.run[0]) / "evaluation.json"
     content = {"title": title, "runs": [str(run.folder) for run in runs.values()]}
@@ -115,7 +129,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print(f"\nwrote {path}")
 
 
-def find_test_set(data_dir: Path, runs: Mapping[str, Run]) -> Dataset:
+def find_test_set(data_dir: Path, runs: Runs) -> Dataset:
     """Return the dataset of the runs. InputError when it is not there or its test clips are others."""
     datasets, name = find_datasets(data_dir), first_of(runs).config["dataset"]
     if name not in datasets:
@@ -124,116 +138,99 @@ def find_test_set(data_dir: Path, runs: Mapping[str, Run]) -> Dataset:
     dataset = datasets[name]
     truth = {clip.name: dataset.frame_labels(clip) for clip in dataset.split("test")}
     for run in runs.values():
-        scored = {clip.clip: clip.labels for clip in run.scores()}
-        if list(scored) != list(truth) or not all(np.array_equal(scored[c], truth[c]) for c in truth):
-            raise InputError(
-                f"{run.folder}: scored on other clips or labels than the test set of {dataset.root}"
-            )
+        for clip in in_order(run.scores(), list(truth), run.folder):
+            if not np.array_equal(clip.labels, truth[clip.clip]):
+                raise InputError(
+                    f"{run.folder}: clip {clip.clip}: scored with other labels than those of {dataset.root}"
+                )
     if len(np.unique(np.concatenate(list(truth.values())))) < 2:
         raise InputError(f"{dataset.root}: expected normal and abnormal test frames, got one class alone")
     return dataset
 
 
-def first_of(runs: Mapping[str, Run]) -> Run:
+def first_of(runs: Runs) -> Run:
     """Return the first run; what is asked of it is equal in both."""
     return next(iter(runs.values()))
 
 
-def scoring(runs: Mapping[str, Run], normalization: str, step: int, score: ScoreSettings) -> dict:
-    """Return the arguments of `regularity` and of `pixel_metrics.region_anomaly`."""
-    return {
-        "streams": {stream: run.scores(step) for stream, run in runs.items()},
-        "frame_error": score.frame_error,
-        "normalization": normalization,
-        "temporal_weight": score.temporal_weight,
-        "train_errors": {stream: train_errors(run, score.frame_error) for stream, run in runs.items()},
-    }
+def refuse_idle(score: ScoreSettings, runs: Runs) -> None:
+    """Raise InputError for a flag that changes nothing beside the others."""
+    for name, reason in idle_score_settings(score, tuple(runs)).items():
+        if name in SCORE_FLAGS and getattr(score, name) != getattr(ScoreSettings(), name):
+            raise InputError(f"--{name.replace('_', '-')}: acts on nothing here, {reason}")
 
 
-@functools.cache
-def train_errors(run: Run, frame_error: str) -> np.ndarray:
-    """Return the frame errors of the training frames, (n,), read once."""
-    return run.train_errors(frame_error)
+def columns_of(protocol: Protocol) -> dict[tuple[str, str], Protocol]:
+    """Return (limits, checkpoint) of each column -> its protocol: all normalizations, last and best."""
+    if protocol.fusion == "paper":
+        ways = {name: replace(protocol, normalization=name) for name in NORMALIZATIONS}
+    else:
+        ways = {protocol.fusion: protocol}
+    return {(way, c): replace(of_way, checkpoint=c) for way, of_way in ways.items() for c in CHECKPOINTS}
 
 
-def measure(runs: Mapping[str, Run], dataset: Dataset, options: Options) -> tuple[dict, list[str]]:
-    """Return normalization -> checkpoint -> key of `LINES` -> number, and notes on what they rest on."""
-    labels = [clip.labels for clip in first_of(runs).scores()]
-    steps = first_of(runs).steps
-    anomaly = {
-        (name, step): [
-            -s
-            for s in regularity(
-                **scoring(runs, name, step, options.score), smoothing_frames=options.score.smoothing_frames
-            )
-        ]
-        for step in steps
-        for name in NORMALIZATIONS
-    }
-    numbers, chosen = {}, {}
-    for name in NORMALIZATIONS:
-        best = max(steps, key=lambda step: metrics.frame_auc(anomaly[name, step], labels))  # first of equals
-        chosen[name] = dict(zip(CHECKPOINTS, (steps[-1], best), strict=True))
-        for step in set(chosen[name].values()):
-            numbers[name, step] = {"step": step, **frame_numbers(anomaly[name, step], labels, options)}
+def measure(runs: Runs, dataset: Dataset, protocol: Protocol, bootstrap: Bootstrap) -> tuple[dict, list[str]]:
+    """Return limits -> checkpoint -> key of `LINES` -> number, and notes on what they rest on."""
+    labels, columns = labels_of(runs, protocol), columns_of(protocol)
+    steps = {column: step_of(runs, its_protocol) for column, its_protocol in columns.items()}
+    scored = {(column[0], step): columns[column] for column, step in steps.items()}  # last may be best
+    numbers = {}
+    for (way, step), its_protocol in scored.items():
+        anomaly = [-s for s in regularity_of(runs, its_protocol, step)]
+        numbers[way, step] = {"step": step, **frame_numbers(anomaly, labels, bootstrap)}
     n_one_class = sum(len(np.unique(truth)) == 1 for truth in labels)
     notes = [
         "micro: one ROC curve over all frames; macro: mean over the clips' own curves, without the "
         f"{n_one_class} of {len(labels)} clips that are of one class",
-        "best_on_test: the highest frame AUC under that normalization, chosen on the test labels",
-        *add_pixel_numbers(numbers, runs, dataset, options),
+        "best_on_test: the highest frame AUC under these limits, chosen on the test labels",
+        *add_pixel_numbers(numbers, scored, runs, dataset, bootstrap),
     ]
-    return {
-        name: {checkpoint: numbers[name, step] for checkpoint, step in of_name.items()}
-        for name, of_name in chosen.items()
-    }, notes
+    results: dict[str, dict] = {}
+    for (way, checkpoint), step in steps.items():
+        results.setdefault(way, {})[checkpoint] = numbers[way, step]
+    return results, notes
 
 
-def frame_numbers(anomaly: Sequence[np.ndarray], labels: Sequence[np.ndarray], options: Options) -> dict:
+def frame_numbers(
+    anomaly: Sequence[np.ndarray], labels: Sequence[np.ndarray], bootstrap: Bootstrap
+) -> dict[str, object]:
     """Return the frame-level numbers; the macro AUC is None where every clip is of one class."""
     mixed = any(len(np.unique(truth)) == 2 for truth in labels)
     return {
         "frame_auc": metrics.frame_auc(anomaly, labels),
-        "frame_auc_interval": interval(anomaly, labels, options),
+        "frame_auc_interval": bootstrap.interval(anomaly, labels),
         "macro_auc": metrics.macro_auc(anomaly, labels)[0] if mixed else None,
         "equal_error_rate": metrics.equal_error_rate(anomaly, labels),
         "average_precision": metrics.average_precision(anomaly, labels),
     }
 
 
-def interval(scores: Sequence[np.ndarray], labels: Sequence[np.ndarray], options: Options):
-    """Return the bootstrap interval of the AUC, (low, high), None for a single clip."""
-    if len(scores) < 2:
-        return None
-    return metrics.bootstrap_interval(metrics.frame_auc, scores, labels, options.seed, options.n_resamples)
-
-
 def add_pixel_numbers(
-    numbers: dict, runs: Mapping[str, Run], dataset: Dataset, options: Options
+    numbers: dict, scored: Mapping, runs: Runs, dataset: Dataset, bootstrap: Bootstrap
 ) -> list[str]:
-    """Add the pixel-level numbers to those of each (normalization, step); return notes, or why not."""
+    """Add the pixel-level numbers to those of each (limits, step) of `scored`; return notes, or why not."""
     n_regions = first_of(runs).scores()[0].error.shape[1]
-    if n_regions != N_REGIONS:
-        return [f"no pixel-level numbers: {n_regions} region a frame, not {N_REGIONS}"]
+    if n_regions == 1:
+        return ["no pixel-level numbers: 1 region a frame, which says nothing about where"]
     if not dataset.has_pixel_masks:
         return [f"no pixel-level numbers: no pixel masks in {dataset.root}"]
     side = pixel_metrics.map_side(first_of(runs).config["features"])
-    covers = pixel_metrics.footprints(side)
+    covers = pixel_metrics.footprints(side, pixel_metrics.finest_level(n_regions))
     found, listeners = {}, []
-    for name, step in numbers:
-        anomaly = pixel_metrics.region_anomaly(**scoring(runs, name, step, options.score))
+    for place, protocol in scored.items():
+        streams = scores_of(runs, protocol, place[1])
+        anomaly = pixel_metrics.region_anomaly(streams, protocol, train_errors_of(runs, protocol))
         cells = pixel_metrics.cell_errors(anomaly)
-        thresholds = pixel_metrics.curve_thresholds(cells)
-        found[name, step] = {
+        thresholds = pixel_metrics.curve_thresholds(cells.values())
+        found[place] = {
             "pixel_auc_40": pixel_metrics.PixelScores(covers, pixel_metrics.UCSD_OVERLAP),
             "pixel_auc_20": pixel_metrics.PixelScores(covers, pixel_metrics.LV_OVERLAP),
             "joined": pixel_metrics.DetectionCurves(thresholds, covers, joined=True),
             "single": pixel_metrics.DetectionCurves(thresholds, covers, joined=False),
         }
-        listeners += [(listener, cells) for listener in found[name, step].values()]
+        listeners += [(listener, cells) for listener in found[place].values()]
     truth = pixel_metrics.TruthCounts(covers)
-    bar = tqdm(dataset.split("test"), desc="pixel masks", unit="clip", disable=None)
-    clip_masks = (functools.partial(dataset.pixel_masks, clip) for clip in bar)
+    clip_masks = {clip.name: functools.partial(dataset.pixel_masks, clip) for clip in dataset.split("test")}
     pixel_metrics.stream_masks(clip_masks, side, [*listeners, (truth, cells)])
     if len(np.unique(np.concatenate(truth.labels))) < 2:
         return [f"no pixel-level numbers: the masks in {dataset.root} mark every frame or none"]
@@ -241,20 +238,20 @@ def add_pixel_numbers(
         for key in ("pixel_auc_40", "pixel_auc_20"):
             clips = of_place[key].clips
             numbers[place][key] = metrics.frame_auc(clips, truth.labels)
-            numbers[place][f"{key}_interval"] = interval(clips, truth.labels, options)
+            numbers[place][f"{key}_interval"] = bootstrap.interval(clips, truth.labels)
         for key in ("joined", "single"):
             numbers[place][f"rbdc_{key}"], numbers[place][f"tbdc_{key}"] = of_place[key].areas()
-    return mask_notes(truth, runs)
+    return mask_notes(truth, runs, list(clip_masks))
 
 
-def mask_notes(truth: pixel_metrics.TruthCounts, runs: Mapping[str, Run]) -> list[str]:
-    """Return what the pixel-level numbers rest on."""
-    scored = np.concatenate([clip.labels for clip in first_of(runs).scores()])
-    n_differ = int(np.sum(scored != np.concatenate(truth.labels)))
+def mask_notes(truth: pixel_metrics.TruthCounts, runs: Runs, names: Sequence[str]) -> list[str]:
+    """Return what the pixel-level numbers rest on; `names` are those of the masks' clips."""
+    scored = [clip.labels for clip in in_order(first_of(runs).scores(), names, "masks")]
+    n_differ = int(np.sum(np.concatenate(scored) != np.concatenate(truth.labels)))
     oracle = truth.oracle
     rbdc, tbdc = (f"{100 * area:.2f}" for area in oracle.areas())
     return [
-        "pixel AUC, RBDC, TBDC: the errors of the 4x4 cells, in the pixels that each cell was pooled from",
+        "pixel AUC, RBDC, TBDC: the errors of the finest cells, in the pixels that each was pooled from",
         f"pixel masks: {oracle.n_regions} regions in {oracle.n_tracks} tracks (the masks name none: "
         f"overlap from frame to frame makes them); frame labels differ in {n_differ} frames",
         "RBDC, TBDC: IoU of 0.1 or more, area up to one false positive a frame; cells are larger than "
@@ -262,22 +259,21 @@ def mask_notes(truth: pixel_metrics.TruthCounts, runs: Mapping[str, Run]) -> lis
     ]
 
 
-def describe(runs: Mapping[str, Run], dataset: Dataset, options: Options) -> str:
-    """Return one line on what is evaluated."""
+def describe(runs: Runs, dataset: Dataset, protocol: Protocol) -> str:
+    """Return one line on what is evaluated; limits and checkpoint are the columns'."""
     config = first_of(runs).config
-    streams = fusion_name(tuple(runs), options.score.temporal_weight)
+    how = ", ".join(filter(None, (protocol.fusion_name, protocol.frame_error_name, protocol.smoothing_name)))
     seeds = ", ".join(sorted({str(run.config["seed"]) for run in runs.values()}))
-    labels = np.concatenate([clip.labels for clip in first_of(runs).scores()])
+    labels = np.concatenate(labels_of(runs, protocol))
     return (
-        f"{config['system']} on {dataset.record.title}: {streams}, {options.score.how}, "
-        f"seed {seeds}, {config['backbone']}; "
+        f"{config['system']} on {dataset.record.title}: {how}, seed {seeds}, {config['backbone']}; "
         f"{len(dataset.split('test'))} clips, {labels.size} frames, {int(labels.sum())} abnormal"
     )
 
 
 def format_table(title: str, results: Mapping, notes: Sequence[str]) -> str:
-    """Return the aligned table, a line per number and a column per normalization and checkpoint."""
-    columns = [(name, checkpoint) for name in NORMALIZATIONS for checkpoint in CHECKPOINTS]
+    """Return the aligned table, a line per number and a column per limits and checkpoint."""
+    columns = [(way, checkpoint) for way in results for checkpoint in CHECKPOINTS]
     width = max(len(line) for line, _ in LINES)
     table = [("", *names) for names in zip(*columns, strict=True)]
     for line, key in LINES:

@@ -13,7 +13,8 @@ from experiments.lab.context import COLUMNS, Context
 from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
-from experiments.lab.scoring.score import regularity
+from experiments.lab.scoring.measure import held_by, regularity_of, step_of
+from experiments.lab.scoring.protocol import Protocol
 
 EXHIBIT = "figure_06"
 WHOLE_FRAME = 0
@@ -32,13 +33,11 @@ def run(context: Context) -> None:
 
 def draw_clip(context: Context, dataset: str, runs, path) -> None:
     """Draw the curves of the first test clip that has both classes."""
-    scores = {stream: run.scores() for stream, run in runs.items()}
-    spatial = scores["spatial"]
+    protocol = held_by(runs, Protocol.of(context.settings.score))
+    step = step_of(runs, protocol)
+    spatial = runs["spatial"].scores(step)
     index = next(i for i, clip in enumerate(spatial) if 0 < clip.labels.mean() < 1)
-    clip = spatial[index]
-    options = context.settings.score
-    errors = {stream: run.train_errors(options.frame_error) for stream, run in runs.items()}
-    fused = regularity(scores, **options.options, train_errors=errors)[index]
+    clip, fused = spatial[index], regularity_of(runs, protocol, step)[index]
     shown = np.linspace(0, len(clip.labels) - 1, SAMPLE_FRAMES).astype(int)
     plots.clip_curves(
         path,
@@ -49,13 +48,14 @@ def draw_clip(context: Context, dataset: str, runs, path) -> None:
         clip.code_distance[:, WHOLE_FRAME],
         clip.labels,
         f"{COLUMNS[dataset]}, test clip {clip.clip} "
-        f"({context.backbone.name}, profile {context.profile_name})",
+        f"({context.backbone.name}, profile {context.profile_name})\n{protocol}",
     )
 
 
 def mean_rows(context: Context, dataset: str, runs) -> list:
     """Return the mean similarity and code distance over all normal and all abnormal test frames."""
-    clips = runs["spatial"].scores()
+    protocol = held_by(runs, Protocol.of(context.settings.score))
+    clips = runs["spatial"].scores(step_of(runs, protocol))
     labels = np.concatenate([clip.labels[1:] for clip in clips])
     rows = []
     for metric in ("similarity", "code_distance"):
@@ -69,7 +69,7 @@ def mean_rows(context: Context, dataset: str, runs) -> list:
                     row=name,
                     column=COLUMNS[dataset],
                     metric=metric,
-                    protocol="spatial stream, whole-frame region, last checkpoint",
+                    protocol=f"spatial stream, whole-frame region, {protocol.checkpoint_name}",
                     dataset=COLUMNS[dataset],
                     command=context.command("experiments.figure_06_clip_curves"),
                     **identity_of([runs]),

@@ -9,15 +9,18 @@ Paper: Fig. 9, Sec. 4.4 (Avenue; "converges at around 10,000 iterations").
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, identity_of, late_fusion_runs, mean_and_std, measured_row
+from experiments.lab.protocol import identity_of, late_fusion_runs, mean_and_std, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import write_csv
+from experiments.lab.scoring.measure import auc
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.training.runs import Run
 
 EXHIBIT = "figure_09"
@@ -84,14 +87,14 @@ def checkpoint_course(context: Context, seeded: Sequence[Mapping[str, Run]]) -> 
     `auc_per_clip` and `auc_global` are those of the fused streams, the others of one stream alone, per clip.
     `similarity_STREAM` is the mean of S_{t-1,t} over all regions and frames of the test clips.
     """
-    course = []
+    course, fused = [], replace(Protocol.of(context.settings.score), normalization="per_clip")
     for step in sorted(set.intersection(*(set(run.steps) for runs in seeded for run in runs.values()))):
         line = {"step": step}
         for way in ("per_clip", "global"):
-            values = [auc(runs, context, step, normalization=way) for runs in seeded]
+            values = [auc(runs, replace(fused, normalization=way), step) for runs in seeded]
             line[f"auc_{way}"], line[f"auc_{way}_std"] = mean_and_std(values)
         for stream in context.settings.score.streams:
-            values = [auc({stream: runs[stream]}, context, step) for runs in seeded]
+            values = [auc(runs, replace(fused, streams=(stream,)), step) for runs in seeded]
             line[f"auc_{stream}"], line[f"auc_{stream}_std"] = mean_and_std(values)
             clips = [clip.similarity.ravel() for runs in seeded for clip in runs[stream].scores(step)]
             line[f"similarity_{stream}"] = float(np.concatenate(clips).mean())

@@ -7,13 +7,17 @@ so that the sweep costs nothing. It runs over the AUC of the test set: no weight
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from data_prep.errors import InputError
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, identity_of, late_fusion_runs, measured_row
+from experiments.lab.protocol import identity_of, late_fusion_runs, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.scoring.measure import auc, held_by
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.training.runs import Run
 
@@ -31,14 +35,21 @@ def run(context: Context) -> None:
     draw(context, publish(context, EXHIBIT, rows, rows[0].command, label + context.differences("sRNN-AE")))
 
 
+def protocol_at(context: Context, weight: float) -> Protocol:
+    """Return the protocol of one weight of the temporal stream. InputError: a fusion without that weight."""
+    headline = Protocol.of(context.settings.score)
+    if headline.fusion != "paper":
+        raise InputError(f"setting fusion: expected paper, whose weight is swept, got {headline.fusion}")
+    return replace(headline, temporal_weight=weight, remark="weight swept over the test set")
+
+
 def sweep(context: Context, runs: Mapping[str, Run]) -> list[float]:
     """Return the AUC of one seed's fused score under each of `WEIGHTS`."""
-    return [auc(runs, context, temporal_weight=weight) for weight in WEIGHTS]
+    return [auc(runs, protocol_at(context, weight)) for weight in WEIGHTS]
 
 
 def weight_rows(context: Context, dataset: str, seeded, curves: list[list[float]]) -> list[Row]:
     """Return one row a weight; `curves` holds the AUC of each seed under each weight."""
-    score = context.settings.score
     return [
         measured_row(
             context,
@@ -47,8 +58,7 @@ def weight_rows(context: Context, dataset: str, seeded, curves: list[list[float]
             row="sRNN-AE",
             column=f"{weight:g}",
             metric="auc",
-            protocol=f"weight swept over the test set, {score.normalization} normalization, last checkpoint, "
-            + score.how,
+            protocol=str(held_by(seeded[0], protocol_at(context, weight))),
             dataset=COLUMNS[dataset],
             command=context.command("experiments.figure_11_temporal_weight"),
             **identity_of(seeded),

@@ -9,12 +9,15 @@ come with a package stand in.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc, identity_of, measured_row
+from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.scoring.measure import auc, protocols_of
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import differences as settings_differences
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.schema import PAPER
@@ -40,25 +43,28 @@ def auc_rows(context: Context, system: str, column: str, files: Files) -> list[R
     """Return the rows of one system on one kind of anomaly, the headline normalization first."""
     seeds = range(context.n_seeds)
     seeded = [
-        {files.kind: run_on_sequences(system, files, context.settings, seed, context.out)} for seed in seeds
+        {"pixels": run_on_sequences(system, files, context.settings, seed, context.out)} for seed in seeds
     ]
-    headline = context.settings.score.normalization
     data = files.settings["test"]
+    remark = f"{data['n_sequences']} test sequences"
+    headline, *beside = protocols_of(seeded[0], replace(Protocol.of(context.settings.score), remark=remark))
     return [
         measured_row(
             context,
-            [auc(runs, context, normalization=normalization) for runs in seeded],
+            [auc(runs, protocol) for runs in seeded],
             exhibit=EXHIBIT,
             row=system,
             column=column,
             metric="auc",
-            protocol=f"{normalization} normalization, last checkpoint, {data['n_sequences']} test sequences",
+            protocol=str(protocol),
             dataset=f"Moving-MNIST (digits of {data['digits']}, steps of {data['step_px']} px)",
             backbone="",
             command=context.command("experiments.table_01_moving_mnist"),
             **identity_of(seeded),
         )
-        for normalization in dict.fromkeys([headline, "per_clip", "global"])
+        for protocol in (headline, *beside)
+        if protocol is headline
+        or (protocol.checkpoint == headline.checkpoint and not protocol.needs_train_errors)
     ]
 
 

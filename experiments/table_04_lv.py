@@ -3,31 +3,30 @@
     python -m experiments.table_04_lv --data DIR
 
 Paper: Table 4, Sec. 4.3: an abnormal frame is a true positive when at least 20 % of its abnormal region is
-detected. The errors of the 4 x 4 cells are mapped back to the image (`lab.scoring.pixel_metrics`). Only
-systems that score 21 regions have a row: Conv-AE and ConvLSTM-AE score whole frames and read "not run".
+detected. The errors of the finest cells, 4 x 4 in the paper's pyramid, are mapped back to the image
+(`lab.scoring.pixel_metrics`). Only systems that score regions have a row: Conv-AE and ConvLSTM-AE score whole
+frames and read "not run".
 """
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from data_prep.datasets import Dataset
 from experiments.lab.cli import exhibit_main
-from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import (
-    auc,
-    fusion_name,
-    identity_of,
-    late_fusion_runs,
-    measured_row,
-)
+from experiments.lab.context import Context
+from experiments.lab.protocol import backbones_of, identity_of, late_fusion_runs, number_rows
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.scoring import metrics, pixel_metrics
-from experiments.lab.settings.schema import CHOICES
+from experiments.lab.scoring.measure import auc, held_by, scores_of, train_errors_of
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.training.runs import Run
 
 EXHIBIT = "table_04"
 SYSTEMS = ("TSC", "sRNN-AE")
-CRITERION = f"pixel level, {100 * pixel_metrics.LV_OVERLAP:g} % covered"
 
 
 def run(context: Context) -> None:
@@ -38,72 +37,57 @@ def run(context: Context) -> None:
     rows = (
         [] if chosen is None else [row for s in SYSTEMS for row in system_rows(context, s, chosen, command)]
     )
+    criterion = f"Criterion: pixel level, {100 * pixel_metrics.LV_OVERLAP:g} % covered."
     absent = (
         "" if chosen == "lv" else " LV and its masks are not at hand: the walkway stands in its own column."
     )
-    note = f"Criterion: {CRITERION}.{absent} {context.differences(*SYSTEMS)}"
+    note = f"{criterion}{absent} {context.differences(*SYSTEMS)}"
     publish(context, EXHIBIT, rows, command, note)
 
 
 def system_rows(context: Context, system: str, dataset: str, command: str) -> list[Row]:
     """Return the rows of one system under every protocol, the headline first; the frame-level AUC is last."""
-    score = context.settings.score
     seeded = late_fusion_runs(context, dataset, system=system)
-    fusions = [score.streams, *((stream,) for stream in score.streams)]
-    streams = {fusion_name(names, score.temporal_weight): names for names in fusions}
-    fused = next(iter(streams))
-    cases = {(name, score.normalization): streams[name] for name in streams}
-    cases |= {(fused, other): streams[fused] for other in CHOICES["normalization"]}
-    by_seed = [pixel_aucs(context, dataset, runs, cases) for runs in seeded]
-    how = f"last checkpoint, {score.frame_error} over regions"
-    values = {
-        f"{CRITERION}, {name}, {normalization} normalization, {how}": [
-            aucs[name, normalization] for aucs in by_seed
-        ]
-        for name, normalization in cases
-    }
-    frame_level = f"frame level, {fused}, {score.normalization} normalization, last checkpoint, {score.how}"
-    values[frame_level] = [auc(runs, context) for runs in seeded]
-    return [
-        measured_row(
-            context,
-            numbers,
-            exhibit=EXHIBIT,
-            row=system,
-            column=COLUMNS[dataset],
-            metric="auc",
-            protocol=protocol,
-            dataset=COLUMNS[dataset],
-            command=command,
-            **identity_of(seeded),
-        )
-        for protocol, numbers in values.items()
-    ]
+    frame_level = held_by(seeded[0], Protocol.of(context.settings.score))
+    protocols = pixel_protocols(frame_level)
+    by_seed = [pixel_scores(context.datasets[dataset], runs, protocols) for runs in seeded]
+    labels = by_seed[0][1]
+    of_seeds = {one: [scores[one] for scores, _ in by_seed] for one in protocols}
+    numbers = {str(one): [metrics.frame_auc(scores, labels) for scores in of_seeds[one]] for one in protocols}
+    interval = metrics.bootstrap_interval(of_seeds[protocols[0]], labels) if len(labels) > 1 else None
+    numbers[str(replace(frame_level, remark="frame level"))] = [auc(runs, frame_level) for runs in seeded]
+    place = {"exhibit": EXHIBIT, "row": system, "command": command, "backbone": backbones_of(seeded[0])}
+    return number_rows(numbers, interval, dataset, {**place, **identity_of(seeded)})
 
 
-def pixel_aucs(
-    context: Context, dataset: str, runs: Mapping[str, Run], cases: Mapping[tuple[str, str], Sequence[str]]
-) -> dict[tuple[str, str], float]:
-    """Return the pixel-level AUC of each case, (name, normalization) -> its streams, in one pass."""
-    score = context.settings.score
-    side = pixel_metrics.map_side(runs["spatial"].config["features"])
-    covers = pixel_metrics.footprints(side)
+def pixel_protocols(frame_level: Protocol) -> list[Protocol]:
+    """Return the pixel-level protocols: the headline's, each stream alone, the other normalizations.
+
+    Maps of regions are not smoothed over time.
+    """
+    first = replace(frame_level, overlap=pixel_metrics.LV_OVERLAP, smoothing_frames=1)
+    return [first, *(one for one in first.beside() if one.checkpoint == first.checkpoint)]
+
+
+def pixel_scores(
+    dataset: Dataset, runs: Mapping[str, Run], protocols: Sequence[Protocol]
+) -> tuple[dict[Protocol, list[np.ndarray]], list[np.ndarray]]:
+    """Return what the masks are passed once for: protocol -> scores (n_frames,) a clip, and the labels so.
+
+    The frame-level AUC of these scores against these labels is the pixel-level AUC.
+    """
+    first = next(iter(runs.values()))
+    side = pixel_metrics.map_side(first.config["features"])
+    level = pixel_metrics.finest_level(first.scores()[0].error.shape[1])
+    covers = pixel_metrics.footprints(side, level)
     truth, listeners = pixel_metrics.TruthCounts(covers), {}
-    for (name, normalization), streams in cases.items():
-        anomaly = pixel_metrics.region_anomaly(
-            {stream: runs[stream].scores() for stream in streams},
-            score.frame_error,
-            normalization,
-            score.temporal_weight,
-            {stream: runs[stream].train_errors(score.frame_error) for stream in streams},
-        )
-        scores = pixel_metrics.PixelScores(covers, pixel_metrics.LV_OVERLAP)
-        listeners[name, normalization] = scores, pixel_metrics.cell_errors(anomaly)
-    cells = next(iter(listeners.values()))[1]
-    clips = context.datasets[dataset].split("test")
-    masks = [functools.partial(context.datasets[dataset].pixel_masks, clip) for clip in clips]
+    for protocol in protocols:
+        streams, train_errors = scores_of(runs, protocol), train_errors_of(runs, protocol)
+        cells = pixel_metrics.cell_errors(pixel_metrics.region_anomaly(streams, protocol, train_errors))
+        listeners[protocol] = pixel_metrics.PixelScores(covers, protocol.overlap), cells
+    masks = {clip.name: functools.partial(dataset.pixel_masks, clip) for clip in dataset.split("test")}
     pixel_metrics.stream_masks(masks, side, [*listeners.values(), (truth, cells)])
-    return {case: metrics.frame_auc(scores.clips, truth.labels) for case, (scores, _) in listeners.items()}
+    return {protocol: scores.clips for protocol, (scores, _) in listeners.items()}, truth.labels
 
 
 if __name__ == "__main__":

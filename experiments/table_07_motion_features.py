@@ -20,9 +20,11 @@ from data_prep.frames import Source, iter_frames, resize
 from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, backbones_of, fusion_name, identity_of, measured_row
+from experiments.lab.protocol import backbones_of, identity_of, measured_row, rows_under
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.scoring.measure import protocols_of
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from models.srnn_ae import Streaming
 
@@ -57,30 +59,17 @@ def flow_note(context: Context) -> str:
 
 def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
     """Return the AUC of every row of the table on one dataset, the headline normalization first."""
-    score = context.settings.score
     rows = []
     for name, streams in STREAMS.items():
         seeded = [
             {stream: context.run(dataset, stream, seed) for stream in streams}
             for seed in range(context.n_ablation_seeds)
         ]
-        combined = fusion_name(streams, score.temporal_weight)
-        rows += [
-            measured_row(
-                context,
-                [auc(runs, context, normalization=normalization) for runs in seeded],
-                exhibit=EXHIBIT,
-                row=name,
-                column=COLUMNS[dataset],
-                metric="auc",
-                protocol=f"{combined}, {normalization} normalization, last checkpoint, {score.how}",
-                dataset=COLUMNS[dataset],
-                backbone=backbones_of(seeded[0]),
-                command=command,
-                **identity_of(seeded),
-            )
-            for normalization in dict.fromkeys((score.normalization, "per_clip", "global", "train"))
-        ]
+        headline, *beside = protocols_of(seeded[0], Protocol.of(context.settings.score))
+        # Each stream alone has a row of its own in this table.
+        protocols = [headline, *(one for one in beside if one.streams == headline.streams)]
+        place = {"exhibit": EXHIBIT, "row": name, "command": command, "backbone": backbones_of(seeded[0])}
+        rows += rows_under(protocols, dataset, seeded, place)
     return rows
 
 

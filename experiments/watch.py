@@ -36,6 +36,7 @@ from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.scoring.pixel_metrics import map_side
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.training.runs import Run, load_runs
 from experiments.lab.watching.footage import train_on_footage
 from experiments.lab.watching.live import FrameScore, Networks, live_scores, stop_on_signal
@@ -90,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(f"{arguments.run[0]}: a run on flow, expected a spatial one beside it")
         for trained in runs.values():
             check_run(trained, context)
-    calibration = calibrate(runs, context.settings.score, arguments.threshold)
+    calibration = calibrate(runs, Protocol.of(context.settings.score), arguments.threshold)
     print(calibration, flush=True)
     print(watch(stream, context, runs, calibration))
 

@@ -6,11 +6,17 @@ from synthetic import CHANNELS, REGIONS, write_clip, write_dataset
 
 from data_prep.errors import InputError
 from data_prep.shards import Shard, list_shards
+from experiments.lab.scoring.measure import auc
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.schema import BaselineSettings
 from experiments.lab.systems import baselines
 from experiments.lab.systems.baselines import BASELINES, run_baseline, whole_frames
 
 SETTINGS = BaselineSettings(n_subspace_atoms=3)
+
+
+def auc_of(baseline, **changed):
+    return auc({"whole frame": baseline}, Protocol(("whole frame",), **changed))
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +41,15 @@ def test_whole_frames_are_region_0_of_every_frame_once(shards):
 @pytest.mark.parametrize("name", BASELINES)
 def test_auc_is_kept_and_the_same_again(shards, tmp_path, name, monkeypatch):
     first = run_baseline(name, shards, SETTINGS, 0, tmp_path)
-    assert [len(error) for error in first.errors] == [30, 30]
-    assert 0 <= first.auc("per_clip") <= 1
-    assert 0 <= first.auc("global") <= 1
+    assert [len(clip.error) for clip in first.scores()] == [30, 30]
+    assert 0 <= auc_of(first) <= 1
+    assert 0 <= auc_of(first, normalization="global") <= 1
     monkeypatch.setitem(BASELINES, name, lambda *_: pytest.fail("fitted again"))
     again = run_baseline(name, shards, SETTINGS, 0, tmp_path)
-    assert again.auc("per_clip") == first.auc("per_clip")
-    assert again.auc("per_clip", smoothing_frames=5) != first.auc("per_clip")
+    assert auc_of(again) == auc_of(first)
+    assert auc_of(again, smoothing_frames=5) != auc_of(first)
+    with pytest.raises(InputError, match=f"{name} keeps no errors of training frames"):
+        auc_of(first, normalization="train")
     assert first.details["training_seconds"] > 0
 
 
@@ -56,8 +64,8 @@ def test_frames_that_leave_the_normal_plane_score_highest(tmp_path, name):
             features[labels == 1, 0] += 3 * rng.uniform(0, 1, CHANNELS).astype(np.float32)
         write_clip(tmp_path, split, "01", features, labels if split == "test" else None)
     result = run_baseline(name, tmp_path, BaselineSettings(n_subspace_atoms=2), 0, tmp_path)
-    assert result.auc("per_clip") == 1.0
-    assert result.auc("global") == 1.0
+    assert auc_of(result) == 1.0
+    assert auc_of(result, normalization="global") == 1.0
 
 
 def test_a_subspace_that_holds_everything_is_refused(shards, tmp_path):

@@ -7,9 +7,9 @@ import pytest
 
 from data_prep.errors import InputError
 from experiments.lab.scoring.calibration import Calibration, calibrate, cell_boxes
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import save_scores
-from experiments.lab.settings.schema import ScoreSettings
 from experiments.lab.training.runs import Run
 
 
@@ -38,7 +38,7 @@ def test_calibration_is_that_of_the_training_frames(tmp_path):
     for stream in train:
         made_run(tmp_path / stream, test[stream], train[stream], labels)
         runs[stream] = Run(tmp_path / stream)
-    calibration = calibrate(runs, ScoreSettings(temporal_weight=0.25), 90.0)
+    calibration = calibrate(runs, Protocol(temporal_weight=0.25), 90.0)
 
     limits = {}
     for stream, clips in train.items():
@@ -66,7 +66,7 @@ def test_calibration_is_that_of_the_training_frames(tmp_path):
 
 @pytest.mark.parametrize(("n_false_alarms", "warned"), [(0, False), (10, False), (11, True), (88, True)])
 def test_training_footage_known_by_heart_is_told(n_false_alarms, warned):
-    told = str(Calibration({}, {}, "max", 1, 99.5, 0.2, 1.0, 236, 100, n_false_alarms))
+    told = str(Calibration(Protocol(), {}, 99.5, 0.2, 1.0, 236, 100, n_false_alarms))
     assert f"of 100 other normal frames {n_false_alarms}.0 % are below it" in told
     assert ("WARNING" in told) == warned
 
@@ -77,10 +77,33 @@ def test_calibration_refuses_other_clips_and_errors_that_say_nothing(tmp_path):
     spatial = made_run(tmp_path / "s", varied, varied, labels)
     temporal = made_run(tmp_path / "t", varied * 2, varied * 2, labels * 2)
     with pytest.raises(InputError, match="expected runs trained on the same clips"):
-        calibrate({"spatial": spatial, "temporal": temporal}, ScoreSettings(), 99)
+        calibrate({"spatial": spatial, "temporal": temporal}, Protocol(), 99)
     constant = made_run(tmp_path / "c", flat, flat, labels)
     with pytest.raises(InputError, match="c: no threshold can be taken from its training frames"):
-        calibrate({"spatial": constant}, ScoreSettings(), 99)
+        calibrate({"spatial": constant}, Protocol(), 99)
+
+
+@pytest.mark.parametrize("fusion", ["calibrated", "log"])
+def test_a_frame_as_it_comes_is_scored_as_among_its_clip(tmp_path, fusion):
+    rng = np.random.default_rng(0)
+    labels, runs = [np.zeros(50, np.uint8)], {}
+    for stream in ("spatial", "flow"):
+        clips = [rng.uniform(1, 9, (50, 21))]
+        runs[stream] = made_run(tmp_path / stream, clips, clips, labels)
+    calibration = calibrate(runs, Protocol(fusion=fusion), 90.0)
+
+    def by_hand(errors, sample):
+        z = (errors - np.median(sample)) / (np.quantile(sample, 0.9) - np.median(sample))
+        return np.sign(z) * np.log(1 + np.abs(z)) if fusion == "log" else z
+
+    errors = {stream: run.scores()[0].error.astype(float) for stream, run in runs.items()}
+    weights = {"spatial": 0.25 if fusion == "log" else 1, "flow": 1}
+    parts = {s: weights[s] * by_hand(e, e.max(axis=1)) for s, e in errors.items()}
+    frame = {stream: e[7] for stream, e in errors.items()}
+    assert calibration.score(frame) == pytest.approx(-sum(part[7].max() for part in parts.values()))
+    assert calibration.worst_cell(frame) == sum(part[7, 5:] for part in parts.values()).argmax()
+    scores = -sum(part.max(axis=1) for part in parts.values())
+    assert calibration.threshold == pytest.approx(np.percentile(scores, 10))
 
 
 def test_cell_boxes_are_what_the_cells_pool():

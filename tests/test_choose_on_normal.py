@@ -44,13 +44,12 @@ def test_stages_build_on_each_other(monkeypatch):
 
 
 def test_a_candidate_that_diverges_is_told_and_never_chosen(tmp_path, monkeypatch, capsys):
-    def auc(runs, context):
+    def train(context, *_):
         if context.settings.train.learning_rate > 1:
             raise DivergedError("clip.h5: expected finite reconstruction errors, got NaN or infinity")
-        return 0.6
 
-    monkeypatch.setattr(choose_on_normal, "auc", auc)
-    monkeypatch.setattr(Context, "fused_runs_of", lambda *_: None)
+    monkeypatch.setattr(choose_on_normal, "auc", lambda *_: 0.6)
+    monkeypatch.setattr(Context, "fused_runs_of", train)
     context = Context("smoke", PROFILES["smoke"], tmp_path, n_ablation_seeds=1)
     scenes = {"planted": (None, None), "walkway": (None, None)}
     candidates = [{"learning_rate": rate} for rate in (9.0, 1e-4)]

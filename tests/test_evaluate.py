@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -21,9 +22,9 @@ from experiments.lab.scoring.pixel_metrics import (
     region_anomaly,
     stream_masks,
 )
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores, save_scores
-from experiments.lab.settings.schema import PAPER
 
 N_CLIPS, N_FRAMES = 3, 24
 STEPS = (10, 20)
@@ -55,6 +56,7 @@ def write_run(folder, data, stream="spatial", seed=0, n_regions=21, steps=STEPS,
         "seed": seed,
         "backbone": "thin_resnet50",
         "features": {"layer": "last", "input_size_px": 96},
+        "train": {"window_frames": 5},
         **config,
     }
     write_atomic(folder / "config.json", json.dumps(content).encode())
@@ -119,7 +121,7 @@ def test_smoothing_changes_the_frame_level_numbers_alone(monkeypatch, capsys, pa
     assert after["frame_auc"] == pytest.approx(roc_auc_score(stored["labels"], smooth.ravel()))
     assert after["frame_auc"] != before["frame_auc"]
     assert after["pixel_auc_40"] == before["pixel_auc_40"]
-    assert "max over regions, mean of 5 frames, seed 0" in text
+    assert "max over regions, mean of 5 frames, 2 ahead, seed 0" in text
 
 
 def test_both_checkpoints_stand_side_by_side_under_every_normalization(monkeypatch, capsys, pair, data):
@@ -148,7 +150,7 @@ def test_pixel_numbers_are_those_of_their_overlaps(monkeypatch, capsys, pair, da
     cells = cell_errors(region_anomaly({"spatial": load_scores(pair[0] / "scores" / "step_000020.npz")}))
     covers = footprints(3)  # 96 px
     listeners = {overlap: PixelScores(covers, overlap) for overlap in (0.4, 0.2)}
-    masks = [partial(walkway_data.pixel_masks, clip) for clip in walkway_data.split("test")]
+    masks = {clip.name: partial(walkway_data.pixel_masks, clip) for clip in walkway_data.split("test")}
     stream_masks(masks, 3, [(listener, cells) for listener in listeners.values()])
     labels = list(walkway_data.test_labels.values())
     direct = [frame_auc(listener.clips, labels) for listener in listeners.values()]
@@ -176,7 +178,7 @@ def test_a_system_without_regions_has_frame_level_numbers_alone(monkeypatch, cap
     folder = write_run(tmp_path / "run", data, "frames", n_regions=1, system="Conv-AE")
     content, text, _ = evaluated(monkeypatch, capsys, [folder], data)
     assert "rbdc_joined" not in content["results"]["per_clip"]["last"]
-    assert "no pixel-level numbers: 1 region a frame, not 21" in text
+    assert "no pixel-level numbers: 1 region a frame" in text
     assert next(line for line in text.splitlines() if line.startswith("RBDC")).split()[-1] == "-"
 
 
@@ -210,16 +212,15 @@ def test_a_single_clip_has_no_interval(monkeypatch, capsys, tmp_path):
 
 
 def test_table_4_has_the_number_of_the_command(monkeypatch, capsys, pair, data):
-    class Context:
-        settings, datasets = PAPER, find_datasets(data)
-
     runs = evaluate.load_runs(pair)
-    cases = {("fused", "train"): ("spatial", "temporal"), ("spatial alone", "per_clip"): ("spatial",)}
-    found = table_04_lv.pixel_aucs(Context, "walkway", runs, cases)
+    at_pixels = Protocol(overlap=0.2)
+    cases = replace(at_pixels, normalization="train"), replace(at_pixels, streams=("spatial",))
+    scores, labels = table_04_lv.pixel_scores(find_datasets(data)["walkway"], runs, cases)
+    found = [frame_auc(scores[case], labels) for case in cases]
     fused, _, _ = evaluated(monkeypatch, capsys, pair, data)
     alone, _, _ = evaluated(monkeypatch, capsys, pair[:1], data)
-    assert found["fused", "train"] == fused["results"]["train"]["last"]["pixel_auc_20"]
-    assert found["spatial alone", "per_clip"] == alone["results"]["per_clip"]["last"]["pixel_auc_20"]
+    assert found[0] == fused["results"]["train"]["last"]["pixel_auc_20"]
+    assert found[1] == alone["results"]["per_clip"]["last"]["pixel_auc_20"]
 
 
 def break_config(folder):
@@ -253,7 +254,7 @@ def relabel(folder):
             "step_000020.npz: no such file, expected the last checkpoint's scores",
         ),
         (lambda folder: (folder / "train_errors.npz").unlink(), "train_errors.npz: no such file"),
-        (relabel, "scored on other clips or labels"),
+        (relabel, "clip 01: scored with other labels"),
     ],
 )
 def test_a_damaged_run_is_one_line_and_exit_code_2(monkeypatch, capsys, data, tmp_path, fault, message):

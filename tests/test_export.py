@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from synthetic import CHANNELS, write_dataset
 
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import micro_auc
 from experiments.lab.scoring.score_files import load_scores, save_scores
 from experiments.lab.settings.schema import PAPER
@@ -147,7 +148,7 @@ def test_card_names_data_settings_result_limits_commit_and_versions(run):
     aucs = dict(re.findall(r"\| (per_clip|global|train) \|[^|]*\| ([\d.]+) \|", card))
     for name, auc in aucs.items():
         train = {"spatial": run.train_errors()}
-        expected = micro_auc({"spatial": run.scores()}, normalization=name, train_errors=train)
+        expected = micro_auc({"spatial": run.scores()}, Protocol(("spatial",), normalization=name), train)
         assert auc == f"{100 * expected:.2f}"
     assert len(aucs) == 3
     assert config["commit"] in card

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab.scoring.metrics import smooth
+from experiments.lab.scoring.fusion import smooth
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.watching.live import ahead, smoothed
 
 
@@ -76,8 +77,11 @@ def test_ahead_ends_on_request_where_the_source_sends_nothing():
 
 
 @pytest.mark.parametrize("n_scores", [0, 1, 2, 3, 4, 5, 12])
+@pytest.mark.parametrize("smoothing", ["centered", "causal"])
 @pytest.mark.parametrize("n_frames", [1, 3, 5, 9])
-def test_scores_are_smoothed_as_those_of_a_whole_clip(n_frames, n_scores):
+def test_scores_are_smoothed_as_those_of_a_whole_clip(n_frames, smoothing, n_scores):
+    protocol = Protocol(smoothing_frames=n_frames, smoothing=smoothing)
+    n_after = n_frames // 2 if smoothing == "centered" else 0
     scores = np.random.default_rng(0).normal(size=n_scores)
     given = []
 
@@ -87,9 +91,9 @@ def test_scores_are_smoothed_as_those_of_a_whole_clip(n_frames, n_scores):
             yield pair
 
     found = []
-    for item, score in smoothed(source(), n_frames):
-        assert len(given) == min(item + n_frames // 2 + 1, n_scores)  # no later than it must be
+    for item, score in smoothed(source(), protocol):
+        assert len(given) == min(item + n_after + 1, n_scores)  # no later than it must be
         found.append((item, score))
     assert [item for item, _ in found] == list(range(n_scores))
-    expected = smooth(scores, n_frames) if n_scores else []
+    expected = smooth(scores, protocol) if n_scores else []
     np.testing.assert_allclose([score for _, score in found], expected, atol=1e-12)

@@ -48,18 +48,6 @@ def test_frame_auc_is_invariant(clips):
     assert negated == pytest.approx(1 - expected, abs=1e-12)
 
 
-def test_global_normalization_keeps_the_ranking_of_errors(clips):
-    errors, labels = clips
-    for regularity in (
-        metrics.normalize_global(errors),
-        metrics.normalize_train(errors, np.arange(1000) / 900),
-    ):
-        anomaly = [-score for score in regularity]
-        assert metrics.frame_auc(anomaly, labels) == pytest.approx(
-            metrics.frame_auc(errors, labels), abs=1e-12
-        )
-
-
 def test_macro_auc_leaves_out_clips_of_one_class(clips):
     scores, labels = clips
     by_hand = np.mean([auc_by_pairs(scores[i], labels[i]) for i in (0, 1, 4)])
@@ -96,74 +84,6 @@ def test_micro_metrics_need_both_classes_and_equal_lists():
         metrics.frame_auc(score, [np.array([0, 1])] * 2)
     with pytest.raises(ValueError, match="at least one clip"):
         metrics.frame_auc([], [])
-
-
-def test_normalize_per_clip_is_equation_14():
-    np.testing.assert_allclose(metrics.normalize_per_clip(np.array([2.0, 6.0, 3.0])), [1, 0, 0.75])
-
-
-@pytest.mark.parametrize("value", [0.0, 7.25, 1e30])
-def test_a_constant_clip_is_regular_throughout(value):
-    constant = np.full(5, value, dtype=np.float32)
-    np.testing.assert_array_equal(metrics.normalize_per_clip(constant), np.ones(5))
-    np.testing.assert_array_equal(metrics.normalize_global([constant, constant])[1], np.ones(5))
-
-
-def test_normalize_global_spans_all_clips():
-    first, second = metrics.normalize_global([np.array([1.0, 2.0]), np.array([5.0])])
-    np.testing.assert_allclose(first, [1, 0.75])
-    np.testing.assert_allclose(second, [0])
-
-
-def test_normalize_train_uses_training_limits_and_does_not_clip():
-    train = np.arange(1001.0)  # minimum 0, 99.9th percentile 999
-    (score,) = metrics.normalize_train([np.array([0.0, 999.0, 1998.0, -999.0])], train)
-    np.testing.assert_allclose(score, [1, 0, -1, 2], atol=1e-12)
-    (alone,) = metrics.normalize_train([np.array([1998.0])], train)
-    assert alone[0] == score[2]  # no look ahead: other frames do not matter
-    with pytest.raises(ValueError, match="train_errors"):
-        metrics.normalize_train([train], np.ones(10))
-
-
-def test_error_limits_are_those_of_the_normalizations():
-    clips, train = [np.array([1.0, 3.0]), np.array([2.0, 9.0, 4.0])], np.arange(1001.0)
-    assert metrics.error_limits(clips) == [(1, 3), (2, 9)]
-    assert metrics.error_limits(clips, "global") == [(1, 9), (1, 9)]
-    assert metrics.error_limits(clips, "train", train) == [(0, pytest.approx(999))] * 2
-    with pytest.raises(ValueError, match="normalization"):
-        metrics.error_limits(clips, "none")
-
-
-def test_rescale_is_one_minus_equation_14_in_any_shape():
-    errors = np.array([[2.0, 6.0], [3.0, 10.0]])
-    np.testing.assert_allclose(metrics.rescale(errors, 2, 6), [[0, 1], [0.25, 2]])
-    np.testing.assert_array_equal(metrics.rescale(errors, 3, 3), np.zeros((2, 2)))
-
-
-def test_fuse():
-    spatial, temporal = np.array([1.0, 0.5]), np.array([0.2, 1.0])
-    np.testing.assert_allclose(metrics.fuse(spatial, temporal), [1.1, 1.0])
-    np.testing.assert_allclose(metrics.fuse(spatial, temporal, 0.0), spatial)
-    np.testing.assert_allclose(metrics.fuse(spatial, temporal, temporal_weight=1.0), [1.2, 1.5])
-    with pytest.raises(ValueError, match="temporal_weight"):
-        metrics.fuse(spatial, temporal, 1.5)
-    with pytest.raises(ValueError, match="expected 2 scores"):
-        metrics.fuse(spatial, temporal[:1])
-
-
-def test_motion_has_the_temporal_weight_unless_alone():
-    assert metrics.stream_weights(["flow", "spatial"], 0.3) == {"flow": 0.3, "spatial": 1}
-    assert metrics.stream_weights(["temporal"], 0.3) == {"temporal": 1}
-
-
-def test_smooth_is_the_mean_of_the_frames_that_are_there():
-    scores = np.array([3.0, 0.0, 6.0, 9.0])
-    np.testing.assert_array_equal(metrics.smooth(scores, 1), scores)
-    np.testing.assert_allclose(metrics.smooth(scores, 3), [1.5, 3, 5, 7.5])
-    np.testing.assert_allclose(metrics.smooth(scores, 5), [3, 4.5, 4.5, 5])
-    np.testing.assert_allclose(metrics.smooth(scores, 99), np.full(4, 4.5))
-    with pytest.raises(ValueError, match="odd number from 1, got 2"):
-        metrics.smooth(scores, 2)
 
 
 def test_frame_error_kinds():
@@ -206,36 +126,43 @@ def test_average_precision_by_hand():
     )
 
 
-def test_bootstrap_draws_whole_clips():
+def test_wins_are_counted_pair_by_pair(clips):
+    scores, labels = clips
+    wins = metrics.clip_wins(scores, labels)
+    for i, j in itertools.product(range(5), repeat=2):
+        pairs = itertools.product(scores[i][labels[i] == 1], scores[j][labels[j] == 0])
+        assert wins[i, j] == sum(float(a > b) + 0.5 * float(a == b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.5])
+def test_bootstrap_draws_whole_clips(confidence):
     """Of three clips all 27 draws can be written down: the interval is that of their distribution."""
-    clips = [np.array([1.0]), np.array([2.0, 6.0]), np.array([9.0, 9.0, 9.0])]
-    labels = [np.array([0]), np.array([0, 1]), np.array([1, 0, 1])]
-
-    def mean(scores, truth):
-        assert [len(score) for score in scores] == [len(one) for one in truth]
-        return float(np.concatenate(scores).mean())
-
-    # A draw of the first clip alone is of one class and is replaced by another.
-    draws = [draw for draw in itertools.product(range(3), repeat=3) if set(draw) != {0}]
-    exact = [np.concatenate([clips[i] for i in draw]).mean() for draw in draws]
-    for confidence in (0.95, 0.5):
-        interval = metrics.bootstrap_interval(mean, clips, labels, 0, 20_000, confidence)
-        ends = np.quantile(exact, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
-        assert interval == pytest.approx(tuple(ends))
-        assert interval == metrics.bootstrap_interval(mean, clips, labels, 0, 20_000, confidence)
+    labels = [np.array([0, 1, 0]), np.array([0, 1, 1, 0]), np.array([1, 1, 1])]
+    rng = np.random.default_rng(1)
+    of_seeds = [[np.round(rng.normal(size=len(truth)) + truth, 1) for truth in labels] for _ in range(2)]
+    # A draw of the last clip alone is of one class and is replaced by another.
+    draws = [draw for draw in itertools.product(range(3), repeat=3) if set(draw) != {2}]
+    exact = [
+        np.mean([metrics.frame_auc([s[i] for i in draw], [labels[i] for i in draw]) for s in of_seeds])
+        for draw in draws
+    ]
+    interval = metrics.bootstrap_interval(of_seeds, labels, 0, 20_000, confidence)
+    ends = np.quantile(exact, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
+    assert interval == pytest.approx(tuple(ends))
+    assert interval == metrics.bootstrap_interval(of_seeds, labels, 0, 20_000, confidence)
 
 
 def test_bootstrap_interval_of_the_auc(clips):
     scores, labels = clips
-    low, high = metrics.bootstrap_interval(metrics.frame_auc, scores, labels, seed=3, n_resamples=200)
+    low, high = metrics.bootstrap_interval([scores], labels, seed=3, n_resamples=200)
     assert 0 < low < metrics.frame_auc(scores, labels) < high < 1
-    assert (low, high) != metrics.bootstrap_interval(metrics.frame_auc, scores, labels, 4, 200)
+    assert (low, high) != metrics.bootstrap_interval([scores], labels, 4, 200)
     certain = [truth.astype(float) for truth in labels]
-    assert metrics.bootstrap_interval(metrics.frame_auc, certain, labels, 0, 50) == (1.0, 1.0)
+    assert metrics.bootstrap_interval([certain], labels, 0, 50) == (1.0, 1.0)
     with pytest.raises(ValueError, match="two clips"):
-        metrics.bootstrap_interval(metrics.frame_auc, scores[:1], labels[:1], 0)
+        metrics.bootstrap_interval([scores[:1]], labels[:1], 0)
     with pytest.raises(ValueError, match="0 throughout"):
-        metrics.bootstrap_interval(metrics.frame_auc, [scores[3]] * 2, [labels[3]] * 2, 0)
+        metrics.bootstrap_interval([[scores[3]] * 2], [labels[3]] * 2, 0)
 
 
 def test_chance_and_constant_scores():
@@ -261,16 +188,6 @@ def test_sparsity_counts_exact_zeros():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_bad_numbers_are_refused_everywhere(bad):
-    vector = np.array([1.0, bad, 2.0])
-    calls = [
-        lambda: metrics.normalize_per_clip(vector),
-        lambda: metrics.normalize_global([np.ones(2), vector]),
-        lambda: metrics.normalize_train([vector], np.arange(5.0)),
-        lambda: metrics.normalize_train([np.ones(2)], vector),
-        lambda: metrics.fuse(vector, np.ones(3)),
-        lambda: metrics.frame_error(np.full((2, 21), bad)),
-    ]
-    for call in calls:
-        with pytest.raises(ValueError, match="finite"):
-            call()
+def test_bad_errors_are_refused(bad):
+    with pytest.raises(ValueError, match="finite"):
+        metrics.frame_error(np.full((2, 21), bad))

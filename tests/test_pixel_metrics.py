@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from data_prep.backbones import load_backbone
 from data_prep.datasets import find_datasets
+from data_prep.errors import InputError
 from experiments.lab.scoring import metrics
 from experiments.lab.scoring.pixel_metrics import (
     DetectionCurves,
@@ -20,12 +21,14 @@ from experiments.lab.scoring.pixel_metrics import (
     curve_thresholds,
     entry_errors,
     entry_of_pixel,
+    finest_level,
     footprints,
     frame_truths,
     map_side,
     region_anomaly,
     stream_masks,
 )
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import ClipScores, regularity
 
 SIDE, LEVEL, SIZE_PX = 4, 2, (16, 24)  # cells of 2 x 2 entries, entries of 4 x 6 px
@@ -54,9 +57,15 @@ def random_clips(seed, n_clips=3, n_frames=12):
     return masks, errors
 
 
+def named(clips):
+    """Name clips by their numbers; what has names already stays."""
+    return clips if isinstance(clips, dict) else {str(index): clip for index, clip in enumerate(clips)}
+
+
 def listen(masks, errors, *listeners, side=SIDE):
     """Feed all clips to the listeners and return them."""
-    stream_masks([lambda clip=clip: iter(clip) for clip in masks], side, [(one, errors) for one in listeners])
+    clip_masks = {name: lambda clip=clip: iter(clip) for name, clip in named(masks).items()}
+    stream_masks(clip_masks, side, [(one, named(errors)) for one in listeners])
     return listeners
 
 
@@ -112,10 +121,19 @@ def test_map_side_is_that_of_the_network(layer, size_px):
 
 
 def test_cells_stand_behind_the_coarser_regions():
-    errors = [np.arange(42.0).reshape(2, 21)]
-    np.testing.assert_array_equal(cell_errors(errors)[0][1], np.arange(26, 42))
-    np.testing.assert_array_equal(cell_errors(errors, 2)[0][0], np.arange(1, 5))
-    np.testing.assert_array_equal(cell_errors(errors, 1)[0], [[0], [21]])
+    errors = {"07": np.arange(42.0).reshape(2, 21)}
+    np.testing.assert_array_equal(cell_errors(errors)["07"][1], np.arange(26, 42))
+    np.testing.assert_array_equal(cell_errors(errors, 2)["07"][0], np.arange(1, 5))
+    np.testing.assert_array_equal(cell_errors(errors, 1)["07"], [[0], [21]])
+
+
+@pytest.mark.parametrize(("n_regions", "level"), [(1, 1), (5, 2), (21, 4), (85, 8)])
+def test_the_finest_cells_of_any_pyramid_come_last(n_regions, level):
+    assert finest_level(n_regions) == level
+    errors = {"07": np.arange(float(n_regions))[None]}
+    np.testing.assert_array_equal(cell_errors(errors)["07"][0], np.arange(n_regions - level**2, n_regions))
+    assert footprints(7, level).shape == (level**2, 49)
+    assert footprints(7, level).any(axis=0).all()  # together they cover the map
 
 
 # Scores of regions
@@ -134,24 +152,37 @@ def clip_scores(seed, n_clips=3):
 @pytest.mark.parametrize("normalization", ["per_clip", "global", "train"])
 def test_the_region_of_the_frames_error_has_one_minus_the_regularity_score(normalization):
     streams = {"spatial": clip_scores(0)}
-    options = {"normalization": normalization, "train_errors": {"spatial": np.linspace(0, 5, 50)}}
-    anomaly = region_anomaly(streams, **options)
-    for regions, score in zip(anomaly, regularity(streams, **options), strict=True):
+    options = Protocol(("spatial",), normalization=normalization), {"spatial": np.linspace(0, 5, 50)}
+    anomaly = region_anomaly(streams, *options)
+    for regions, score in zip(anomaly.values(), regularity(streams, *options), strict=True):
         np.testing.assert_allclose(regions.max(axis=1), 1 - score, atol=1e-12)
 
 
 def test_streams_add_up_region_by_region():
     streams = {"temporal": clip_scores(1), "spatial": clip_scores(0)}
-    fused = region_anomaly(streams, temporal_weight=0.25)
-    for both, one, other in zip(
-        fused, *(region_anomaly({name: streams[name]}) for name in ("spatial", "temporal")), strict=True
+    fused = region_anomaly(streams, Protocol(temporal_weight=0.25))
+    one, other = (region_anomaly({name: streams[name]}) for name in ("spatial", "temporal"))
+    for clip, both in fused.items():
+        np.testing.assert_allclose(both, one[clip] + 0.25 * other[clip])
+
+
+@pytest.mark.parametrize("fusion", ["calibrated", "log"])
+def test_regions_go_through_the_fusion_of_their_frame(fusion):
+    """Where all regions of a frame are alike, each has the frame's anomaly, -s."""
+    streams = {
+        stream: [ClipScores(c.clip, c.labels, c.error[:, :1].repeat(21, axis=1)) for c in clip_scores(seed)]
+        for seed, stream in enumerate(("spatial", "temporal"))
+    }
+    options = Protocol(fusion=fusion), {stream: np.linspace(0, 5, 50) for stream in streams}
+    for regions, score in zip(
+        region_anomaly(streams, *options).values(), regularity(streams, *options), strict=True
     ):
-        np.testing.assert_allclose(both, one + 0.25 * other)
+        np.testing.assert_allclose(regions, np.tile(-score[:, None], 21), atol=1e-12)
 
 
 def test_a_constant_clip_has_no_anomaly():
     clip = ClipScores("c", np.array([0, 1], np.uint8), np.full((2, 21), 3.0, np.float32))
-    np.testing.assert_array_equal(region_anomaly({"spatial": [clip]})[0], np.zeros((2, 21)))
+    np.testing.assert_array_equal(region_anomaly({"spatial": [clip]})["c"], np.zeros((2, 21)))
 
 
 # Ground truth
@@ -286,16 +317,13 @@ def test_more_overlap_never_helps_and_the_frame_level_is_the_bound():
 @pytest.mark.parametrize("names", [("spatial",), ("spatial", "temporal")])
 def test_pixel_auc_is_the_frame_auc_where_every_region_is_the_whole_frame(names, normalization):
     streams = {name: clip_scores(index) for index, name in enumerate(names)}
-    options = {
-        "frame_error": "frame",
-        "normalization": normalization,
-        "train_errors": {name: np.linspace(0, 5, 50) for name in names},
-    }
+    protocol = Protocol(names, frame_error="frame", normalization=normalization)
+    options = protocol, {name: np.linspace(0, 5, 50) for name in names}
     labels = [clip.labels for clip in streams["spatial"]]
     rng = np.random.default_rng(0)
     masks = [label[:, None, None] * (rng.random((len(label), *SIZE_PX)) < 0.5) > 0 for label in labels]
-    cells = cell_errors(region_anomaly(streams, **options), level=1)
-    frame_level = metrics.frame_auc([-score for score in regularity(streams, **options)], labels)
+    cells = cell_errors(region_anomaly(streams, *options), level=1)
+    frame_level = metrics.frame_auc([-score for score in regularity(streams, *options)], labels)
     assert pixel_auc(masks, cells, 0.4, level=1) == pytest.approx(frame_level, abs=1e-12)
 
 
@@ -462,9 +490,9 @@ def test_masks_are_let_go_of():
             alive.append(sum(reference() is not None for reference in seen))
 
     covers = footprints(SIDE, LEVEL)
-    errors = [np.zeros((50, 4))]
+    errors = np.zeros((50, 4))
     listeners = [PixelScores(covers, 0.4), TruthCounts(covers), DetectionCurves(np.zeros(1), covers)]
-    stream_masks([masks], SIDE, [(one, errors) for one in listeners])
+    stream_masks({"07": masks}, SIDE, [(one, {"07": errors}) for one in listeners])
     assert len(seen) == 50
     assert max(alive) <= 1  # the frame that was last asked for
 
@@ -474,18 +502,18 @@ def test_memory_does_not_grow_with_the_video():
 
     def peak_bytes(n_frames):
         rng = np.random.default_rng(0)
-        errors = [rng.random((n_frames, 4))]
+        errors = rng.random((n_frames, 4))
         listeners = [
-            (listener, errors)
+            (listener, {"07": errors})
             for listener in (
                 PixelScores(covers, 0.4),
                 TruthCounts(covers),
-                DetectionCurves(curve_thresholds(errors, 100), covers),
+                DetectionCurves(curve_thresholds([errors], 100), covers),
             )
         ]
         masks = (squares((frame % 11, frame % 17)) if frame % 7 else squares() for frame in range(n_frames))
         tracemalloc.start()
-        stream_masks([lambda: masks], SIDE, listeners)
+        stream_masks({"07": lambda: masks}, SIDE, listeners)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
@@ -499,8 +527,22 @@ def test_memory_does_not_grow_with_the_video():
 @pytest.mark.parametrize("n_masks", [3, 5])
 def test_masks_and_scores_must_be_as_many(n_masks):
     covers = footprints(SIDE, LEVEL)
-    with pytest.raises(ValueError, match="zip"):
-        listen([np.zeros((n_masks, *SIZE_PX), bool)], [np.zeros((4, 4))], PixelScores(covers, 0.4))
+    masks = {"07": np.zeros((n_masks, *SIZE_PX), bool)}
+    with pytest.raises(InputError, match="clip 07: expected as many masks as frames were scored"):
+        listen(masks, {"07": np.zeros((4, 4))}, PixelScores(covers, 0.4))
+
+
+def test_masks_and_scores_are_joined_by_name():
+    """The clips in two orders; other clips are named."""
+    masks, errors = random_clips(3)
+    expected = listen(masks, errors, PixelScores(footprints(SIDE, LEVEL), 0.2))[0].clips
+    backward = dict(reversed(named(errors).items()))
+    (scores,) = listen(masks, backward, PixelScores(footprints(SIDE, LEVEL), 0.2))
+    for one, other in zip(scores.clips, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    del backward["1"]
+    with pytest.raises(InputError, match="clips 1, 9: expected masks and errors"):
+        listen(masks, backward | {"9": errors[0]}, PixelScores(footprints(SIDE, LEVEL), 0.2))
 
 
 def test_scikit_learn_agrees_on_the_pixel_level_scores():

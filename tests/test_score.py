@@ -1,12 +1,15 @@
 """Scores: padding, blocks and grouping must not show; files must come back as they were written."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 from synthetic import CHANNELS, REGIONS, write_clip
 
 from data_prep.errors import InputError
-from experiments.lab.scoring import metrics, score
+from experiments.lab.scoring import score
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import micro_auc, regularity, score_clips
 from experiments.lab.scoring.score_files import load_scores, save_scores
 from models.lstm_ae import LSTMAE, LSTMStreaming
@@ -127,15 +130,39 @@ def test_regularity_by_hand(shards):
 
     spatial, temporal = [clip([1, 3, 2])], [clip([4, 4, 0])]
     np.testing.assert_allclose(regularity({"spatial": spatial})[0], [1, 0, 0.5])
-    fused = regularity({"spatial": spatial, "temporal": temporal}, temporal_weight=0.5)[0]
-    np.testing.assert_allclose(fused, [1, 0, 1.0])
+    both = {"spatial": spatial, "temporal": temporal}
+    np.testing.assert_allclose(regularity(both)[0], [1, 0, 1.0])
     three = {"flow": [clip([2, 0, 1])], "temporal": temporal, "spatial": spatial}
-    np.testing.assert_allclose(regularity(three, temporal_weight=0.5)[0], [1, 0.5, 1.25])
-    smooth = regularity({"spatial": spatial, "temporal": temporal}, smoothing_frames=3)[0]
+    np.testing.assert_allclose(regularity(three)[0], [1, 0.5, 1.25])
+    np.testing.assert_allclose(regularity(three, Protocol(("flow",)))[0], [0, 1, 0.5])  # one of them alone
+    smooth = regularity(both, Protocol(smoothing_frames=3))[0]
     np.testing.assert_allclose(smooth, [0.5, 2 / 3, 0.5])
     train = {"spatial": np.array([0.0, 4.0])}
-    by_train = regularity({"spatial": spatial}, normalization="train", train_errors=train)[0]
-    high = np.percentile(train["spatial"], metrics.TRAIN_PERCENTILE)
-    np.testing.assert_allclose(by_train, 1 - np.array([1, 3, 2]) / high)
-    with pytest.raises(InputError, match="normalization"):
-        regularity({"spatial": spatial}, normalization="none")
+    by_train = regularity({"spatial": spatial}, Protocol(("spatial",), normalization="train"), train)[0]
+    np.testing.assert_allclose(by_train, 1 - np.array([1, 3, 2]) / np.percentile(train["spatial"], 99.9))
+
+
+def named_clips(names, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = {name: (np.arange(9) % 4 == int(name) % 4).astype(np.uint8) for name in names}
+    return [score.ClipScores(name, labels[name], rng.gamma(2.0, size=(9, 1))) for name in names]
+
+
+def test_streams_are_joined_by_the_names_of_their_clips():
+    names = [str(number) for number in range(1, 13)]  # by name 10 comes before 2
+    spatial, temporal = named_clips(names), named_clips(names, seed=1)
+    expected = micro_auc({"spatial": spatial, "temporal": temporal})
+    by_name = sorted(temporal, key=lambda clip: clip.clip)
+    assert micro_auc({"spatial": spatial, "temporal": by_name}) == expected
+    assert micro_auc({"temporal": by_name, "spatial": spatial}, Protocol()) == expected
+
+
+def test_streams_of_other_clips_or_labels_are_refused_by_name():
+    spatial = named_clips(["1", "2", "3"])
+    with pytest.raises(InputError, match=r"temporal stream: .*: without 2, 3; besides 4$"):
+        regularity({"spatial": spatial, "temporal": named_clips(["1", "4"])})
+    with pytest.raises(InputError, match=r"temporal stream: .*: repeated 3$"):
+        regularity({"spatial": spatial, "temporal": named_clips(["1", "2", "3", "3"])})
+    other = [replace(clip, labels=1 - clip.labels) if clip.clip == "2" else clip for clip in spatial]
+    with pytest.raises(InputError, match="temporal stream, clip 2: labels differ"):
+        regularity({"spatial": spatial, "temporal": other})

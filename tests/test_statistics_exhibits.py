@@ -143,7 +143,7 @@ def test_weight_0_is_the_spatial_stream_and_weight_1_the_sum():
             ClipScores(f"{i}", label.astype("uint8"), error, error, error, error)
             for i, (label, error) in enumerate(zip(labels, clips, strict=True))
         ]
-        return SimpleNamespace(scores=lambda step=None: scores)
+        return SimpleNamespace(steps=[1], scores=lambda step=None: scores)
 
     def normalized(name):
         frames = [clip.max(axis=1) for clip in errors[name]]

@@ -32,6 +32,8 @@ def made_run(stream: str):
         scores=lambda step=None: scores,
         train_errors=lambda _: np.arange(9.0),
         config={"backbone": "thin-flow" if stream == "flow" else "thin", "commit": "abc"},
+        steps=[20],
+        ahead_frames=0,
     )
 
 
@@ -50,6 +52,8 @@ def test_rows_score_their_streams_and_fuse_motion_at_its_weight():
         commit="abc",
     )
     rows = table_07.auc_rows(context, "ped2", "command")
+    intervals = [row for row in rows if row.metric != "auc"]
+    rows = [row for row in rows if row.metric == "auc"]
     spatial, temporal, flow = (abnormality_by_hand(run) for run in runs.values())
     labels = np.concatenate([clip.labels for clip in runs["flow"].scores()])
     expected = {
@@ -67,6 +71,12 @@ def test_rows_score_their_streams_and_fuse_motion_at_its_weight():
         assert row.paper == published("table_07")[row.row, "Ped2", "auc"][0]
     assert "spatial + 0.5 flow" in headlines[2].protocol
     assert len({row.key for row in rows}) == len(rows) == 3 * 4
+    assert [(row.row, row.metric) for row in intervals] == [
+        (row.row, metric) for row in headlines for metric in ("auc_ci_low", "auc_ci_high")
+    ]
+    for row, low, high in zip(headlines, intervals[::2], intervals[1::2], strict=True):
+        assert low.ours <= row.ours <= high.ours
+        assert low.protocol == high.protocol == row.protocol
 
 
 def means(n_channels: int, name: str, dtype: str) -> Backbone:

@@ -48,6 +48,22 @@ def test_text_table_has_the_headline_alone_and_says_what_is_missing():
     ]
 
 
+def test_an_interval_stands_after_its_number_and_the_caption_says_what_it_is(tmp_path):
+    shared = {"seeds": 3, "protocol": "per_clip"}
+    ends = [
+        make_row(metric=f"auc_ci_{end}", ours=x, **shared) for end, x in (("low", 0.6612), ("high", 0.915))
+    ]
+    rows = [make_row(ours=0.7676, std=0.005, **shared), *ends, make_row(system="TSC", ours=0.7, seeds=3)]
+    lines = tables.write_markdown_table(tmp_path, "table_03", rows, "quick").read_text().splitlines()
+    assert "| sRNN-AE | 76.76 ± 0.50 (92.21) [66.12, 91.50] |" in lines
+    assert "| TSC | 70.00 (91.03) |" in lines
+    told = "± standard deviation over seeds (the paper's number), [95 % bootstrap interval over test clips]"
+    assert any(told in line for line in lines)
+    assert not any(line.startswith("## ") for line in lines)  # no table of their own
+    assert "76.76 ± 0.50 (92.21) [66.12, 91.50]" in tables.text_table(rows)
+    assert "interval" not in tables.caption(ROWS, "quick")
+
+
 def test_rows_of_two_datasets_in_one_place_name_theirs():
     rows = [
         make_row(column="Training", exhibit="table_10", metric="hours", ours=2, dataset="Ped2"),

@@ -23,6 +23,7 @@ from data_prep.errors import InputError
 from data_prep.frames import iter_frames
 from data_prep.live_frames import FrameStream
 from experiments import watch
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import regularity
 from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.settings.changes import results_name
@@ -80,7 +81,7 @@ def test_every_frame_has_a_line_and_scores_are_those_of_the_training_shards(trai
     assert [float(line["time_seconds"]) for line in lines] == [round(t / RATE, 3) for t in range(N_FRAMES)]
     streams = {run.name.split("-")[1]: load_scores(run / "train_errors.npz") for run in trained.runs}
     errors = {stream: clips[0].error.max(axis=1) for stream, clips in streams.items()}
-    expected = regularity(streams, normalization="train", train_errors=errors)[0]
+    expected = regularity(streams, Protocol(tuple(streams), normalization="train"), errors)[0]
     assert len(expected) == 27  # of the first 30 frames the last tenth is held out
     scores = np.array([float(line["score"]) for line in lines])
     np.testing.assert_allclose(scores[:27], expected, atol=5e-3)  # shards hold float16

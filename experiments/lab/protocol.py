@@ -1,18 +1,14 @@
-"""The evaluation protocols of one system on one dataset, as result rows: the headline first.
-
-Headline: frame-level micro AUC, scores normalized per clip (Eq. 14), last checkpoint, spatial plus
-`temporal_weight` times each stream that `motion` names. Beside it stand the streams alone, the normalizations
-by the limits of all test clips ("global") and of the training errors ("train", no look ahead), and the best
-of all checkpoints on the test set, which is what the released code prints.
-"""
+"""Result rows of the systems under every protocol, the headline first, and the tables they make."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.publishing.results import Row
-from experiments.lab.scoring.score import micro_auc
-from experiments.lab.settings.schema import config_hash, smoothing_name
+from experiments.lab.publishing.results import INTERVAL, Row
+from experiments.lab.scoring.measure import auc, auc_interval, protocols_of
+from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.settings.schema import config_hash
 from experiments.lab.systems.catalogue import FRAME_SYSTEMS
 from experiments.lab.training.runs import Run, commits_of
 
@@ -30,96 +26,77 @@ def late_fusion_runs(
     ]
 
 
-def auc(runs: Mapping[str, Run], context: Context, step: int | None = None, **options) -> float:
-    """Return the micro AUC of one seed's streams, fused where there are two; options as in `regularity`."""
-    options = context.settings.score.options | options
-    if options["normalization"] == "train":
-        options["train_errors"] = {
-            stream: run.train_errors(options["frame_error"]) for stream, run in runs.items()
-        }
-    return micro_auc({stream: run.scores(step) for stream, run in runs.items()}, **options)
-
-
-def fusion_name(streams: Sequence[str], temporal_weight: float) -> str:
-    """Return late fusion in words: "spatial + 0.5 temporal", or "flow alone"."""
-    return f" + {temporal_weight:g} ".join(streams) if len(streams) > 1 else f"{streams[0]} alone"
-
-
 def backbones_of(runs: Mapping[str, Run]) -> str:
     """Return the names of the networks that the runs' features come from."""
     return " + ".join(dict.fromkeys(run.config["backbone"] for run in runs.values()))
 
 
-def best_on_test(runs: Mapping[str, Run], context: Context) -> float:
-    """Return the highest AUC over all checkpoints: an optimistic number, chosen on the test labels."""
-    steps = next(iter(runs.values())).steps
-    return max(auc(runs, context, step) for step in steps)
-
-
 def auc_rows(
     context: Context, exhibit: str, row: str, dataset: str, seeded: SEEDED_RUNS, command: str
 ) -> list[Row]:
-    """Return the rows of one system on one dataset under every protocol, the headline first."""
-    score, streams = context.settings.score, tuple(seeded[0])
-    on_frames = streams == ("frames",)
-    combined = "gray frames" if on_frames else fusion_name(streams, score.temporal_weight)
-    over = f"one error a frame{smoothing_name(score.smoothing_frames)}" if on_frames else score.how
-    headline = f"{score.normalization} normalization, last checkpoint, {over}"
-    protocols: dict[str, Callable[[Mapping[str, Run]], float]] = {
-        f"{combined}, {headline}": lambda runs: auc(runs, context)
-    }
-    if len(streams) > 1:
-        for name in streams:
-            protocols[f"{name} alone, {headline}"] = lambda runs, name=name: auc({name: runs[name]}, context)
-    for name in ("per_clip", "global", "train"):
-        if name != score.normalization:
-            protocol = f"{combined}, {headline.replace(score.normalization, name)}"
-            protocols[protocol] = lambda runs, name=name: auc(runs, context, normalization=name)
-    if len(seeded[0][streams[0]].steps) > 1:
-        protocols[f"{combined}, {headline.replace('last', 'best_on_test')}"] = lambda runs: best_on_test(
-            runs, context
-        )
-    return [
-        measured_row(
-            context,
-            [value(runs) for runs in seeded],
-            exhibit=exhibit,
-            row=row,
-            column=COLUMNS[dataset],
-            metric="auc",
-            protocol=protocol,
-            dataset=COLUMNS[dataset],
-            backbone=backbones_of(seeded[0]),
-            command=command,
-            **identity_of(seeded),
-        )
-        for protocol, value in protocols.items()
-    ]
+    """Return the rows of one system on one dataset: the headline, its interval, every other protocol.
+
+    The headline is what the settings say: by default frame-level micro AUC, scores normalized per clip, the
+    last checkpoint, spatial plus `temporal_weight` times each stream that `motion` names. Its standard
+    deviation is over seeds; the interval, in rows of its own, over test clips. Then come `Protocol.beside`.
+    """
+    place = {"exhibit": exhibit, "row": row, "command": command, "backbone": backbones_of(seeded[0])}
+    return rows_under(protocols_of(seeded[0], Protocol.of(context.settings.score)), dataset, seeded, place)
 
 
 def baseline_rows(
     context: Context, exhibit: str, row: str, name: str, dataset: str, command: str
 ) -> list[Row]:
-    """Return the rows of Nearest Subspace or OC-SVM on one dataset, per-clip normalization first."""
-    seeded = [context.baseline(name, dataset, seed) for seed in range(context.n_seeds)]
-    smoothing_frames = context.settings.score.smoothing_frames
-    kind = "".join(f", {seeded[0].details[key]}" for key in ("kind",) if key in seeded[0].details)
-    return [
-        measured_row(
-            context,
-            [baseline.auc(normalization, smoothing_frames) for baseline in seeded],
-            exhibit=exhibit,
-            row=row,
-            column=COLUMNS[dataset],
-            metric="auc",
-            protocol=f"whole-frame region, {normalization} normalization{kind}"
-            f"{smoothing_name(smoothing_frames)}",
-            dataset=COLUMNS[dataset],
-            command=command,
-            **identity([baseline.config for baseline in seeded]),
-        )
-        for normalization in ("per_clip", "global")
-    ]
+    """Return the rows of Nearest Subspace or OC-SVM on one dataset, as `auc_rows` does.
+
+    They keep no errors of training frames, so that no protocol that reads these stands beside the headline.
+    """
+    seeded = [{"whole frame": context.baseline(name, dataset, seed)} for seed in range(context.n_seeds)]
+    kind = seeded[0]["whole frame"].details.get("kind", "")
+    headline, *beside = protocols_of(seeded[0], replace(Protocol.of(context.settings.score), remark=kind))
+    protocols = [headline, *(protocol for protocol in beside if not protocol.needs_train_errors)]
+    place = {"exhibit": exhibit, "row": row, "command": command, "backbone": context.backbone.name}
+    return rows_under(protocols, dataset, seeded, place)
+
+
+def rows_under(
+    protocols: Sequence[Protocol], dataset: str, seeded: SEEDED_RUNS, place: Mapping[str, str]
+) -> list[Row]:
+    """Return the rows of the frame-level AUC of some runs under each protocol, see `number_rows`."""
+    numbers = {str(protocol): [auc(runs, protocol) for runs in seeded] for protocol in protocols}
+    place = {**place, **identity_of(seeded)}
+    return number_rows(numbers, auc_interval(seeded, protocols[0]), dataset, place)
+
+
+def number_rows(
+    numbers: Mapping[str, Sequence[float]],
+    interval: tuple[float, float] | None,
+    dataset: str,
+    place: Mapping[str, str],
+) -> list[Row]:
+    """Return the rows of an AUC under every protocol; after the first the ends of its interval.
+
+    Args:
+        numbers: protocol in words -> the AUC of each seed, the headline first.
+        interval: of the headline over test clips; None where it has none.
+        dataset: name of the dataset.
+        place: what the rows share: exhibit, row, command, backbone, config_hash, commit.
+    """
+    rows = []
+    for protocol, values in numbers.items():
+        mean, std = mean_and_std(values)
+        shared = {
+            "column": COLUMNS[dataset],
+            "dataset": COLUMNS[dataset],
+            "seeds": len(values),
+            "protocol": protocol,
+            **place,
+        }
+        rows.append(Row(metric="auc", ours=mean, std=std, **shared))
+        if len(rows) == 1 and interval is not None:
+            ends = zip(INTERVAL, interval, strict=True)
+            rows += [Row(metric=metric, ours=end, **shared) for metric, end in ends]
+    return rows
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:

@@ -17,7 +17,7 @@ from experiments.lab.publishing.findings import first_screen
 from experiments.lab.publishing.notes import read_notes, read_summary
 from experiments.lab.publishing.published import exhibit_order, exhibit_title
 from experiments.lab.publishing.results import PERCENT_METRICS, Row, headline, read_rows
-from experiments.lab.publishing.tables import format_cell, format_value, grid
+from experiments.lab.publishing.tables import format_cell, format_value, grid, intervals, number_of
 from experiments.lab.publishing.verdict import ABOVE, BELOW, COUNT_METRICS, REACHED, difference, verdict
 
 LONGEST_NOTE = 300  # characters that are shown at once
@@ -119,12 +119,17 @@ def _grid(rows: Sequence[Row]) -> str:
     """
     measured = [row for row in rows if row.measured]
     columns, systems = grid(measured or rows)
+    of_number = intervals(rows)
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "".join(
-        f"<tr><th>{escape(system)}</th>" + "".join(map(_grid_place, places)) + "</tr>"
+        f"<tr><th>{escape(system)}</th>"
+        + "".join(_grid_place(place, of_number) for place in places)
+        + "</tr>"
         for system, places in systems.items()
     )
-    legend = "Ours in bold, the paper's number below it, then the difference or ratio."
+    interval = ", [95 % bootstrap interval over test clips]" if of_number else ""
+    legend = f"Ours in bold ± standard deviation over seeds{interval}, the paper's number below it, then the "
+    legend += "difference or ratio."
     if any(row.metric in PERCENT_METRICS for row in rows):
         legend += " AUC in per cent, differences in percentage points."
     missing: dict[str, list[str]] = {}
@@ -138,19 +143,21 @@ def _grid(rows: Sequence[Row]) -> str:
     return f'<div class="wrap">{table}</div><small>{legend}</small>'
 
 
-def _grid_place(rows: Sequence[Row]) -> str:
+def _grid_place(rows: Sequence[Row], of_number: Mapping[tuple[str, ...], str]) -> str:
     several = len({row.dataset for row in rows}) > 1
-    return f"<td>{''.join(_grid_cell(row, several) for row in rows)}</td>"
+    cells = (_grid_cell(row, of_number.get(number_of(row), ""), several) for row in rows)
+    return f"<td>{''.join(cells)}</td>"
 
 
-def _grid_cell(row: Row, names_dataset: bool) -> str:
+def _grid_cell(row: Row, interval: str, names_dataset: bool) -> str:
     paper = "" if row.paper is None else f"<br><small>paper {format_value(row.metric, row.paper)}</small>"
     gap = ", ".join(filter(None, (_difference_text(row), verdict(row))))
     gap = f'<br><small class="{_COLORS.get(verdict(row), "muted")}">{gap}</small>' if gap else ""
     text = format_cell(row, with_paper=False)
     ours = f"<b>{text}</b>" if row.measured else f'<span class="muted">{text}</span>'
     dataset = f"<br><small>{escape(row.dataset)}</small>" if names_dataset else ""
-    return f"<div>{ours}{paper}{gap}{dataset}</div>"
+    interval = f"<br><small>{interval}</small>" if interval else ""
+    return f"<div>{ours}{interval}{paper}{gap}{dataset}</div>"
 
 
 def _long_table(rows: Sequence[Row]) -> str:

@@ -18,7 +18,10 @@ from experiments.lab.publishing.published import DATASET_TITLES, exhibit_order, 
 NO_DATA, NOT_RUN = "no data", "not run"
 STATUSES = (NO_DATA, NOT_RUN)
 # Fractions in results.csv, per cent wherever a person reads them.
-PERCENT_METRICS = frozenset({"auc", "macro_auc", "average_precision", "equal_error_rate", "sparsity"})
+INTERVAL = ("auc_ci_low", "auc_ci_high")  # ends of the AUC's 95 % bootstrap interval over test clips
+PERCENT_METRICS = frozenset(
+    {"auc", "macro_auc", "average_precision", "equal_error_rate", "sparsity", *INTERVAL}
+)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_prep.files import write_atomic
 from experiments.lab.publishing.published import DATASET_TITLES, exhibit_title, published
-from experiments.lab.publishing.results import PERCENT_METRICS, Row, headline
+from experiments.lab.publishing.results import INTERVAL, PERCENT_METRICS, Row, headline
 
 
 def table_order(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
@@ -25,25 +25,46 @@ def table_order(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
     return [s for s in systems if s in used_systems], [c for c in columns if c in used_columns]
 
 
+def intervals(rows: Sequence[Row]) -> dict[tuple[str, ...], str]:
+    """Return the intervals among the rows, `[low, high]` by what they share with their number."""
+    ends: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        if row.metric in INTERVAL:
+            ends.setdefault(number_of(row), []).append(format_value(row.metric, row.ours))
+    return {number: f"[{', '.join(values)}]" for number, values in ends.items()}
+
+
+def number_of(row: Row) -> tuple[str, ...]:
+    """Return what a number shares with the ends of its interval."""
+    return row.row, row.column, row.dataset, row.protocol, row.backbone
+
+
 def grid(rows: Sequence[Row]) -> tuple[list[str], dict[str, list[list[Row]]]]:
-    """Return the columns of a table and, for each system, the rows that stand in each of them."""
+    """Return the columns of a table and, for each system, the rows of each, without `intervals`."""
     systems, columns = table_order(rows)
     places: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        places.setdefault((row.row, row.column), []).append(row)
+        if row.metric not in INTERVAL:
+            places.setdefault((row.row, row.column), []).append(row)
     return columns, {system: [places.get((system, column), []) for column in columns] for system in systems}
 
 
 def text_grid(rows: Sequence[Row], cell: Callable[[Row], str], between: str) -> list[list[str]]:
     """Return a table as lines of texts, the head first; `cell` says what a row reads.
 
-    Rows of one place stand one after another with `between` them, each with its dataset where they differ.
+    Rows of one place stand one after another with `between` them, each with its interval, and its dataset
+    where they differ.
     """
     columns, systems = grid(rows)
+    of_number = intervals(rows)
 
     def text(here: Sequence[Row]) -> str:
         several = len({row.dataset for row in here}) > 1
-        return between.join(cell(row) + (f" [{row.dataset}]" if several else "") for row in here)
+        parts = [
+            (cell(row), of_number.get(number_of(row), ""), f"[{row.dataset}]" if several else "")
+            for row in here
+        ]
+        return between.join(" ".join(filter(None, part)) for part in parts)
 
     return [["", *columns], *([system, *map(text, places)] for system, places in systems.items())]
 
@@ -121,7 +142,8 @@ def caption(main: Sequence[Row], profile: str) -> str:
     measured = [row for row in main if row.measured]
     backbones = sorted({row.backbone for row in measured if row.backbone})
     seeds = sorted({row.seeds for row in measured if row.seeds})
-    sentences = [f"Ours ± standard deviation over seeds (the paper's number). Profile: {profile}."]
+    interval = ", [95 % bootstrap interval over test clips]" if intervals(main) else ""
+    sentences = [f"Ours ± standard deviation over seeds (the paper's number){interval}. Profile: {profile}."]
     if any(row.metric in PERCENT_METRICS for row in measured):
         sentences.append("AUC in per cent.")
     sentences += [f"Backbone: {', '.join(backbones)}."] if backbones else []

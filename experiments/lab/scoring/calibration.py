@@ -1,17 +1,17 @@
-"""Scores without looking ahead: limits, threshold and false alarms, all from a run's own frames."""
+"""Scores from a run's own frames alone: limits, threshold and false alarms, no other test frame needed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions
-from experiments.lab.scoring import metrics
+from experiments.lab.scoring import fusion, metrics
 from experiments.lab.scoring.pixel_metrics import footprints
-from experiments.lab.scoring.score import regularity
+from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.scoring.score import joined, regularity
 from experiments.lab.scoring.score_files import load_scores
-from experiments.lab.settings.schema import ScoreSettings
 from experiments.lab.training.runs import Run
 
 CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
@@ -25,10 +25,8 @@ class Calibration:
     """What the training frames say about the errors of others.
 
     Attributes:
-        limits: stream -> what stands for minimum and maximum in Eq. (14).
-        weights: stream -> its weight in the score.
-        frame_error: see `metrics.frame_error`.
-        smoothing_frames: of the scores, see `metrics.smooth`.
+        protocol: how errors become a score.
+        limits: stream -> the ends of its line, see `scoring.fusion`.
         percentile: of the training frames, those beyond it are 100 - percentile per cent.
         threshold: the score below which a frame is abnormal.
         highest: the highest score of a training frame.
@@ -37,10 +35,8 @@ class Calibration:
             are below the threshold.
     """
 
+    protocol: Protocol
     limits: Mapping[str, tuple[float, float]]
-    weights: Mapping[str, float]
-    frame_error: str
-    smoothing_frames: int
     percentile: float
     threshold: float
     highest: float
@@ -66,57 +62,60 @@ class Calibration:
         return text
 
     def score(self, errors: Mapping[str, np.ndarray]) -> float:
-        """Return s(t) of one frame, not smoothed, from its region errors, (R,) a stream; low is abnormal.
-
-        Paper: Eq. (14), Sec. 3.7: s_spatial + temporal_weight * s_temporal.
-        """
-        return sum(
-            weight
-            * (1 - float(metrics.rescale(metrics.frame_error(errors[s][None], self.frame_error), *limits)[0]))
-            for s, weight, limits in ((s, self.weights[s], self.limits[s]) for s in self.limits)
-        )
+        """Return s(t) of one frame, not smoothed, from its region errors, (R,) a stream; low is abnormal."""
+        frame = {
+            stream: metrics.frame_error(errors[stream][None], self.protocol.frame_error)
+            for stream in self.limits
+        }
+        return float(fusion.score(frame, self.protocol, self.limits)[0])
 
     def worst_cell(self, errors: Mapping[str, np.ndarray]) -> int:
         """Return the 4x4 cell, 0..15 row by row, whose errors take most from the score.
 
         The coarser regions contain the cells, so that they would say less about the place.
         """
+        weights = self.protocol.weights
         taken = [
-            self.weights[s] * metrics.rescale(errors[s][CELLS], *limits) for s, limits in self.limits.items()
+            weights[stream] * fusion.anomaly(errors[stream][CELLS], limits, self.protocol.fusion)
+            for stream, limits in self.limits.items()
         ]
         return int(np.argmax(np.sum(taken, axis=0)))
 
 
-def calibrate(runs: Mapping[str, Run], options: ScoreSettings, percentile: float) -> Calibration:
+def calibrate(runs: Mapping[str, Run], protocol: Protocol, percentile: float) -> Calibration:
     """Return the calibration of one run, or of those of several streams, on their training frames.
+
+    Args:
+        runs: stream -> run.
+        protocol: its limits are taken from the training errors, whatever its normalization.
+        percentile: of the training frames, those that the threshold leaves normal.
 
     Raises InputError: training errors that are all alike, or of other frames in the two runs.
     """
+    protocol = replace(protocol, streams=tuple(runs), normalization="train")
     train = {stream: load_scores(run.folder / "train_errors.npz") for stream, run in runs.items()}
-    lengths = {stream: [(clip.clip, len(clip.error)) for clip in clips] for stream, clips in train.items()}
-    if len({str(value) for value in lengths.values()}) > 1:
+    try:
+        train = joined(train)
+    except InputError as fault:
         folders = " and ".join(str(run.folder) for run in runs.values())
-        raise InputError(f"{folders}: expected runs trained on the same clips, got others")
-    train_errors = {
-        stream: np.concatenate([metrics.frame_error(clip.error, options.frame_error) for clip in clips])
+        raise InputError(f"{folders}: expected runs trained on the same clips; {fault}") from None
+    errors = {
+        stream: np.concatenate([metrics.frame_error(clip.error, protocol.frame_error) for clip in clips])
         for stream, clips in train.items()
     }
-    common = options.options | {"normalization": "train", "train_errors": train_errors}
     try:
-        limits = {s: metrics.error_limits([errors], "train", errors)[0] for s, errors in train_errors.items()}
+        limits = {stream: fusion.train_limits(values, protocol.fusion) for stream, values in errors.items()}
     except ValueError as fault:
         folder = next(iter(runs.values())).folder
         raise InputError(f"{folder}: no threshold can be taken from its training frames, {fault}") from None
-    scores = np.concatenate(regularity(train, **common))
+    scores = np.concatenate(regularity(train, protocol, errors))
     threshold = float(np.percentile(scores, 100 - percentile))
-    held_out = {stream: run.scores() for stream, run in runs.items()}
+    held_out = joined({stream: run.scores() for stream, run in runs.items()})
     labels = np.concatenate([clip.labels for clip in next(iter(held_out.values()))])
-    normal = np.concatenate(regularity(held_out, **common))[labels == 0]
+    normal = np.concatenate(regularity(held_out, protocol, errors))[labels == 0]
     return Calibration(
+        protocol=protocol,
         limits=limits,
-        weights=metrics.stream_weights(runs, options.temporal_weight),
-        frame_error=options.frame_error,
-        smoothing_frames=options.smoothing_frames,
         percentile=percentile,
         threshold=threshold,
         highest=float(scores.max()),

@@ -5,8 +5,9 @@ How errors land in the image. The network sees the whole image as a square, and 
 floor((y + 1/2) s / H) and column floor((x + 1/2) s / W). A region covers the entries that it was pooled from
 (`data_prep.pooling`), which overlap: of the 4 x 4 cells on 7 x 7 entries, rows 0-1, 1-3, 3-5 and 5-6, and the
 same columns. At a threshold, a region is detected when its error reaches it, and a pixel when any detected
-region covers it: the error of a pixel is the largest of those regions. The regions mapped back are the 4 x 4
-cells, the finest that the model scores: the coarser ones contain them, and the whole frame marks every pixel.
+region covers it: the error of a pixel is the largest of those regions. The regions mapped back are the cells
+of the finest level that the model scores, 4 x 4 in the paper's pyramid: the coarser ones contain them, and
+the whole frame marks every pixel. Masks and errors are joined by the names of their clips.
 
 Ground-truth regions are the 8-connected components of a frame's mask. Of every frame a few numbers are kept,
 and counts at a fixed number of thresholds: masks and maps of a video of any length stream through.
@@ -21,12 +22,15 @@ from dataclasses import dataclass
 import cv2
 import keras
 import numpy as np
+from tqdm import tqdm
 
 from data_prep.backbones import LAYERS
-from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions, region_pyramid
-from experiments.lab.scoring import metrics
+from data_prep.errors import InputError
+from data_prep.pooling import PYRAMID_LEVELS, PYRAMIDS, level_regions, region_pyramid
+from experiments.lab.scoring import fusion, metrics
+from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.scoring.score import ClipScores, joined
 
-FINEST_LEVEL = PYRAMID_LEVELS[-1]
 LV_OVERLAP, UCSD_OVERLAP = 0.2, 0.4  # Sec. 4.3; Mahadevan et al. 2010
 LEAST_IOU, LEAST_TRACK_SHARE = 0.1, 0.1  # beta and alpha of Ramachandra and Jones 2020
 MAX_THRESHOLDS = 20_000
@@ -52,16 +56,29 @@ def map_side(features: Mapping) -> int:
 
 
 @functools.cache
-def footprints(side: int = 7, level: int = FINEST_LEVEL) -> np.ndarray:
+def footprints(side: int = 7, level: int = PYRAMID_LEVELS[-1]) -> np.ndarray:
     """Return which entries of a map each cell of a pyramid level covers, bool (level ** 2, side ** 2)."""
+    pyramid = next(name for name, levels in PYRAMIDS.items() if levels[-1] == level)
     one_entry_each = np.eye(side * side, dtype=np.float32).reshape(-1, side, side, 1)
-    pooled = keras.ops.convert_to_numpy(region_pyramid(one_entry_each))
-    return pooled[:, level_regions(N_REGIONS)[level], 0].T > 0
+    pooled = keras.ops.convert_to_numpy(region_pyramid(one_entry_each, pyramid=pyramid))
+    return pooled[:, -(level**2) :, 0].T > 0
 
 
-def cell_errors(region_errors: Sequence[np.ndarray], level: int = FINEST_LEVEL) -> list[np.ndarray]:
-    """Return the errors of one level's cells, (n_frames, level ** 2) a clip, of those of all 21 regions."""
-    return [errors[:, level_regions(errors.shape[1])[level]] for errors in region_errors]
+def finest_level(n_regions: int) -> int:
+    """Return the cells a side of the finest level of a frame's regions: 4 of 21 regions."""
+    return max(level_regions(n_regions))
+
+
+def cell_errors(region_errors: Mapping[str, np.ndarray], level: int | None = None) -> dict[str, np.ndarray]:
+    """Return the errors of one level's cells, the finest by default, of those of all regions.
+
+    Both are clip -> (n_frames, regions).
+    """
+    cells = {}
+    for clip, errors in region_errors.items():
+        n_regions = errors.shape[1]
+        cells[clip] = errors[:, level_regions(n_regions)[level or finest_level(n_regions)]]
+    return cells
 
 
 @functools.lru_cache(maxsize=4)
@@ -77,27 +94,24 @@ def entry_errors(cells: np.ndarray, covers: np.ndarray) -> np.ndarray:
 
 
 def region_anomaly(
-    streams: Mapping[str, Sequence],
-    frame_error="max",
-    normalization="per_clip",
-    temporal_weight=0.5,
+    streams: Mapping[str, Sequence[ClipScores]],
+    protocol: Protocol | None = None,
     train_errors: Mapping[str, np.ndarray] | None = None,
-) -> list[np.ndarray]:
-    """Return the anomaly of every region, (n_frames, R) a clip: high is abnormal; options as `regularity`.
+) -> dict[str, np.ndarray]:
+    """Return the anomaly of every region, clip -> (n_frames, R): high is abnormal; arguments as `regularity`.
 
-    Each region's error goes through the map that Eq. (14) puts the frame's error l(t) through, so that the
-    region with l(t) has 1 - s(t); streams add up as in Sec. 3.7, region by region. Constant clips are 0.
+    Each region's error goes through the line that the frame's error l(t) goes through (`scoring.fusion`), so
+    that the region with l(t) has 1 - s(t) by Eq. (14), or -s(t); streams add up region by region. Scores are
+    not smoothed.
     """
-    weights = metrics.stream_weights(streams, temporal_weight)
-    total: list[np.ndarray] = []
-    for name, weight in weights.items():
-        errors = [metrics.frame_error(clip.error, frame_error) for clip in streams[name]]
-        limits = metrics.error_limits(errors, normalization, (train_errors or {}).get(name))
-        scaled = [
-            weight * metrics.rescale(clip.error, low, high)
-            for clip, (low, high) in zip(streams[name], limits, strict=True)
-        ]
-        total = [a + b for a, b in zip(total, scaled, strict=True)] if total else scaled
+    protocol = protocol or Protocol(tuple(streams))
+    total: dict[str, np.ndarray] = {}
+    for stream, clips in joined({stream: streams[stream] for stream in protocol.streams}).items():
+        errors = [metrics.frame_error(clip.error, protocol.frame_error) for clip in clips]
+        limits = fusion.error_limits(errors, protocol, (train_errors or {}).get(stream))
+        for clip, ends in zip(clips, limits, strict=True):
+            part = protocol.weights[stream] * fusion.anomaly(clip.error, ends, protocol.fusion)
+            total[clip.clip] = total[clip.clip] + part if clip.clip in total else part
     return total
 
 
@@ -291,7 +305,7 @@ def area_to_one(false_positives: np.ndarray, rates: np.ndarray) -> float:
     return float(np.trapezoid(np.append(y[within], np.interp(1.0, x, y)), np.append(x[within], 1.0)))
 
 
-def curve_thresholds(cell_errors: Sequence[np.ndarray], most: int = MAX_THRESHOLDS) -> np.ndarray:
+def curve_thresholds(cell_errors: Iterable[np.ndarray], most: int = MAX_THRESHOLDS) -> np.ndarray:
     """Return the distinct errors, descending; every n-th of them, ends included, where there are too many."""
     values = np.unique(np.concatenate([errors.ravel() for errors in cell_errors]))[::-1]
     if values.size > most:
@@ -300,23 +314,28 @@ def curve_thresholds(cell_errors: Sequence[np.ndarray], most: int = MAX_THRESHOL
 
 
 def stream_masks(
-    clip_masks: Iterable[Callable[[], Iterable[np.ndarray]]],
+    clip_masks: Mapping[str, Callable[[], Iterable[np.ndarray]]],
     side: int,
-    listeners: Sequence[tuple[PixelScores | TruthCounts | DetectionCurves, Sequence[np.ndarray]]],
+    listeners: Sequence[tuple[PixelScores | TruthCounts | DetectionCurves, Mapping[str, np.ndarray]]],
 ) -> None:
     """Feed every frame to all listeners in one pass over the masks.
 
     Args:
-        clip_masks: for each clip, a function that gives its masks, bool (H, W), one a frame.
+        clip_masks: clip -> a function that gives its masks, bool (H, W), one a frame.
         side: of the map (`map_side`).
-        listeners: each with the errors of its cells, (n_frames, n_cells) a clip (`cell_errors`).
+        listeners: each with the errors of its cells, clip -> (n_frames, n_cells) (`cell_errors`).
 
-    Raises ValueError: masks and errors of different numbers.
+    Raises InputError: masks and errors of other clips or of other numbers of frames.
     """
-    for index, masks in enumerate(clip_masks):
-        clips = [errors[index] for _, errors in listeners]
-        for truth, *cells in zip(frame_truths(masks(), side), *clips, strict=True):
-            for (listener, _), errors in zip(listeners, cells, strict=True):
-                listener.add(errors, truth)
+    for _, errors in listeners:
+        if strangers := sorted(errors.keys() ^ clip_masks.keys()):
+            raise InputError(f"clips {', '.join(strangers)}: expected masks and errors, got one of the two")
+    for clip, masks in tqdm(clip_masks.items(), desc="pixel masks", unit="clip", disable=None):
+        of_clip = [errors[clip] for _, errors in listeners]
+        for truth, *cells in itertools.zip_longest(frame_truths(masks(), side), *of_clip):
+            if truth is None or any(of_frame is None for of_frame in cells):
+                raise InputError(f"clip {clip}: expected as many masks as frames were scored, got others")
+            for (listener, _), of_frame in zip(listeners, cells, strict=True):
+                listener.add(of_frame, truth)
         for listener, _ in listeners:
             listener.end_clip()

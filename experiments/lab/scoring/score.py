@@ -1,6 +1,7 @@
 """From a trained model to region errors, and from region errors to a frame's regularity score (Sec. 3.7)."""
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.shards import Shard
 from data_prep.windows import clip_blocks
-from experiments.lab.scoring import metrics
+from experiments.lab.scoring import fusion, metrics
+from experiments.lab.scoring.protocol import Protocol
 from models.srnn_ae import Streaming
 
 # Clips scored side by side: rows enough for efficient matrix products, memory independent of the dataset.
@@ -111,47 +113,68 @@ def score_clips(
     return scored
 
 
-def regularity(
-    streams: Mapping[str, Sequence[ClipScores]],
-    frame_error="max",
-    normalization="per_clip",
-    temporal_weight=0.5,
-    train_errors: Mapping[str, np.ndarray] | None = None,
-    smoothing_frames=1,
-) -> list[np.ndarray]:
-    """Return the regularity score s(t) of each clip, (n_frames,); low is abnormal.
-
-    Paper: Eq. (14) and Sec. 3.7: s of the one stream, or s_spatial + temporal_weight * s_temporal; other
-    streams of motion ("flow", Sec. 4.7) are added as the temporal one is.
+def in_order(clips: Sequence[ClipScores], names: Sequence[str], source: object) -> list[ClipScores]:
+    """Return the clips in the order of `names`: whatever is joined is joined by name.
 
     Args:
-        streams: {"spatial": scores, "temporal": scores}, or other streams of motion, or a single stream.
-        frame_error: "max", "scale_mean" or "frame" (`metrics.frame_error`).
-        normalization: "per_clip" (Eq. 14), "global", or "train", which needs `train_errors`.
-        temporal_weight: the paper's beta of Sec. 3.7.
-        train_errors: frame errors of the training clips per stream, (n,).
-        smoothing_frames: see `metrics.smooth`; 1 leaves s(t) as it is.
+        clips: in any order.
+        names: of the same clips.
+        source: what the clips are from, for the error.
+
+    Raises InputError: other clips than those, naming them.
     """
-    scores = {}
-    for name, clips in streams.items():
-        errors = [metrics.frame_error(clip.error, frame_error) for clip in clips]
-        if normalization == "per_clip":
-            scores[name] = [metrics.normalize_per_clip(error) for error in errors]
-        elif normalization == "global":
-            scores[name] = metrics.normalize_global(errors)
-        elif normalization == "train":
-            scores[name] = metrics.normalize_train(errors, train_errors[name])
-        else:
-            raise InputError(
-                f"setting normalization: expected per_clip, global or train, got {normalization!r}"
-            )
-    fused = scores.pop("spatial" if len(scores) > 1 else next(iter(scores)))
-    for motion in scores.values():
-        fused = [metrics.fuse(a, b, temporal_weight) for a, b in zip(fused, motion, strict=True)]
-    return [metrics.smooth(score, smoothing_frames) for score in fused]
+    by_name = {clip.clip: clip for clip in clips}
+    faults = {
+        "without": [name for name in names if name not in by_name],
+        "besides": [name for name in by_name if name not in set(names)],
+        "repeated": [name for name, count in Counter(clip.clip for clip in clips).items() if count > 1],
+    }
+    if any(faults.values()):
+        told = "; ".join(f"{word} {', '.join(found)}" for word, found in faults.items() if found)
+        raise InputError(f"{source}: other clips than those it is joined with: {told}")
+    return [by_name[name] for name in names]
 
 
-def micro_auc(streams: Mapping[str, Sequence[ClipScores]], **options) -> float:
-    """Return the frame-level AUC over all frames of all clips; options as in `regularity`."""
-    labels = [clip.labels for clip in next(iter(streams.values()))]
-    return metrics.frame_auc([-score for score in regularity(streams, **options)], labels)
+def joined(streams: Mapping[str, Sequence[ClipScores]]) -> dict[str, list[ClipScores]]:
+    """Return the streams with their clips in the order of the first. InputError: other clips or labels."""
+    first, *_ = streams.values()
+    names = [clip.clip for clip in first]
+    found = {stream: in_order(clips, names, f"{stream} stream") for stream, clips in streams.items()}
+    for stream, clips in found.items():
+        for one, other in zip(first, clips, strict=True):
+            if not np.array_equal(one.labels, other.labels):
+                raise InputError(f"{stream} stream, clip {one.clip}: labels differ from the first stream's")
+    return found
+
+
+def regularity(
+    streams: Mapping[str, Sequence[ClipScores]],
+    protocol: Protocol | None = None,
+    train_errors: Mapping[str, np.ndarray] | None = None,
+) -> list[np.ndarray]:
+    """Return the regularity score s(t) of each clip of the first stream, (n_frames,); low is abnormal.
+
+    Paper: Eq. (14) and Sec. 3.7, see `scoring.fusion`.
+
+    Args:
+        streams: stream -> scores, clips in any order; those that the protocol names.
+        protocol: None for the paper's on these streams.
+        train_errors: stream -> frame errors of the training clips, (n,), see `fusion.regularity`.
+    """
+    protocol = protocol or Protocol(tuple(streams))
+    errors = {
+        stream: [metrics.frame_error(clip.error, protocol.frame_error) for clip in clips]
+        for stream, clips in joined({stream: streams[stream] for stream in protocol.streams}).items()
+    }
+    return fusion.regularity(errors, protocol, train_errors)
+
+
+def micro_auc(
+    streams: Mapping[str, Sequence[ClipScores]],
+    protocol: Protocol | None = None,
+    train_errors: Mapping[str, np.ndarray] | None = None,
+) -> float:
+    """Return the frame-level AUC over all frames of all clips; arguments as of `regularity`."""
+    protocol = protocol or Protocol(tuple(streams))
+    labels = [clip.labels for clip in streams[protocol.streams[0]]]
+    return metrics.frame_auc([-s for s in regularity(streams, protocol, train_errors)], labels)

@@ -24,6 +24,8 @@ CHOICES = {
     "threshold": ("nonnegative", "two_sided"),
     "alignment": ("causal", "centered"),
     "frame_error": ("max", "scale_mean", "frame"),
+    "fusion": ("paper", "calibrated", "log"),
+    "smoothing": ("centered", "causal"),
     "normalization": ("per_clip", "global", "train"),
     "motion": ("temporal", "flow", "temporal+flow"),
     "checkpoint": ("last", "best_on_test"),
@@ -38,6 +40,7 @@ AT_LEAST = {
     "learning_rate": 0.0,
     "slot_start": 0.0,
     "temporal_weight": 0.0,
+    "spatial_weight": 0.0,
     "walkway_seed": 0,
     "mnist_seed": 0,
     "tsc_windows": 0,
@@ -45,7 +48,7 @@ AT_LEAST = {
     "sweep_alternations": 0,
     "sweep_n_atoms": 0,
 }
-AT_MOST = {"temporal_weight": 1.0, "rho": 1.0}
+AT_MOST = {"temporal_weight": 1.0, "spatial_weight": 1.0, "rho": 1.0}
 LUO_2017 = "Luo et al. 2017, released configuration"
 
 
@@ -141,32 +144,26 @@ class ScoreSettings:
     """From region errors to a frame's regularity score; a trained run is not touched by these."""
 
     frame_error: str = "max"  # Sec. 3.7
-    normalization: str = "per_clip"  # Eq. (14); "global" and "train" stand beside it
     motion: str = "temporal"  # Sec. 3.6: the streams added to the spatial one; "flow" is Sec. 4.7's
-    temporal_weight: float = 0.5  # Sec. 4.1; of each of them
-    smoothing_frames: int = choice(1)  # s(t) as it is; 5: the mean of five frames, two of them ahead
+    fusion: str = "paper"  # Sec. 3.7; "calibrated", "log": see `experiments.lab.scoring.fusion`
+    normalization: str = "per_clip"  # Eq. (14), of fusion "paper"; "global" and "train" stand beside it
+    temporal_weight: float = 0.5  # Sec. 4.1; of each stream of motion, in fusion "paper"
+    spatial_weight: float = choice(0.25)  # of the spatial stream, in fusion "log"
+    smoothing_frames: int = choice(1)  # s(t) as it is; 5: the mean of five frames
+    smoothing: str = choice("centered")  # around the frame, so that it looks ahead; "causal": the last frames
     checkpoint: str = choice("last")  # "best_on_test" is what the released code prints
+
+    def __post_init__(self) -> None:
+        """Check what two settings say together."""
+        if self.smoothing == "centered" and self.smoothing_frames % 2 == 0:
+            raise InputError(
+                f"setting smoothing_frames: expected an odd number of frames, got {self.smoothing_frames}"
+            )
 
     @property
     def streams(self) -> tuple[str, ...]:
         """Return the streams that are fused late, the spatial one first."""
         return ("spatial", *self.motion.split("+"))
-
-    @property
-    def options(self) -> dict:
-        """Return what `experiments.lab.scoring.score.regularity` takes of these settings, by name."""
-        names = ("frame_error", "normalization", "temporal_weight", "smoothing_frames")
-        return {name: getattr(self, name) for name in names}
-
-    @property
-    def how(self) -> str:
-        """Return in words how region errors become a frame's score, beside normalization and fusion."""
-        return f"{self.frame_error} over regions{smoothing_name(self.smoothing_frames)}"
-
-
-def smoothing_name(smoothing_frames: int) -> str:
-    """Return what to add to a protocol's name: nothing where s(t) is not smoothed."""
-    return f", mean of {smoothing_frames} frames" if smoothing_frames > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -299,8 +296,6 @@ def _typed(name, value, kind):
     most = AT_MOST.get(name, sys.float_info.max)
     if kind is float and value > most:
         raise InputError(f"setting {name}: expected at most {most}, got {value}")
-    if name == "smoothing_frames" and value % 2 == 0:
-        raise InputError(f"setting {name}: expected an odd number of frames, got {value}")
     return value
 
 

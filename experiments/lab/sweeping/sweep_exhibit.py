@@ -5,16 +5,18 @@ The sweeps are over test AUC, as in the paper: they show how a setting acts and 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import auc, identity_of, measured_row
+from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.published import exhibit_title
 from experiments.lab.publishing.results import Row
+from experiments.lab.scoring.measure import auc, held_by, scores_of
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, streams_of
 from experiments.lab.training.runs import Run
 from experiments.lab.training.tensorboard import TensorBoardLog
@@ -96,28 +98,28 @@ def reductions(context: Context, sweep: Sweep, system: str) -> dict[str, int]:
     return reduced
 
 
-def measure(context: Context, metric: str, runs: Mapping[str, Run]) -> float:
+def measure(metric: str, runs: Mapping[str, Run], protocol: Protocol) -> float:
     """Return the AUC of a point, or the share of zero codes over its test frames and streams."""
     if metric == "auc":
-        return auc(runs, context)
-    return float(
-        np.concatenate([clip.sparsity.ravel() for run in runs.values() for clip in run.scores()]).mean()
-    )
+        return auc(runs, protocol)
+    scored = scores_of(runs, protocol).values()
+    return float(np.concatenate([clip.sparsity.ravel() for clips in scored for clip in clips]).mean())
 
 
 def cell_rows(
     context: Context, sweep: Sweep, dataset: str, system: str, x: str, seeded: Sequence[Mapping[str, Run]]
 ) -> list[Row]:
     """Return the rows of one system at one x, over its seeds."""
+    protocol = held_by(seeded[0], protocol_of(context, sweep, system))
     return [
         measured_row(
             context,
-            [measure(context, metric, runs) for runs in seeded],
+            [measure(metric, runs, protocol) for runs in seeded],
             exhibit=sweep.exhibit,
             row=system,
             column=x,
             metric=metric,
-            protocol=protocol(context, sweep, system),
+            protocol=str(protocol),
             dataset=COLUMNS[dataset],
             command=command(context, sweep),
             **identity_of(seeded),
@@ -126,15 +128,11 @@ def cell_rows(
     ]
 
 
-def protocol(context: Context, sweep: Sweep, system: str) -> str:
+def protocol_of(context: Context, sweep: Sweep, system: str) -> Protocol:
     """Return the protocol of a point's numbers."""
-    score = context.settings.score
-    streams = " + ".join(streams_of(context))
-    reduced = "".join(f", {name} {value}" for name, value in reductions(context, sweep, system).items())
-    return (
-        f"{streams}, {score.normalization} normalization, last checkpoint, {score.how}"
-        f"{reduced}; {NOT_A_SELECTION}"
-    )
+    reduced = [f"{name} {value}" for name, value in reductions(context, sweep, system).items()]
+    remark = "; ".join([", ".join(reduced), NOT_A_SELECTION] if reduced else [NOT_A_SELECTION])
+    return replace(Protocol.of(context.settings.score, streams_of(context)), remark=remark)
 
 
 def note(context: Context, sweep: Sweep) -> str:
@@ -186,6 +184,7 @@ def log_hparams(context: Context, sweep: Sweep, point: Point, runs: Mapping[str,
         return
     chosen = {"dataset": point.dataset, "system": point.system, "seed": point.seed, **point.overrides}
     log = TensorBoardLog(folder)
-    result = {f"final/{metric}": measure(context, metric, runs) for metric in sweep.metrics}
+    protocol = held_by(runs, protocol_of(context, sweep, point.system))
+    result = {f"final/{metric}": measure(metric, runs, protocol) for metric in sweep.metrics}
     log.hparams({"sweep": sweep.exhibit, **chosen}, result, step=0)
     log.close()

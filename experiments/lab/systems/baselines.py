@@ -15,7 +15,7 @@ from data_prep.errors import InputError
 from data_prep.files import write_atomic
 from data_prep.provenance import made_with
 from data_prep.shards import Shard, list_shards
-from experiments.lab.scoring import metrics
+from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import BaselineSettings, config_hash
 from experiments.lab.training.task import shards_data
 from models.nearest_subspace import NearestSubspace
@@ -27,23 +27,27 @@ N_PASSES = 8
 
 @dataclass(frozen=True)
 class Baseline:
-    """One fitted baseline on the test clips: frame errors (n_frames,) and labels (n_frames,) of each clip.
+    """One fitted baseline: the scores of the test clips, one error a frame. It is read as a `Run` is.
 
     `details` is what the fit says of itself, `config` what it depends on and what it was made with.
     """
 
-    errors: list[np.ndarray]
-    labels: list[np.ndarray]
+    clips: list[ClipScores]
     details: dict
     config: dict
+    steps = (0,)  # the fit
+    ahead_frames = 0
 
-    def auc(self, normalization: str, smoothing_frames: int = 1) -> float:
-        """Return the micro AUC; `normalization` is "per_clip" (Eq. 14) or "global"."""
-        if normalization == "per_clip":
-            scores = [metrics.normalize_per_clip(error) for error in self.errors]
-        else:
-            scores = metrics.normalize_global(self.errors)
-        return metrics.frame_auc([-metrics.smooth(s, smoothing_frames) for s in scores], self.labels)
+    def scores(self, step: int | None = None) -> list[ClipScores]:
+        """Return the test clips' scores."""
+        return self.clips
+
+    def train_errors(self, frame_error: str) -> np.ndarray:
+        """Raise InputError: those of the training frames are not kept."""
+        raise InputError(
+            f"{self.config['system']} keeps no errors of training frames, which normalization train and the "
+            "fusions calibrated and log read"
+        )
 
 
 def whole_frames(shards: Sequence[Path], seed: int) -> Iterator[np.ndarray]:
@@ -107,10 +111,11 @@ def run_baseline(
         write_atomic(folder / "config.json", json.dumps({**config, **made_with()}, indent=1).encode())
         write_atomic(folder / "metrics.json", json.dumps(details).encode())
     errors = json.loads((folder / "errors.json").read_text())
-    labels = []
+    clips = []
     for path in test_shards:
         with Shard(path) as shard:
-            labels.append(shard.labels)
+            error = np.array(errors[path.stem])[:, None]
+            clips.append(ClipScores(shard.info.clip, shard.labels, error))
     details = json.loads((folder / "metrics.json").read_text())
     config = json.loads((folder / "config.json").read_text())
-    return Baseline([np.array(errors[path.stem]) for path in test_shards], labels, details, config)
+    return Baseline(clips, details, config)

@@ -32,7 +32,7 @@ FRAME_SYSTEMS = ("Conv-AE", "ConvLSTM-AE")
 _WINDOWS = ("iterations", "batch_clips", "window_frames", "rho", "slot_start")
 _STREAM = ("temporal_window_frames", "alignment")
 _FRAMES = ("frames_iterations", "frames_batch_clips", "frames_learning_rate", "window_frames")
-_FRAME_SCORE = ("normalization", "smoothing_frames", "checkpoint")
+_FRAME_SCORE = ("fusion", "normalization", "smoothing_frames", "smoothing", "checkpoint")
 SETTINGS = {
     "sRNN-AE": ("features", "model", "train", "score"),
     "TSC": ("features", "tsc", "threshold", "window_frames", *_STREAM, "score"),

@@ -7,6 +7,7 @@ import numpy as np
 
 from data_prep.files import write_atomic
 from experiments.lab.scoring.metrics import frame_error
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import ClipScores, micro_auc
 from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.training.run_files import read_config, read_metrics, scores_path
@@ -121,7 +122,7 @@ def results(config: Mapping, metrics: Mapping, train: list[ClipScores], test: li
     stream = config["stream"]
     rows = []
     for name, meaning in NORMALIZATIONS.items():
-        auc = micro_auc({stream: test}, normalization=name, train_errors={stream: errors})
+        auc = micro_auc({stream: test}, Protocol((stream,), normalization=name), {stream: errors})
         rows.append(f"| {name} | {meaning} | {100 * auc:.2f} |")
     head = "| normalization | | frame-level micro AUC, per cent |"
     return "\n".join([table, "", head, "|---|---|---|", *rows, "", "This stream alone, one seed."])

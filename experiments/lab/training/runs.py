@@ -21,6 +21,8 @@ from experiments.lab.training.run_files import (
     scores_path,
 )
 
+SCORED_IN_WINDOWS = ("Conv-AE", "ConvLSTM-AE")  # of consecutive frames; the others score frame after frame
+
 
 @dataclass(frozen=True)
 class Run:
@@ -59,6 +61,16 @@ class Run:
                 "command that trained the run scores it again"
             )
         return steps
+
+    @property
+    def ahead_frames(self) -> int:
+        """Return up to how many frames after t the errors at t depend on."""
+        config = self.config
+        sampling = config.get("sampling", config.get("train", {}))
+        if config["system"] in SCORED_IN_WINDOWS:
+            return sampling["window_frames"] - 1
+        centered = config["stream"] in ("temporal", "early") and sampling.get("alignment") == "centered"
+        return (sampling["temporal_window_frames"] - 1) // 2 if centered else 0
 
     def scores(self, step: int | None = None) -> list[ClipScores]:
         """Return the test clips' scores at a checkpoint, the last by default."""

@@ -1,7 +1,7 @@
 """Scores while frames come: decoding, networks and sRNN-AEs in threads of their own, queues between them.
 
-Nothing here grows with the number of frames, and nothing looks ahead but the smoothing of scores, where it is
-asked for: a frame is then given out half of `smoothing_frames` later.
+Nothing here grows with the number of frames, and nothing looks ahead but the centered smoothing of scores,
+where it is asked for: a frame is then given out half of `smoothing_frames` later.
 """
 
 import queue
@@ -22,6 +22,7 @@ from data_prep.frames import resize
 from data_prep.live_frames import FrameStream
 from data_prep.optical_flow import FlowOptions, flow_picture, scaled_flow
 from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import step_function
 from models.srnn_ae import Streaming
 
@@ -170,7 +171,7 @@ def _score(
 ) -> Iterator[tuple[np.ndarray, FrameScore]]:
     """Yield each frame with what was found in it."""
     scored = _frame_scores(features, models, window_frames, calibration)
-    for (number, seconds, shown, cell), score in smoothed(scored, calibration.smoothing_frames):
+    for (number, seconds, shown, cell), score in smoothed(scored, calibration.protocol):
         yield shown, FrameScore(number, seconds, score, score < calibration.threshold, cell)
 
 
@@ -184,24 +185,27 @@ def _frame_scores(
         yield (*reading, calibration.worst_cell(errors)), calibration.score(errors)
 
 
-def smoothed(scored: Iterable[tuple[Item, float]], n_frames: int) -> Iterator[tuple[Item, float]]:
-    """Yield each item with the mean of its score and those around it, as `metrics.smooth` does for a clip.
+def smoothed(scored: Iterable[tuple[Item, float]], protocol: Protocol) -> Iterator[tuple[Item, float]]:
+    """Yield each item with the mean of its score and others, as `fusion.smooth` does for a clip.
 
     Args:
         scored: items and their scores, in order.
-        n_frames: odd; an item comes out once n_frames // 2 others have followed, or the scores have ended.
+        protocol: how many frames, and which: an item comes out once those after it have followed, half of
+            them where they are centered, or once the scores have ended.
     """
-    half, waiting, scores = n_frames // 2, deque(), deque()
+    n_after = protocol.smoothing_frames // 2 if protocol.smoothing == "centered" else 0
+    n_before = protocol.smoothing_frames - 1 - n_after
+    waiting, scores = deque(), deque()
 
     def oldest():
-        while len(scores) > half + len(waiting):  # those too far before the oldest that waits
+        while len(scores) > n_before + len(waiting):  # those too far before the oldest that waits
             scores.popleft()
         return waiting.popleft(), statistics.fmean(scores)
 
     for item, score in scored:
         waiting.append(item)
         scores.append(score)
-        if len(waiting) > half:
+        if len(waiting) > n_after:
             yield oldest()
     while waiting:
         yield oldest()
