@@ -15,8 +15,8 @@ from dataclasses import replace
 from data_prep.files import write_atomic
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import late_fusion_runs, mean_and_std
 from experiments.lab.publishing.results import write_csv
+from experiments.lab.publishing.rows import late_fusion_runs, mean_and_std
 from experiments.lab.scoring.measure import auc
 from experiments.lab.scoring.protocol import Protocol
 

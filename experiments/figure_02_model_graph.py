@@ -17,9 +17,9 @@ from matplotlib.patches import Circle, Rectangle
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.rows import identity_of, measured_row
 from models.srnn_ae import SRNNAE
 
 EXHIBIT = "figure_02"

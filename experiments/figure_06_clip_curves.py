@@ -10,9 +10,9 @@ import numpy as np
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.scoring.measure import held_by, regularity_of, step_of
 from experiments.lab.scoring.protocol import Protocol
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import identity_of, late_fusion_runs, mean_and_std, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import write_csv
+from experiments.lab.publishing.rows import identity_of, late_fusion_runs, mean_and_std, measured_row
 from experiments.lab.scoring.measure import auc
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.training.runs import Run

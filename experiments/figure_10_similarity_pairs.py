@@ -18,10 +18,10 @@ from data_prep.pooling import PYRAMID_LEVELS
 from data_prep.shards import Shard, list_shards
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import identity_of, measured_row
 from models.similarity import GaussianSimilarity
 
 EXHIBIT = "figure_10"

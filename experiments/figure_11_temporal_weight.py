@@ -12,10 +12,10 @@ from dataclasses import replace
 from data_prep.errors import InputError
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import identity_of, late_fusion_runs, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import identity_of, late_fusion_runs, measured_row
 from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.schema import PAPER

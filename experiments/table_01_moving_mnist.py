@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.scoring.measure import auc, protocols_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import differences as settings_differences

@@ -14,9 +14,9 @@ from dataclasses import replace
 from data_prep.errors import InputError
 from experiments.lab import cli
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows, baseline_rows, late_fusion_runs
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import auc_rows, baseline_rows, late_fusion_runs
 from experiments.lab.settings.chosen import CHOSEN, chosen_settings
 from experiments.lab.systems.baselines import BASELINES
 

@@ -17,9 +17,9 @@ import numpy as np
 from data_prep.datasets import Dataset
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import backbones_of, identity_of, late_fusion_runs, number_rows
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import backbones_of, identity_of, late_fusion_runs, number_rows
 from experiments.lab.scoring import metrics, pixel_metrics
 from experiments.lab.scoring.measure import auc, held_by, scores_of, train_errors_of
 from experiments.lab.scoring.protocol import Protocol

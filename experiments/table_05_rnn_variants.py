@@ -7,8 +7,8 @@ Paper: Table 5, Sec. 4.5. LSTM-AE reads the same features as sRNN-AE, ConvLSTM-A
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows, late_fusion_runs
 from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
 
 EXHIBIT = "table_05"
 SYSTEMS = ("LSTM-AE", "ConvLSTM-AE", "sRNN-AE")

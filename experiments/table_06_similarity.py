@@ -8,9 +8,9 @@ its Table 8. The Gaussian's lambda2 stays at its initial value; lambda1 is learn
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import auc_rows
 
 EXHIBIT = "table_06"
 SIMILARITIES = {

@@ -20,9 +20,9 @@ from data_prep.frames import Source, iter_frames, resize
 from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import backbones_of, identity_of, measured_row, rows_under
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import backbones_of, identity_of, measured_row, rows_under
 from experiments.lab.scoring.measure import protocols_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum

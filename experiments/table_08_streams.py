@@ -8,9 +8,9 @@ that its other tables give for both streams together.
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import auc_rows
 
 EXHIBIT = "table_08"
 STREAMS = {"Spatial features": "spatial", "Temporal features": "temporal"}

@@ -8,9 +8,9 @@ channels, in front of as many atoms as each stream has alone; late fusion adds t
 
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
-from experiments.lab.protocol import auc_rows, late_fusion_runs
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
 
 EXHIBIT = "table_09"
 

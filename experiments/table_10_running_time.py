@@ -30,9 +30,9 @@ from data_prep.provenance import processor_name
 from data_prep.shards import Shard, list_shards, shard_path
 from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import identity, identity_of, measured_row
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import identity, identity_of, measured_row
 from experiments.lab.systems.baselines import BASELINES
 from experiments.lab.systems.catalogue import FEATURE_SYSTEMS, SETTINGS
 from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame

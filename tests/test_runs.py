@@ -8,7 +8,7 @@ from synthetic import write_clip, write_dataset
 
 from data_prep.errors import InputError
 from data_prep.shards import Shard
-from experiments.lab.protocol import identity
+from experiments.lab.publishing.rows import identity
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import clips_of, load_scores, save_scores
 from experiments.lab.settings.schema import PAPER

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.protocol import identity_of, measured_row
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.published import exhibit_title
 from experiments.lab.publishing.results import Row
+from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.scoring.measure import auc, held_by, scores_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, streams_of

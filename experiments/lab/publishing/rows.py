@@ -1,4 +1,4 @@
-"""Result rows of the systems under every protocol, the headline first, and the tables they make."""
+"""Result rows of the systems under every protocol, the headline first."""
 
 import statistics
 from collections.abc import Mapping, Sequence
