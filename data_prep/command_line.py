@@ -25,7 +25,7 @@ def run_command(options: argparse.Namespace, extract: Callable[..., Path], flow:
         flow: of the network, see `load_backbone`.
     """
     try:
-        datasets = _choose(options.data, options.dataset)
+        datasets = chosen_datasets(options.data, options.dataset)
         backbone = load_backbone(options.backbone, options.weights, options.input_size, options.layer, flow)
         for dataset in datasets:
             how = {name: getattr(options, name) for name in ("pooling", "shard", "dtype", "pyramid")}
@@ -48,7 +48,7 @@ def _normalized(folder: Path, method: str) -> Path:
     return normalize_shards(folder, method)
 
 
-def _choose(data_dir: Path, names: Sequence[str] | None) -> list[Dataset]:
+def chosen_datasets(data_dir: Path, names: Sequence[str] | None) -> list[Dataset]:
     """Return the datasets of these names, all that are on disk for None; InputError for one that is not."""
     found = find_datasets(data_dir)
     if not found:
@@ -59,13 +59,21 @@ def _choose(data_dir: Path, names: Sequence[str] | None) -> list[Dataset]:
     return [found[name] for name in names or found]
 
 
-def command_line(module: str, description: str) -> argparse.ArgumentParser:
-    """Return the parser of a command that extracts features."""
+def shards_parser(module: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that writes shards: its datasets, and where they go."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of datasets, official or re-packed")
     add("--out", type=Path, required=True, metavar="DIR", help="parent folder of the shards")
     add("--dataset", nargs="+", metavar="NAME", help="these datasets alone (default: all that are on disk)")
+    add("--shard", type=_parse_shard, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
+    return parser
+
+
+def command_line(module: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that extracts the features of a network."""
+    parser = shards_parser(module, description)
+    add = parser.add_argument
     add("--backbone", default="resnet50", choices=N_BLOCKS)
     add("--weights", type=Path, metavar="FILE", help="local weights file (default: download)")
     add("--input-size", type=int, default=224, metavar="PX", help="side of the network's input (%(default)s)")
@@ -80,7 +88,6 @@ def command_line(module: str, description: str) -> argparse.ArgumentParser:
     )
     add("--normalization", default="none", choices=NORMALIZATIONS, help="of the features (%(default)s)")
     add("--dtype", default="float16", choices=DTYPES, help="of the stored features (default: %(default)s)")
-    add("--shard", type=_parse_shard, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
     return parser
 
 

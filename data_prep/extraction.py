@@ -7,7 +7,7 @@ interrupted. Frames are decoded and resized ahead of the network, in a thread. P
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache, partial
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path
 
 import keras
@@ -22,7 +22,7 @@ from data_prep.datasets import Clip, Dataset
 from data_prep.frames import RESIZING, Source, iter_frames, resize, source_digest
 from data_prep.normalization import AS_EXTRACTED
 from data_prep.pooling import PAPER_PYRAMID, region_pyramid
-from data_prep.read_ahead import read_ahead
+from data_prep.read_ahead import read_ahead, stack_batches
 from data_prep.shards import ShardInfo, is_current, shard_path, write_shard
 
 BATCH_FRAMES = 16
@@ -143,13 +143,6 @@ def frame_batches(source: Source, input_size_px: int, batch_frames: int) -> Iter
     """
     frames = (resize(frame, input_size_px) for frame in iter_frames(source))
     yield from stack_batches(frames, batch_frames)
-
-
-def stack_batches(items: Iterable[np.ndarray], n_items: int) -> Iterator[np.ndarray]:
-    """Yield arrays of one shape in stacks of `n_items`, the last one of what is left."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, n_items)):
-        yield np.stack(batch)
 
 
 def _clip_batches(clips: Sequence[Clip], read: Callable[[Source], Iterable[np.ndarray]]) -> Iterator:

@@ -7,6 +7,8 @@ from itertools import islice
 
 import numpy as np
 
+Map = Callable[[Callable, Iterable], Iterator]  # as the builtin `map`, over one iterable
+
 
 def read_ahead(items: Iterable, n_items: int) -> Iterator:
     """Yield the items in order while a thread computes the next `n_items`; its exceptions come out here."""

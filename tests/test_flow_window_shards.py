@@ -1,13 +1,18 @@
 """Shards of flow windows: what they hold, resuming, boxes, damage, a fallback that is told."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 
+from data_prep import walkway
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
 from data_prep.flow_windows import extraction
+from data_prep.flow_windows.__main__ import main
 from data_prep.flow_windows.extraction import extract_flow_windows
+from data_prep.flow_windows.options import FlowWindowOptions
 from data_prep.flow_windows.place import FILE, load_place
 from data_prep.flow_windows.rows import ACTIVE
 from data_prep.frames import iter_frames
@@ -129,3 +134,15 @@ def test_nothing_that_moves_leaves_no_file(dataset, tmp_path):
         extract(Dataset(dataset.record, tmp_path, "re-packed", (still,), {}, {}), tmp_path)
     assert not list((tmp_path / "features").rglob("*.h5"))
     assert not list((tmp_path / "features").rglob(FILE))
+
+
+def test_command_extracts_flow_windows(tmp_path, capfd):
+    walkway.generate(tmp_path, n_train_clips=1, n_test_clips=1, clip_frames=walkway.MIN_CLIP_FRAMES)
+    command = ["--data", str(tmp_path), "--out", str(tmp_path / "features"), "--flow-frames", "3"]
+    assert main([*command, "--window-px", "24"]) == 0
+    folder = Path(capfd.readouterr().out.strip())
+    assert load_place(folder).options == FlowWindowOptions(flow_frames=3, window_px=24)
+    with Shard(list_shards(folder, "test")[0]) as shard:
+        assert shard.features().shape == (walkway.MIN_CLIP_FRAMES, len(shard.boxes), 40)
+    assert main([*command, "--row-frames", "0"]) == 2
+    assert capfd.readouterr().err == "row_frames: expected at least 1, got 0\n"

@@ -19,11 +19,11 @@ from data_prep.optical_flow import (
     FlowOptions,
     extract_flow_dataset,
     flow_inputs,
-    map_ahead,
     scaled_flow,
     tvl1_flow,
 )
 from data_prep.optical_flow.__main__ import main
+from data_prep.read_ahead import map_ahead
 from data_prep.shards import Shard, list_shards, validate_shard
 
 SIZE_PX = 16

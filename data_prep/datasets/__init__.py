@@ -20,7 +20,7 @@ from data_prep.labels import (
     masks_to_labels,
     read_frame_labels,
 )
-from data_prep.layouts import RECORDS, Layout, Parts, Record
+from data_prep.layouts import RECORDS, REPACKED, Layout, Parts, Record
 
 __all__ = [
     "LABELS_FOLDER",
@@ -31,6 +31,7 @@ __all__ = [
     "compare_with_masks",
     "dataset_counts",
     "find_datasets",
+    "read_labelled_set",
     "where_to_get",
 ]
 
@@ -147,6 +148,38 @@ def find_datasets(data_dir: Path | None, check_counts: bool = True) -> dict[str,
         elif stored := _stored(record, data_dir, SAMPLE_SUFFIX):
             found[name] = _build(record, data_dir, *stored, sample=True)
     return found
+
+
+def read_labelled_set(root: Path) -> Dataset:
+    """Return a labelled set of one's own, in the re-packed layout, under its folder's name.
+
+    It holds normal clips in training/frames/<clip>/NNN.jpg, others in testing/frames/<clip>/NNN.jpg, and for
+    each of these testing/test_frame_mask/<clip>.npy, one number a frame, 1 = abnormal. No frame is decoded.
+    Raises InputError: no such folder, a part that is missing or damaged, labels of one kind alone.
+    """
+    root = Path(root).resolve()
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder, expected a labelled set")
+    if missing := [path for path in REPACKED.needs if not (root / path).is_dir()]:
+        raise InputError(f"{root / missing[0]}: no such folder, expected {' and '.join(REPACKED.needs)}")
+    record = Record(
+        name=root.name,
+        title=root.name,
+        url="",
+        licence="its owner's",
+        folders=(root.name,),
+        layouts=(REPACKED,),
+        label_files=("testing/test_frame_mask",),
+    )
+    dataset = _build(record, root.parent, root, REPACKED)
+    n_frames = sum(map(len, dataset.test_labels.values()))
+    n_abnormal = sum(int(labels.sum()) for labels in dataset.test_labels.values())
+    if not 0 < n_abnormal < n_frames:
+        raise InputError(
+            f"{dataset.label_source}: expected normal and abnormal frames, got {n_abnormal} abnormal of "
+            f"{n_frames}"
+        )
+    return dataset
 
 
 def where_to_get(name: str) -> str:

@@ -15,7 +15,7 @@ from data_prep.datasets import Clip, Dataset
 from data_prep.flow_windows.options import FlowWindowOptions
 from data_prep.flow_windows.place import Place, learned_place
 from data_prep.frames import iter_frames, read_frames, source_digest
-from data_prep.read_ahead import map_ahead, stack_batches
+from data_prep.read_ahead import Map, map_ahead, stack_batches
 from data_prep.shards import ShardInfo, is_current, shard_path, write_shard
 
 NAME = "flow_windows"
@@ -70,7 +70,7 @@ def extract_flow_windows(
     return folder
 
 
-def clip_rows(clip: Clip, place: Place, each, bar: tqdm) -> Iterator[np.ndarray]:
+def clip_rows(clip: Clip, place: Place, each: Map, bar: tqdm) -> Iterator[np.ndarray]:
     """Yield the rows of a clip's frames in batches, float32 (n, R, 40), and move the progress bar on."""
     for rows in stack_batches(place.rows(iter_frames(clip.source), each), BATCH_FRAMES):
         yield rows

@@ -17,10 +17,10 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.files import one_line, write_atomic
 from data_prep.flow_windows.options import FlowWindowOptions
-from data_prep.flow_windows.rows import Map, clip_flows, window_boxes, window_rows
+from data_prep.flow_windows.rows import clip_flows, window_boxes, window_rows
 from data_prep.flow_windows.speed_unit import SpeedUnit, fit_speed_unit
 from data_prep.frames import Source, count_frames, iter_frames, source_digest
-from data_prep.read_ahead import stack_batches
+from data_prep.read_ahead import Map, stack_batches
 
 FILE = "flow_windows.json"
 SAMPLE_FRAMES = 1024

@@ -17,7 +17,7 @@ window is active where its mean weight is above ACTIVE; the rows of others are z
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 from itertools import chain, pairwise
 
@@ -27,13 +27,12 @@ import numpy as np
 from data_prep.flow_windows.options import N_DIRECTIONS, N_SPEEDS, SPEED_CENTRES, FlowWindowOptions
 from data_prep.flow_windows.speed_unit import SpeedUnit
 from data_prep.flow_windows.windows import Windows
+from data_prep.read_ahead import Map
 
 REST_PX = 0.2  # a frame, at the size that flow is computed on
 ACTIVE = 0.15
 HALF = 2  # flow is averaged over squares of so many px
 _LOG_CENTRES = np.log(SPEED_CENTRES).astype(np.float32)[:, None]
-
-Map = Callable[[Callable, Iterable], Iterator]  # as the builtin `map`, over one iterable
 
 
 def clip_flows(

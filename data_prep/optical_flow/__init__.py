@@ -15,7 +15,7 @@ Paper: Sec. 4.7, Table 7. Stacks and scaling: Simonyan & Zisserman 2014. TV-L1: 
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,10 +28,11 @@ import numpy as np
 from data_prep.backbones import Backbone
 from data_prep.datasets import Dataset
 from data_prep.errors import InputError
-from data_prep.extraction import BATCH_FRAMES, extract_clips, feature_key, stack_batches
+from data_prep.extraction import BATCH_FRAMES, extract_clips, feature_key
 from data_prep.frames import RESIZING, Source, iter_frames, resize
 from data_prep.pooling import PAPER_PYRAMID
 from data_prep.pretrained_weights import FLOWS_PER_STACK, RGB_CHANNELS, STACK_CHANNELS
+from data_prep.read_ahead import Map, map_ahead, stack_batches
 
 BOUND_PX = 20.0
 BYTE_RANGE = 255.0
@@ -39,8 +40,6 @@ MIN_FLOW_SIZE_PX = 16  # the coarsest scale that TV-L1 goes down to
 WARPS = 5  # OpenCV's default
 STACK_DTYPE = np.float16  # exact to 1/1000 of the flow, half the memory of float32
 PAIRS_AHEAD_PER_WORKER = 4
-
-Map = Callable[[Callable, Iterable], Iterator]  # as the builtin `map`, over one iterable
 
 
 @dataclass(frozen=True)
@@ -180,14 +179,3 @@ def tvl1_flow(before: np.ndarray, after: np.ndarray, warps: int = WARPS) -> np.n
     """Return the flow from one gray frame to the next, uint8 (h, w) each: float32 (h, w, 2), (u, v) in px."""
     # One object a call: it keeps buffers of its own, which threads must not share.
     return cv2.optflow.DualTVL1OpticalFlow_create(warps=warps).calc(before, after, None)
-
-
-def map_ahead(pool: ThreadPoolExecutor, n_ahead: int, function: Callable, items: Iterable) -> Iterator:
-    """Yield `function(item)` in order while the pool computes up to `n_ahead` of the next."""
-    pending = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) > n_ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()

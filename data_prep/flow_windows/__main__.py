@@ -1,0 +1,37 @@
+"""Extract the flow windows of every clip of the datasets on disk, one HDF5 shard per clip.
+
+    python -m data_prep.flow_windows --data DIR --out DIR [--dataset NAME ...] [--alignment centered]
+
+Speed x direction histograms in windows of about one person's size, see `flow_windows.rows`; no network runs.
+"""
+
+import sys
+from dataclasses import fields
+
+from data_prep.command_line import chosen_datasets, shards_parser
+from data_prep.errors import InputError
+from data_prep.flow_windows.extraction import extract_flow_windows
+from data_prep.flow_windows.options import FlowWindowOptions
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Extract what the command line asks for; return the exit code, 2 for bad input."""
+    parser = shards_parser("data_prep.flow_windows", "Extract flow windows into HDF5 shards.")
+    names = {option.name: option.default for option in fields(FlowWindowOptions)}
+    for name, default in names.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(default), default=default, help="(%(default)s)"
+        )
+    given = parser.parse_args(arguments)
+    try:
+        options = FlowWindowOptions(**{name: getattr(given, name) for name in names})
+        for dataset in chosen_datasets(given.data, given.dataset):
+            print(extract_flow_windows(dataset, options, given.out, given.shard))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
