@@ -9,11 +9,15 @@ the seeds have in common falls out. On test AUC: it shows what a choice does and
 Writes results/<profile>/ablations.csv and ablations.md.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from data_prep.files import write_atomic
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.publishing.rows import late_fusion_runs, mean_and_std
@@ -113,7 +117,3 @@ def markdown(context: Context, lines: Sequence[Mapping]) -> str:
 def pm(std: str) -> str:
     """Return a standard deviation as it follows its mean."""
     return f" ± {std}" if std else ""
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

@@ -41,12 +41,6 @@ MEMORY_COPIES = 10
 REGIONS = 21
 
 
-def main() -> None:
-    """Parse the flags, measure, write and print the ratios."""
-    arguments = cli.parser(__doc__).parse_args()
-    cli.exit_with(lambda: run(cli.context(arguments)))
-
-
 def run(context) -> None:
     """Measure every ratio and write benchmark.csv."""
     from data_prep.files import write_atomic
@@ -274,4 +268,4 @@ def train_a_little(shards: Path, n_atoms: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.main(__spec__.name, cli.parser(__doc__))

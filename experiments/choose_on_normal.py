@@ -26,6 +26,13 @@ With --sweep-test, every candidate is scored on the dataset's test clips afterwa
 nothing.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    flags = cli.parser(__doc__)
+    flags.add_argument("--sweep-test", action="store_true", help="then show every candidate's test AUC")
+    cli.main(__spec__.name, flags)
+
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -36,7 +43,6 @@ from data_prep import walkway
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.planted import planted_dataset
-from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.scoring.measure import auc
@@ -83,14 +89,6 @@ SMOKE_STAGES: dict[str, Sequence[Settings]] = {
     "motion": [{"motion": streams} for streams in ("temporal", "flow", "temporal+flow")],
     "smoothing": STAGES["smoothing"],
 }
-
-
-def main() -> None:
-    """Parse the flags, choose, exit."""
-    flags = cli.parser(__doc__)
-    flags.add_argument("--sweep-test", action="store_true", help="then show every candidate's test AUC")
-    arguments = flags.parse_args()
-    cli.exit_with(lambda: run(cli.context(arguments), arguments.sweep_test))
 
 
 def run(context: Context, sweep_test: bool = False) -> None:
@@ -185,7 +183,3 @@ def aucs_on_test(context: Context, dataset: Dataset, tried: Sequence[Settings]) 
         found.append(scene_aucs(context, {"test": (dataset, root)}, settings))
         print(f"test, a sweep: {100 * found[-1]['test']:.2f} {settings}", flush=True)
     return found
-
-
-if __name__ == "__main__":
-    main()

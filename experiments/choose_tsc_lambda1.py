@@ -11,13 +11,17 @@ Paper: Eq. (2), Sec. 4.1. Writes results/<profile>/tsc_lambda1_<dataset>.csv, a 
 the chosen one as a flag.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from data_prep.errors import InputError
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.settings.schema import Settings
@@ -92,7 +96,3 @@ def largest_that_keeps(lines: Sequence[dict]) -> float:
             f"the least {least:.1%}"
         )
     return max(keeping)
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

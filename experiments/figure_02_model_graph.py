@@ -6,6 +6,11 @@ Paper: Figs. 1 and 2, Eqs. (5) to (9), (11). Drawn from the model of the first d
 shape is that of a tensor or a weight in it. TensorBoard shows the traced graph of every run.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 import math
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +20,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
@@ -219,7 +223,3 @@ def arrow(panel: Axes, points: list[tuple[float, float]], color: str = plots.BLA
     """Draw an arrow from the first point to the last."""
     look = {"arrowstyle": "-|>", "color": color, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
     panel.annotate("", points[-1], points[0], arrowprops=look)
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

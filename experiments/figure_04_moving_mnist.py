@@ -5,10 +5,14 @@
 Paper: Fig. 4, Sec. 4.2. The sequences are those of Table 1's files: the first of each.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 import numpy as np
 
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
@@ -57,7 +61,3 @@ def sample_row(context: Context, caption: str, data: dict, n_abnormal: int) -> R
         config_hash=config_hash(data),
         commit=context.commit,
     )
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

@@ -6,6 +6,11 @@ Paper: Fig. 5, Sec. 4.3. Normal frames are training frames; of abnormal ones the
 dataset has pixel masks.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from itertools import islice
 
 import cv2
@@ -13,7 +18,6 @@ import numpy as np
 
 from data_prep.datasets import Clip, Dataset
 from data_prep.frames import read_frames
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
@@ -93,7 +97,3 @@ def sample_row(context: Context, name: str, kind: str, samples: list[tuple[Clip,
         config_hash=config_hash({"dataset": name, "shown": shown}),
         commit=context.commit,
     )
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

@@ -6,9 +6,13 @@ Paper: Fig. 6, Sec. 4.3. The score is the fused one; similarity and code distanc
 whole-frame region of the spatial stream. The clip is the first test clip with normal and abnormal frames.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 import numpy as np
 
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
@@ -76,7 +80,3 @@ def mean_rows(context: Context, dataset: str, runs) -> list:
                 )
             )
     return rows
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

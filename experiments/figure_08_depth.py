@@ -5,8 +5,12 @@
 Paper: Fig. 8, Sec. 4.4 (K = 1, 2, 3, 5, 10, 20, 30). Sparsity is the share of zero codes of the test frames.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.sweep_parser(__doc__))
+
 from experiments.lab.context import Context
-from experiments.lab.sweeping.sweep import sweep_main
 from experiments.lab.sweeping.sweep_exhibit import Sweep, run_sweep
 
 EXHIBIT = "figure_08"
@@ -20,10 +24,6 @@ SWEEP = Sweep(
 )
 
 
-def run(context: Context, grid=None, jobs: int = 1, cluster: str | None = None) -> None:
-    """Run the points, `jobs` at a time or on a Dask cluster; write rows and figure. `grid`: texts."""
-    run_sweep(context, SWEEP, grid, jobs, cluster)
-
-
-if __name__ == "__main__":
-    sweep_main(__doc__, run)
+def run(context: Context, **options) -> None:
+    """Run the points; write rows and figure. Options as in `run_sweep`: grid, jobs, cluster."""
+    run_sweep(context, SWEEP, **options)

@@ -8,12 +8,16 @@ scored at every checkpoint, a sweep over test AUC that selects nothing.
 Paper: Fig. 9, Sec. 4.4 (Avenue; "converges at around 10,000 iterations").
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
@@ -100,7 +104,3 @@ def checkpoint_course(context: Context, seeded: Sequence[Mapping[str, Run]]) -> 
             line[f"similarity_{stream}"] = float(np.concatenate(clips).mean())
         course.append(line)
     return course
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

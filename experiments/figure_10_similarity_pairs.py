@@ -7,6 +7,11 @@ one is that of the trained sRNN-AE, seed 0. The pairs are the middle ones of the
 kinds; the outlined region is the one of lowest learned similarity.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +21,6 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS
 from data_prep.shards import Shard, list_shards
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
@@ -147,7 +151,3 @@ def mean_rows(context: Context, dataset: str, shards, similarities, identity: Ma
         for name in (LEARNED, GAUSSIAN)
         for label, kind in KINDS.items()
     ]
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

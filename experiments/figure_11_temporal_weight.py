@@ -6,11 +6,15 @@ Paper: Fig. 11, Sec. 3.7 and 4.7, where the weight is called beta. The scores of
 so that the sweep costs nothing. It runs over the AUC of the test set: no weight is chosen by it.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from data_prep.errors import InputError
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
@@ -84,7 +88,3 @@ def draw(context: Context, rows: Sequence[Row]) -> None:
     panel.axvline(PAPER.score.temporal_weight, color=plots.BLACK, linestyle=":", label="the paper's weight")
     panel.legend()
     plots.save_figure(figure, context.results_dir / f"{EXHIBIT}.png")
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

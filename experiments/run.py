@@ -7,13 +7,11 @@
 
 import csv
 import importlib
-import platform
 import time
 import traceback
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.provenance import processor_name
 from experiments.lab import cli
 
 HERE = Path(__file__).parent
@@ -45,6 +43,8 @@ def run_all(arguments) -> int:
     names = [name for name in known if name in chosen]
     minutes = expected_minutes(context.profile)
     print_plan(context, names, minutes)
+    from experiments.lab.publishing.publish import run_exhibit
+
     start = time.perf_counter()
     outcomes, code = {}, 0
     for index, name in enumerate(names):
@@ -52,7 +52,9 @@ def run_all(arguments) -> int:
         print(f"\n== {name} ({index + 1} of {len(names)}; at most about {left:.0f} min left) ==", flush=True)
         began = time.perf_counter()
         try:
-            importlib.import_module(known[name]).run(context)
+            run_exhibit(context, importlib.import_module(known[name]))
+        except BrokenPipeError:  # nobody reads what is printed: `cli.exit_with` stops
+            raise
         except InputError as fault:
             outcomes[name], code = str(fault), max(code, 2)
             cli.refuse(f"{name}: {fault}")
@@ -79,7 +81,9 @@ def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
     """Print the profile, the datasets at hand and missing, and the exhibits in order with their times."""
     from data_prep.datasets import RECORDS, where_to_get
 
-    print(f"profile {context.profile}, seeds {context.n_seeds}, outputs in {context.out.resolve()}")
+    print(
+        f"profile {context.profile_name}, seeds {context.n_seeds}, results in {context.results_dir.resolve()}"
+    )
     for name, dataset in context.datasets.items():
         counts = [len(dataset.split(split)) for split in ("train", "test")]
         print(f"  dataset {name}: {counts[0]} training and {counts[1]} test clips in {dataset.root}")
@@ -95,15 +99,12 @@ def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
 
 def summarize(context, outcomes: dict[str, str], seconds: float, code: int) -> int:
     """Write summary and report, print where they are and what failed; return the exit code."""
-    from experiments.lab.publishing.notes import write_summary
-    from experiments.lab.publishing.report import build_report
+    from experiments.lab.publishing.publish import publish_report
 
-    results = context.results_dir
-    machine = f"{platform.processor() or platform.machine()}, {processor_name()}"
-    write_summary(results, machine, outcomes)
-    if (results / "results.csv").exists():
-        print(f"\nreport: {build_report(results, context.profile_name, results / 'report.html')}")
-    print(f"results: {results / 'results.csv'}; curves: tensorboard --logdir {context.out / 'logs'}")
+    print()
+    publish_report(context, outcomes)
+    results = context.results_dir / "results.csv"
+    print(f"results: {results}; curves: tensorboard --logdir {context.out / 'logs'}")
     failures = {name: fault for name, fault in outcomes.items() if fault}
     for name, fault in failures.items():
         print(f"FAILED {name}: {fault}")

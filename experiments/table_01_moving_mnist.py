@@ -7,11 +7,15 @@ over all sequences at once beside it. DIR may hold `mnist.npz`; else the digits 
 come with a package stand in.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -102,7 +106,3 @@ def differences(context: Context, files: Files) -> str:
     ]
     names = [name for name in names_of("moving_mnist", "frames") if "lstm" not in name]
     return " ".join([*sentences, settings_differences(settings, names)])
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

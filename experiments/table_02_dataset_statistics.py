@@ -5,13 +5,17 @@
 Paper: Table 2, Sec. 4.3. The embedded walkway has a column of its own; absent datasets read "no data".
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.datasets import RECORDS, Dataset, dataset_counts, where_to_get
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -99,7 +103,3 @@ def note(rows: Sequence[Row], absent) -> str:
         f"Not at hand: {'; '.join(sources)}" if sources else "",
     ]
     return ". ".join(filter(None, sentences)) + "."
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

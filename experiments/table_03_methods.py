@@ -7,12 +7,24 @@ absent datasets "no data". In profile paper, the systems that read features have
 settings chosen on normal data (`experiments.choose_on_normal`), unless --without-chosen is given.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    flags = cli.parser(__doc__)
+    flags.add_argument("--systems", type=cli.listed, help="some of the systems, by commas (default: all)")
+    flags.add_argument(
+        "--without-chosen",
+        dest="with_chosen",
+        action="store_false",
+        help="profile paper: without the rows of the chosen settings",
+    )
+    cli.main(__spec__.name, flags)
+
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
 from data_prep.errors import InputError
-from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -26,27 +38,16 @@ FRAMES = ("Conv-AE", "ConvLSTM-AE")
 SYSTEMS = (*BASELINES, *FRAMES, "TSC", "sRNN-AE")
 
 
-def main() -> None:
-    """Parse the flags, run, exit."""
-    flags = cli.parser(__doc__)
-    flags.add_argument("--systems", help=f"some of {', '.join(SYSTEMS)}, separated by commas (default: all)")
-    flags.add_argument(
-        "--without-chosen", action="store_true", help="profile paper: without the rows of the chosen settings"
-    )
-    arguments = flags.parse_args()
-    names = tuple(arguments.systems.split(",")) if arguments.systems else SYSTEMS
-    cli.exit_with(lambda: run(cli.context(arguments), names, not arguments.without_chosen))
-
-
-def run(context: Context, systems: tuple[str, ...] = SYSTEMS, with_chosen: bool = True) -> None:
+def run(context: Context, systems: Sequence[str] | None = None, with_chosen: bool = True) -> None:
     """Train and score the methods on every dataset at hand and write the table.
 
     Args:
         context: what it runs in.
-        systems: some of `SYSTEMS`.
+        systems: some of `SYSTEMS`; all for None.
         with_chosen: whether, in profile paper, the rows of the settings chosen on normal data stand beside
             the paper's: those chosen for its backbone or, where there are none, those of `--chosen`.
     """
+    systems = SYSTEMS if systems is None else tuple(systems)
     if strangers := [name for name in systems if name not in SYSTEMS]:
         raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(SYSTEMS)}")
     command = context.command("experiments.table_03_methods")
@@ -83,7 +84,3 @@ def method_rows(context: Context, system: str, row: str, dataset: str, command: 
     if system in BASELINES:
         return baseline_rows(context, EXHIBIT, row, system, dataset, command)
     return auc_rows(context, EXHIBIT, row, dataset, late_fusion_runs(context, dataset, system), command)
-
-
-if __name__ == "__main__":
-    main()

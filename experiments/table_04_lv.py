@@ -8,6 +8,11 @@ detected. The errors of the finest cells, 4 x 4 in the paper's pyramid, are mapp
 frames and read "not run".
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +20,6 @@ from dataclasses import replace
 import numpy as np
 
 from data_prep.datasets import Dataset
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -88,7 +92,3 @@ def pixel_scores(
     masks = {clip.name: functools.partial(dataset.pixel_masks, clip) for clip in dataset.split("test")}
     pixel_metrics.stream_masks(masks, side, [*listeners.values(), (truth, cells)])
     return {protocol: scores.clips for protocol, (scores, _) in listeners.items()}, truth.labels
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

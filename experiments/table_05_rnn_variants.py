@@ -5,7 +5,11 @@
 Paper: Table 5, Sec. 4.5. LSTM-AE reads the same features as sRNN-AE, ConvLSTM-AE gray frames.
 """
 
-from experiments.lab.cli import exhibit_main
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
@@ -23,7 +27,3 @@ def run(context: Context) -> None:
             seeded = late_fusion_runs(context, dataset, name)
             rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
     publish(context, EXHIBIT, rows, command, context.differences(*SYSTEMS))
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

@@ -6,7 +6,11 @@ Paper: Table 6, Sec. 3.5 and 4.6. The spatial stream alone: the paper's trainabl
 its Table 8. The Gaussian's lambda2 stays at its initial value; lambda1 is learned in both.
 """
 
-from experiments.lab.cli import exhibit_main
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -37,7 +41,3 @@ def similarity_rows(context: Context, dataset: str, command: str) -> list[Row]:
         ]
         rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
     return rows
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

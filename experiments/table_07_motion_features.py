@@ -8,6 +8,11 @@ is that of a live camera: decoding, flow, networks and sRNN-AE on one frame afte
 on the first test clip of the first dataset. The flow network has not been trained on flow, see DEVIATIONS.md.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +23,6 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.frames import Source, iter_frames, resize
 from data_prep.optical_flow import FlowOptions, flow_inputs
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -176,7 +180,3 @@ def seconds_of_next(iterator: Iterator[object]) -> float | None:
     start = time.perf_counter()
     result = next(iterator, None)
     return None if result is None else time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

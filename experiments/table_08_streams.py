@@ -6,7 +6,11 @@ Paper: Table 8, Sec. 3.6 and 4.7. The paper's ShanghaiTech number for spatial fe
 that its other tables give for both streams together.
 """
 
-from experiments.lab.cli import exhibit_main
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -30,7 +34,3 @@ def stream_rows(context: Context, dataset: str, command: str) -> list[Row]:
         seeded = [{stream: context.run(dataset, stream, seed)} for seed in range(context.n_seeds)]
         rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
     return rows
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

@@ -6,7 +6,11 @@ Paper: Table 9, Sec. 3.6 and 4.7. Early fusion stacks the spatial and the tempor
 channels, in front of as many atoms as each stream has alone; late fusion adds the two streams' scores.
 """
 
-from experiments.lab.cli import exhibit_main
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -34,7 +38,3 @@ def fusion_rows(context: Context, dataset: str, command: str) -> list[Row]:
         for name, seeded in fusions.items()
         for row in auc_rows(context, EXHIBIT, name, dataset, seeded, command)
     ]
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

@@ -9,6 +9,11 @@ overlapped, on one test clip. The paper counts Conv-AE with feature extraction, 
 themselves: so is "Inference" of Conv-AE and ConvLSTM-AE here; that of the other systems starts from features.
 """
 
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from experiments.lab import cli
+
+    cli.main(__spec__.name, cli.parser(__doc__))
+
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +33,6 @@ from data_prep.frames import iter_frames, resize
 from data_prep.gray_frames import gray_frames
 from data_prep.provenance import processor_name
 from data_prep.shards import Shard, list_shards, shard_path
-from experiments.lab.cli import exhibit_main
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -250,7 +254,3 @@ def whole_frame_scores(errors_of: Callable, frames: Iterable[np.ndarray]) -> Ite
     """Yield the error (1,) of each frame's 1x1 region."""
     for features in frames:
         yield errors_of(features[:1])
-
-
-if __name__ == "__main__":
-    exhibit_main(__doc__, run)

@@ -20,10 +20,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from data_prep.backbones import Backbone
 from data_prep.errors import InputError
+from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.sweeping import sweep
-from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, sweep_main
+from experiments.lab.sweeping.sweep import Point, parse_grid, run_points
 from experiments.lab.sweeping.sweep_exhibit import Sweep, points_of, run_sweep
 
 ROOT = Path(__file__).parents[1]
@@ -219,13 +220,11 @@ def test_grid_gives_typed_values_by_the_text_of_result_columns():
     ],
 )
 def test_bad_grid_is_exit_code_2_and_one_line(grid, message, tmp_path, monkeypatch, capsys):
-    from experiments import figure_08_depth
-
     monkeypatch.setattr(
         sys, "argv", ["sweep", "--profile", "smoke", "--out", str(tmp_path), f"--grid={grid}"]
     )
     with pytest.raises(SystemExit) as ended:
-        sweep_main("", figure_08_depth.run)
+        cli.main("experiments.figure_08_depth", cli.sweep_parser(""))
     assert ended.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {message}")
@@ -242,7 +241,7 @@ def test_bad_grid_is_exit_code_2_and_one_line(grid, message, tmp_path, monkeypat
 def test_bad_flags_are_exit_code_2(flags, message, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["sweep", *flags])
     with pytest.raises(SystemExit) as ended:
-        sweep_main("", pytest.fail)
+        cli.main("experiments.figure_08_depth", cli.sweep_parser(""))
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import importlib
 import io
 import os
 import select
@@ -113,10 +114,42 @@ def _flags_text(arguments: argparse.Namespace) -> str:
     return " ".join([*flags, *(f"--set {shlex.quote(item)}" for item in arguments.set)])
 
 
-def exhibit_main(description: str, run: Callable) -> None:
-    """Run one exhibit from the command line: `run(context)`, then exit."""
-    arguments = parser(description).parse_args()
-    exit_with(lambda: run(context(arguments)))
+def sweep_parser(description: str) -> argparse.ArgumentParser:
+    """Return the parser of a sweep: the common flags, its grid, and where its points run."""
+    flags = parser(description)
+    add = flags.add_argument
+    add("--grid", type=listed, help="values to run, e.g. 0.1,1,10 (default: the profile's)")
+    where = flags.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, default=1, help="points at a time on this machine (default: 1)")
+    where.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler to run the points on")
+    return flags
+
+
+def listed(text: str) -> list[str]:
+    """Return the items of a flag that takes several."""
+    return text.split(",")
+
+
+def main(module: str, flags: argparse.ArgumentParser) -> None:
+    """Run the `run(context)` of a module, then exit; it is imported, and TensorFlow, after flags are parsed.
+
+    Flags beside those of `parser` reach `run` by their names. Of an exhibit (a module with `EXHIBIT`), the
+    table is printed, and the report is made again.
+    """
+    exit_with(lambda: _run(module, flags.parse_args()))
+
+
+def _run(module: str, arguments: argparse.Namespace) -> None:
+    here = context(arguments)
+    common = vars(parser("").parse_args([]))
+    own = {name: value for name, value in vars(arguments).items() if name not in common}
+    command = importlib.import_module(module)
+    if not hasattr(command, "EXHIBIT"):
+        return command.run(here, **own)
+    from experiments.lab.publishing.publish import publish_report, run_exhibit
+
+    run_exhibit(here, command, **own)
+    return publish_report(here, {command.EXHIBIT: ""})
 
 
 def exit_with(work: Callable[[], int | None]) -> None:
@@ -138,7 +171,8 @@ def exit_with(work: Callable[[], int | None]) -> None:
             raise
     except KeyboardInterrupt:
         code = refuse("interrupted; the same command resumes from the last checkpoint", 130)
-    _reader_has_gone()  # so that the interpreter has nothing left to write, and nothing to complain of
+    finally:
+        _reader_has_gone()  # so that the interpreter has nothing left to write, and nothing to complain of
     sys.exit(code)
 
 

@@ -16,17 +16,16 @@ no other from running.
 import functools
 import os
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import joblib
 from tqdm import tqdm
 
 from data_prep.errors import InputError
-from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.training.runs import Run
 
@@ -236,24 +235,3 @@ def parse_grid(context: Context, setting: str, grid: Sequence[str]) -> dict[str,
             raise InputError(f"--grid {','.join(grid)}: expected each value once, got {x} twice")
         values[x] = value
     return values
-
-
-def sweep_main(description: str, run: Callable) -> None:
-    """Run one sweep from the command line, the flags of every exhibit and its own; then exit."""
-    flags = cli.parser(description)
-    flags.add_argument("--grid", help="values to run, e.g. 0.1,1,10 (default: the profile's)")
-    where = flags.add_mutually_exclusive_group()
-    where.add_argument("--jobs", type=int, default=1, help="points at a time on this machine (default: 1)")
-    where.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler to run the points on")
-    arguments = flags.parse_args()
-
-    def work():
-        if arguments.jobs < 1:
-            raise InputError(f"--jobs: expected at least 1, got {arguments.jobs}")
-        context = cli.context(arguments)
-        if arguments.grid is None:
-            return run(context, jobs=arguments.jobs, cluster=arguments.cluster)
-        context = replace(context, flags=f"{context.flags} --grid {arguments.grid}")
-        return run(context, arguments.grid.split(","), arguments.jobs, arguments.cluster)
-
-    cli.exit_with(work)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from data_prep.errors import InputError
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
@@ -49,10 +50,26 @@ class Sweep:
 
 
 def run_sweep(
-    context: Context, sweep: Sweep, grid: Sequence[str] | None, jobs: int, cluster: str | None
+    context: Context,
+    sweep: Sweep,
+    grid: Sequence[str] | None = None,
+    jobs: int = 1,
+    cluster: str | None = None,
 ) -> None:
-    """Run all points, then write rows, note, figure and HParams; arguments as in `run_points`."""
-    grid = [str(value) for value in sweep.grids[context.profile]] if grid is None else grid
+    """Run all points, then write rows, note, figure and HParams.
+
+    Args:
+        context: what it runs in.
+        sweep: what is swept.
+        grid: values as texts; None for the profile's.
+        jobs, cluster: see `run_points`.
+    """
+    if jobs < 1:
+        raise InputError(f"--jobs: expected at least 1, got {jobs}")
+    if grid is None:
+        grid = [str(value) for value in sweep.grids[context.profile]]
+    else:
+        context = replace(context, flags=f"{context.flags} --grid {','.join(grid)}")
     values = {system: parse_grid(context, setting, grid) for system, setting in sweep.settings.items()}
     cells = {
         (dataset, system, x): points_of(context, sweep, dataset, system, value)
