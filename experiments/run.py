@@ -43,7 +43,7 @@ def run_all(arguments) -> int:
     names = [name for name in known if name in chosen]
     minutes = expected_minutes(context.profile)
     print_plan(context, names, minutes)
-    from experiments.lab.publishing.publish import run_exhibit
+    from experiments.lab.publishing.exhibit import run_exhibit
 
     start = time.perf_counter()
     outcomes, code = {}, 0
@@ -99,7 +99,7 @@ def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
 
 def summarize(context, outcomes: dict[str, str], seconds: float, code: int) -> int:
     """Write summary and report, print where they are and what failed; return the exit code."""
-    from experiments.lab.publishing.publish import publish_report
+    from experiments.lab.publishing.exhibit import publish_report
 
     print()
     publish_report(context, outcomes)

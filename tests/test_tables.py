@@ -38,8 +38,8 @@ def test_markdown_table(tmp_path):
 
 
 def test_text_table_has_the_headline_alone_and_says_what_is_missing():
-    assert tables.text_table(ROWS).splitlines() == [
-        "Table 3. AUC of all methods on the real datasets: ours (the paper)",
+    assert tables.text_table(ROWS, "quick").splitlines() == [
+        "Table 3. AUC of all methods on the real datasets, profile quick: ours (the paper)",
         "                  Ped2       Walkway",
         "TSC                     95.00 ± 1.23",
         "sRNN-AE  79.84 (92.21)",

@@ -146,7 +146,7 @@ def _run(module: str, arguments: argparse.Namespace) -> None:
     command = importlib.import_module(module)
     if not hasattr(command, "EXHIBIT"):
         return command.run(here, **own)
-    from experiments.lab.publishing.publish import publish_report, run_exhibit
+    from experiments.lab.publishing.exhibit import publish_report, run_exhibit
 
     run_exhibit(here, command, **own)
     return publish_report(here, {command.EXHIBIT: ""})

@@ -92,7 +92,7 @@ def format_cell(row: Row, with_paper: bool = True) -> str:
     return text if row.paper is None or not with_paper else f"{text} ({format_value(row.metric, row.paper)})"
 
 
-def text_table(rows: Sequence[Row]) -> str:
+def text_table(rows: Sequence[Row], profile: str) -> str:
     """Return the headline of one exhibit for a terminal: its title, then `ours ± std (paper)` aligned.
 
     Systems and columns without a number of ours are named below it.
@@ -109,8 +109,9 @@ def text_table(rows: Sequence[Row]) -> str:
     for row in main:
         if not row.measured and row.protocol not in statuses.setdefault(row.ours, []):
             statuses[row.ours].append(row.protocol)
-    title = f"{exhibit_title(main[0].exhibit)}: ours"
-    title += " (the paper)" if any(row.paper is not None for row in measured) else ""
+    paper = " (the paper)" if any(row.paper is not None for row in measured) else ""
+    interval = " [95 % interval over test clips]" if intervals(measured) else ""
+    title = f"{exhibit_title(main[0].exhibit)}, profile {profile}: ours{interval}{paper}"
     return "\n".join([title, *text, *(f"{status}: {'; '.join(why)}" for status, why in statuses.items())])
 
 
