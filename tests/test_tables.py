@@ -60,7 +60,7 @@ def test_an_interval_stands_after_its_number_and_the_caption_says_what_it_is(tmp
     told = "± standard deviation over seeds (the paper's number), [95 % bootstrap interval over test clips]"
     assert any(told in line for line in lines)
     assert not any(line.startswith("## ") for line in lines)  # no table of their own
-    assert "76.76 ± 0.50 (92.21) [66.12, 91.50]" in tables.text_table(rows)
+    assert "76.76 ± 0.50 (92.21) [66.12, 91.50]" in tables.text_table(rows, "quick")
     assert "interval" not in tables.caption(ROWS, "quick")
 
 
