@@ -8,9 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from typing import TypeVar
 
 import numpy as np
 from scipy import ndimage
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,10 @@ def frame_scores(maps: np.ndarray, how: str = "max") -> np.ndarray:
     return getattr(np.asarray(maps), how)(axis=(1, 2))
 
 
-def around(items: Iterable, n_items: int) -> Iterator[tuple]:
+def around(items: Iterable[Item], n_items: int) -> Iterator[tuple[Item, ...]]:
     """Yield, for each item, the `n_items` around it, an odd number; the first and the last one repeat."""
-    half, window = n_items // 2, deque(maxlen=n_items)
+    half = n_items // 2
+    window: deque[Item] = deque(maxlen=n_items)
     for item in items:
         window.extend(repeat(item, 1 if window else half + 1))
         if len(window) == n_items:
@@ -95,7 +99,9 @@ def around(items: Iterable, n_items: int) -> Iterator[tuple]:
 
 
 def smoothed(
-    maps: Iterable[np.ndarray], size: tuple[int, int, int], reduce: Callable = ndimage.uniform_filter
+    maps: Iterable[np.ndarray],
+    size: tuple[int, int, int],
+    reduce: Callable[..., np.ndarray] = ndimage.uniform_filter,
 ) -> Iterator[np.ndarray]:
     """Yield maps smoothed over `size` = (frames, rows, columns), odd numbers; edges repeat, in time as well.
 

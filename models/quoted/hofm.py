@@ -19,6 +19,7 @@ last frame; the Euclidean distance; the flow of pixels that Lucas-Kanade loses i
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ LEAST_LENGTH_PX = 0.1
 ORIENTATIONS, LENGTHS, ENTROPIES = 4, 7, 3
 LENGTH_BIN_PX = 2.5
 ENTROPY_PX = 5
-FLOW = {
+FLOW: dict[str, Any] = {
     "winSize": (31, 31),
     "maxLevel": 3,
     "criteria": (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 20, 0.3),

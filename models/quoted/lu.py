@@ -96,7 +96,7 @@ class SparseCombinations:
         """
         return smoothed(self._raw_maps(frames), SMOOTHING)
 
-    def _raw_maps(self, frames) -> Iterator[np.ndarray]:
+    def _raw_maps(self, frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Iterator[np.ndarray]:
         for cuboids, rows, columns in frames:
             cells = np.zeros(GRID, np.float32)
             if len(cuboids):
@@ -109,7 +109,8 @@ def sparse_combinations(x: np.ndarray, n_directions: int, threshold: float, leas
 
     They end when fewer than `least_share` of the rows are left, or when no row of those is near the next.
     """
-    combinations, left = [], x
+    combinations: list[np.ndarray] = []
+    left = x
     while len(left) > least_share * len(x):
         S, taken = next_combination(left, n_directions, threshold)
         if taken.any() or not combinations:

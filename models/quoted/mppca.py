@@ -74,7 +74,14 @@ class MixtureOfPPCA:
     `directions[i]` (C, q), their eigenvalues `variances[i]` (q,), and `noise` = sigma^2 in all others.
     """
 
-    def __init__(self, weights, means, directions, variances, noise: float):
+    def __init__(
+        self,
+        weights: np.ndarray,
+        means: np.ndarray,
+        directions: np.ndarray,
+        variances: np.ndarray,
+        noise: float,
+    ) -> None:
         self.weights, self.means = weights, means
         self.directions, self.variances, self.noise = directions, variances, noise
 

@@ -21,6 +21,7 @@ reach it: min(score, max over three frames of the second largest of 3 x 3) is sw
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ from scipy import ndimage
 from models.quoted.cell_maps import CellGrid, around
 
 CELL_PX = 16
-FLOW = {"winSize": (15, 15), "maxLevel": 0, "criteria": (cv2.TERM_CRITERIA_EPS + 1, 20, 0.03)}
+FLOW: dict[str, Any] = {"winSize": (15, 15), "maxLevel": 0, "criteria": (cv2.TERM_CRITERIA_EPS + 1, 20, 0.03)}
 LEAST_SPEED, LEAST_SIZE, LEAST_TRAINED_SIZE = 0.5, 5, 8
 SPEEDS, SPEED_BANDWIDTH = np.linspace(0, 15, 31), 0.25
 SIZES, SIZE_BANDWIDTH = np.linspace(0, CELL_PX**2, 26), 3.0
@@ -65,7 +66,7 @@ def cell_features(frames: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[C
         yield CellFeatures(before.speed + frame.speed + after.speed, frame.size, frame.texture)
 
 
-def _frame_features(frames) -> Iterator[CellFeatures]:
+def _frame_features(frames: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[CellFeatures]:
     last = None
     for gray, mask in frames:
         grid = CellGrid.of_cells(CELL_PX, gray.shape)
@@ -129,7 +130,14 @@ class CellModels:
         both: whether speed and size must be improbable together, the variant for LV.
     """
 
-    def __init__(self, speed, size, textures, known: float = KNOWN, both: bool = False):
+    def __init__(
+        self,
+        speed: np.ndarray,
+        size: np.ndarray,
+        textures: list[np.ndarray],
+        known: float = KNOWN,
+        both: bool = False,
+    ) -> None:
         self.speed, self.size, self.textures = speed, size, textures
         self.known, self.both = known, both
 
@@ -146,12 +154,12 @@ class CellModels:
 
         Raises ValueError: no frames at all, frames of different sizes.
         """
-        speed = size = textures = None
+        grid = None
         for frame in (frame for clip in clips for frame in clip):
-            if speed is None:
+            if grid is None:
                 grid = frame.size.shape
                 speed, size = np.zeros((*grid, len(SPEEDS))), np.zeros((*grid, len(SIZES)))
-                textures = [[] for _ in range(frame.size.size)]
+                learned: list[list[tuple[np.ndarray, int]]] = [[] for _ in range(frame.size.size)]
             if frame.size.shape != grid:
                 raise ValueError(
                     f"clips: expected frames of one size, got {grid} and {frame.size.shape} cells"
@@ -160,10 +168,10 @@ class CellModels:
             speed[moving] += kernel(frame.speed[moving], SPEEDS, SPEED_BANDWIDTH)
             size[filled] += kernel(frame.size[filled], SIZES, SIZE_BANDWIDTH)
             for cell in np.flatnonzero(frame.size > LEAST_TRAINED_SIZE):
-                learn_texture(textures[cell], frame.texture.reshape(-1, len(ANGLES))[cell])
-        if speed is None:
+                learn_texture(learned[cell], frame.texture.reshape(-1, len(ANGLES))[cell])
+        if grid is None:
             raise ValueError("clips: expected frames to learn from, got none")
-        textures = [np.array([mean for mean, _ in known]).reshape(-1, len(ANGLES)) for known in textures]
+        textures = [np.array([mean for mean, _ in cell]).reshape(-1, len(ANGLES)) for cell in learned]
         return cls(normalized(speed), normalized(size), textures, known, both)
 
     def densities(self, frame: CellFeatures) -> np.ndarray:

@@ -35,7 +35,9 @@ BINS = 2
 Bins = Sequence[np.ndarray]  # the rows of one frame in each bin, (n, C), n = 0 where there is nothing
 
 
-def cuboid_bins(cuboids: np.ndarray, rows: np.ndarray, columns: np.ndarray, grid=(12, 16)) -> Bins:
+def cuboid_bins(
+    cuboids: np.ndarray, rows: np.ndarray, columns: np.ndarray, grid: tuple[int, int] = (12, 16)
+) -> Bins:
     """Return the cuboids of a frame by bin: the motion features.
 
     Args:
@@ -63,7 +65,8 @@ def unmasking_scores(frames: Iterable[Bins]) -> np.ndarray:
     Args:
         frames: the rows of each frame in each bin.
     """
-    sums, counts = [], []
+    sums: list[float] = []
+    counts: list[int] = []
     for start, window in windows(frames):
         n_frames = start + len(window)
         for values in (sums, counts):
@@ -117,7 +120,7 @@ def accuracies(x: np.ndarray, y: np.ndarray) -> list[float]:
         x: float (n, C).
         y: int (n,), 0 or 1.
     """
-    found = []
+    found: list[float] = []
     while len(found) < ROUNDS and x.shape[1]:
         lengths = np.linalg.norm(x, axis=1, keepdims=True)
         x = np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0)
