@@ -28,7 +28,7 @@ from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
-from experiments.lab.publishing.rows import auc_rows, baseline_rows, late_fusion_runs
+from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
 from experiments.lab.settings.chosen import CHOSEN, chosen_settings
 from experiments.lab.systems.baselines import BASELINES
 
@@ -81,6 +81,4 @@ def note(context: Context, chosen: Context, rows: Sequence[Row]) -> str:
 
 def method_rows(context: Context, system: str, row: str, dataset: str, command: str) -> list[Row]:
     """Return the rows of one method on one dataset under every protocol."""
-    if system in BASELINES:
-        return baseline_rows(context, EXHIBIT, row, system, dataset, command)
     return auc_rows(context, EXHIBIT, row, dataset, late_fusion_runs(context, dataset, system), command)

@@ -36,7 +36,7 @@ from data_prep.shards import Shard, list_shards, shard_path
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
-from experiments.lab.publishing.rows import identity, identity_of, measured_row
+from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.systems.baselines import BASELINES
 from experiments.lab.systems.catalogue import FEATURE_SYSTEMS, SETTINGS
 from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame
@@ -239,13 +239,12 @@ def baseline_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> l
     settings, shards = context.settings, context.shards(dataset)
     camera = Camera.of(context, dataset, shards, context.extractor(dataset), context.backbone.input_size_px)
     rows = []
-    for name, fit in BASELINES.items():
-        fitted = context.baseline(name, dataset)
-        of = partial(cell, row=name, **identity([fitted.config]))
-        seconds = fitted.details["training_seconds"]
+    for name, task in BASELINES.items():
+        run = context.run(dataset, "spatial", 0, name)
+        of = partial(cell, row=name, **identity_of([{"spatial": run}]))
+        seconds = run.metrics["training_seconds"]
         rows.append(of([seconds / 3600], column="Training", metric="hours", protocol="one fit, whole frames"))
-        errors_of, _ = fit(list_shards(shards, "train"), settings.baselines, 0)
-        scores = partial(whole_frame_scores, errors_of)
+        scores = partial(whole_frame_scores, task(shards, "spatial", settings, 0).trainer.fit().errors)
         rows += [speed_row(of, camera, scores, column, "whole frames") for column in (ALONE, END_TO_END)]
     return rows
 

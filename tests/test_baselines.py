@@ -8,15 +8,12 @@ from data_prep.errors import InputError
 from data_prep.shards import Shard, list_shards
 from experiments.lab.scoring.measure import auc
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.settings.schema import BaselineSettings
-from experiments.lab.systems import baselines
-from experiments.lab.systems.baselines import BASELINES, run_baseline, whole_frames
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.systems.baselines import BASELINES, whole_frames
+from experiments.lab.systems.catalogue import run_system
+from experiments.lab.training.fitting import Fit
 
-SETTINGS = BaselineSettings(n_subspace_atoms=3)
-
-
-def auc_of(baseline, **changed):
-    return auc({"whole frame": baseline}, Protocol(("whole frame",), **changed))
+SETTINGS = PAPER.override(n_subspace_atoms=3)
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +35,23 @@ def test_whole_frames_are_region_0_of_every_frame_once(shards):
     np.testing.assert_array_equal(mixed, np.concatenate(list(whole_frames(paths, seed=1))))
 
 
+def auc_of(run, **changed):
+    return auc({"whole frame": run}, Protocol(("whole frame",), **changed))
+
+
 @pytest.mark.parametrize("name", BASELINES)
-def test_auc_is_kept_and_the_same_again(shards, tmp_path, name, monkeypatch):
-    first = run_baseline(name, shards, SETTINGS, 0, tmp_path)
-    assert [len(clip.error) for clip in first.scores()] == [30, 30]
-    assert 0 <= auc_of(first) <= 1
-    assert 0 <= auc_of(first, normalization="global") <= 1
-    monkeypatch.setitem(BASELINES, name, lambda *_: pytest.fail("fitted again"))
-    again = run_baseline(name, shards, SETTINGS, 0, tmp_path)
-    assert auc_of(again) == auc_of(first)
-    assert auc_of(again, smoothing_frames=5) != auc_of(first)
-    with pytest.raises(InputError, match=f"{name} keeps no errors of training frames"):
-        auc_of(first, normalization="train")
-    assert first.details["training_seconds"] > 0
+def test_scores_are_kept_and_the_same_again(shards, tmp_path, name, monkeypatch):
+    run = run_system(name, shards, "spatial", SETTINGS, 0, tmp_path)
+    assert [clip.error.shape for clip in run.scores()] == [(30, 1), (30, 1)]
+    assert 0 <= auc_of(run) <= 1
+    assert auc_of(run) == run.metrics["auc_per_clip"]
+    assert auc_of(run, smoothing_frames=5) != auc_of(run)
+    assert 0 <= auc_of(run, normalization="train") <= 1
+    assert run.train_errors().shape == (90,)
+    monkeypatch.setattr(Fit, "__call__", lambda *_: pytest.fail("fitted again"))
+    assert run_system(name, shards, "spatial", SETTINGS, 0, tmp_path).metrics == run.metrics
+    assert run.metrics["training_seconds"] > 0
+    assert {"rank", "kind"} & set(run.metrics)
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -63,16 +64,15 @@ def test_frames_that_leave_the_normal_plane_score_highest(tmp_path, name):
         if split == "test":
             features[labels == 1, 0] += 3 * rng.uniform(0, 1, CHANNELS).astype(np.float32)
         write_clip(tmp_path, split, "01", features, labels if split == "test" else None)
-    result = run_baseline(name, tmp_path, BaselineSettings(n_subspace_atoms=2), 0, tmp_path)
-    assert auc_of(result) == 1.0
-    assert auc_of(result, normalization="global") == 1.0
+    run = run_system(name, tmp_path, "spatial", PAPER.override(n_subspace_atoms=2), 0, tmp_path)
+    assert auc_of(run) == 1.0
+    assert auc_of(run, normalization="global") == 1.0
 
 
-def test_a_subspace_that_holds_everything_is_refused(shards, tmp_path):
-    with pytest.raises(InputError, match=r"Nearest Subspace on .*: atoms: expected a span of fewer than"):
-        run_baseline(
-            "Nearest Subspace", write_noise(tmp_path), BaselineSettings(n_subspace_atoms=20), 0, tmp_path
-        )
+def test_a_subspace_that_holds_everything_is_refused(tmp_path):
+    settings = PAPER.override(n_subspace_atoms=20)
+    with pytest.raises(InputError, match=r"synthetic Nearest Subspace .*: atoms: expected a span of fewer"):
+        run_system("Nearest Subspace", write_noise(tmp_path), "spatial", settings, 0, tmp_path)
     assert not list(tmp_path.rglob("metrics.json"))
 
 
@@ -83,5 +83,13 @@ def write_noise(folder):
     return folder
 
 
-def test_names_are_the_papers():
-    assert set(baselines.BASELINES) == {"Nearest Subspace", "OC-SVM"}
+def test_a_systems_hash_holds_its_own_settings_alone(shards, tmp_path):
+    """What OC-SVM is told changes the name of its own runs, and of no others."""
+    others = SETTINGS.override(svm_nu=0.25)
+    names = {
+        (name, settings is others): BASELINES[name](shards, "spatial", settings, 0).name
+        for name in BASELINES
+        for settings in (SETTINGS, others)
+    }
+    assert names["Nearest Subspace", True] == names["Nearest Subspace", False]
+    assert names["OC-SVM", True] != names["OC-SVM", False]

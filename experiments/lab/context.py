@@ -20,7 +20,6 @@ from data_prep.provenance import git_commit
 from experiments.lab.publishing.results import NO_DATA, NOT_RUN
 from experiments.lab.settings.changes import changes, differences, names_of, results_name
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.baselines import Baseline, run_baseline
 from experiments.lab.systems.catalogue import FRAME_SYSTEMS, SETTINGS, run_system
 from experiments.lab.training.runs import Run
 
@@ -228,10 +227,6 @@ class Context:
             )
             for stream in self.settings.score.streams
         }
-
-    def baseline(self, name: str, dataset: str, seed: int = 0) -> Baseline:
-        """Return Nearest Subspace or OC-SVM on a dataset, fitted first where it is not there."""
-        return run_baseline(name, self.shards(dataset), self.settings.baselines, seed, self.out)
 
     def sample_frames(self, dataset: str) -> Callable[[str, Sequence[int]], np.ndarray]:
         """Return what reads frames of a dataset's test clips, see `frames_of`."""

@@ -9,7 +9,7 @@ from experiments.lab.publishing.results import INTERVAL, Row
 from experiments.lab.scoring.measure import auc, auc_interval, protocols_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.schema import config_hash
-from experiments.lab.systems.catalogue import FRAME_SYSTEMS
+from experiments.lab.systems.catalogue import ONE_STREAM
 from experiments.lab.training.runs import Run, commits_of
 
 SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
@@ -18,8 +18,8 @@ SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
 def late_fusion_runs(
     context: Context, dataset: str, system: str = "sRNN-AE", n_seeds: int | None = None, **overrides
 ) -> SEEDED_RUNS:
-    """Return the trained runs of every seed: the streams to be fused, or gray frames for those systems."""
-    streams = ("frames",) if system in FRAME_SYSTEMS else context.settings.score.streams
+    """Return the trained runs of every seed: the streams to be fused, or the one that a system has."""
+    streams = ONE_STREAM[system] if system in ONE_STREAM else context.settings.score.streams
     return [
         {stream: context.run(dataset, stream, seed, system, **overrides) for stream in streams}
         for seed in range(n_seeds or context.n_seeds)
@@ -41,22 +41,10 @@ def auc_rows(
     deviation is over seeds; the interval, in rows of its own, over test clips. Then come `Protocol.beside`.
     """
     place = {"exhibit": exhibit, "row": row, "command": command, "backbone": backbones_of(seeded[0])}
-    return rows_under(protocols_of(seeded[0], Protocol.of(context.settings.score)), dataset, seeded, place)
-
-
-def baseline_rows(
-    context: Context, exhibit: str, row: str, name: str, dataset: str, command: str
-) -> list[Row]:
-    """Return the rows of Nearest Subspace or OC-SVM on one dataset, as `auc_rows` does.
-
-    They keep no errors of training frames, so that no protocol that reads these stands beside the headline.
-    """
-    seeded = [{"whole frame": context.baseline(name, dataset, seed)} for seed in range(context.n_seeds)]
-    kind = seeded[0]["whole frame"].details.get("kind", "")
-    headline, *beside = protocols_of(seeded[0], replace(Protocol.of(context.settings.score), remark=kind))
-    protocols = [headline, *(protocol for protocol in beside if not protocol.needs_train_errors)]
-    place = {"exhibit": exhibit, "row": row, "command": command, "backbone": context.backbone.name}
-    return rows_under(protocols, dataset, seeded, place)
+    first = next(iter(seeded[0].values()))
+    remark = ", ".join(word for word in first.metrics.values() if isinstance(word, str))
+    headline = replace(Protocol.of(context.settings.score), remark=remark)
+    return rows_under(protocols_of(seeded[0], headline), dataset, seeded, place)
 
 
 def rows_under(

@@ -3,51 +3,22 @@
 Paper: Sec. 4.3, "Baselines": appearance features, one vector a frame (the 1x1 region), no sRNN-AE.
 """
 
-import json
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.errors import InputError
-from data_prep.files import write_atomic
-from data_prep.provenance import made_with
 from data_prep.shards import Shard, list_shards
 from experiments.lab.scoring.score import ClipScores
-from experiments.lab.settings.schema import BaselineSettings, config_hash
-from experiments.lab.training.task import shards_data
+from experiments.lab.settings.schema import Settings
+from experiments.lab.training.fitting import Fit
+from experiments.lab.training.task import Score, Task, shards_data
 from models.nearest_subspace import NearestSubspace
 from models.one_class_svm import OneClassSVM
 
 # Frames reach the fit in this many passes over the clips, every n-th frame each: scenes come mixed.
 N_PASSES = 8
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """One fitted baseline: the scores of the test clips, one error a frame. It is read as a `Run` is.
-
-    `details` is what the fit says of itself, `config` what it depends on and what it was made with.
-    """
-
-    clips: list[ClipScores]
-    details: dict
-    config: dict
-    steps = (0,)  # the fit
-    ahead_frames = 0
-
-    def scores(self, step: int | None = None) -> list[ClipScores]:
-        """Return the test clips' scores."""
-        return self.clips
-
-    def train_errors(self, frame_error: str) -> np.ndarray:
-        """Raise InputError: those of the training frames are not kept."""
-        raise InputError(
-            f"{self.config['system']} keeps no errors of training frames, which normalization train and the "
-            "fusions calibrated and log read"
-        )
+STREAM = "whole frame"
 
 
 def whole_frames(shards: Sequence[Path], seed: int) -> Iterator[np.ndarray]:
@@ -59,63 +30,52 @@ def whole_frames(shards: Sequence[Path], seed: int) -> Iterator[np.ndarray]:
                 yield shard.whole_frames()[offset::N_PASSES]
 
 
-def fit_nearest_subspace(shards, settings: BaselineSettings, seed: int):
-    """Return (errors function, details) of Nearest Subspace."""
-    fitted = NearestSubspace.fit(whole_frames(shards, seed), settings.n_subspace_atoms, seed)
-    return fitted.errors, {"rank": len(fitted.basis)}
+def nearest_subspace_task(
+    shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None
+) -> Task:
+    """Return the task of Nearest Subspace. Paper: Sec. 4.3, baseline i)."""
+    n_atoms = settings.baselines.n_subspace_atoms
+
+    def fit() -> NearestSubspace:
+        return NearestSubspace.fit(whole_frames(list_shards(shards, "train"), seed), n_atoms, seed)
+
+    trainer = Fit(fit, lambda fitted: {"rank": len(fitted.basis)})
+    return whole_frame_task("Nearest Subspace", shards, seed, {"n_subspace_atoms": n_atoms}, trainer)
 
 
-def fit_one_class_svm(shards, settings: BaselineSettings, seed: int):
-    """Return (errors function, details) of OC-SVM."""
-    fitted = OneClassSVM.fit(
-        whole_frames(shards, seed), settings.svm_nu, settings.svm_exact_rows, settings.svm_components, seed
+def one_class_svm_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
+    """Return the task of OC-SVM. Paper: Sec. 4.3, baseline ii)."""
+    options = settings.baselines
+    own = {name: getattr(options, name) for name in ("svm_nu", "svm_exact_rows", "svm_components")}
+
+    def fit() -> OneClassSVM:
+        return OneClassSVM.fit(whole_frames(list_shards(shards, "train"), seed), *own.values(), seed)
+
+    return whole_frame_task("OC-SVM", shards, seed, own, Fit(fit, lambda fitted: {"kind": fitted.kind}))
+
+
+BASELINES = {"Nearest Subspace": nearest_subspace_task, "OC-SVM": one_class_svm_task}
+
+
+def whole_frame_task(system: str, shards: Path, seed: int, own: dict, trainer: Fit) -> Task:
+    """Return the task of a system that takes the 1x1 region of a frame; `own` are its settings."""
+    return Task(
+        system, STREAM, seed, shards_data(shards), {"model": own}, trainer, whole_frame_scorer(shards)
     )
-    return fitted.errors, {"kind": fitted.kind}
 
 
-BASELINES: dict[str, Callable] = {"Nearest Subspace": fit_nearest_subspace, "OC-SVM": fit_one_class_svm}
+def whole_frame_scorer(shards: Path) -> Callable[[NearestSubspace | OneClassSVM], Score]:
+    """Return the `scorer` (see `Task`) of what gives one error a frame: R = 1, as precise as it is given."""
 
+    def scorer(fitted) -> Score:
+        def score(split: str) -> list[ClipScores]:
+            scored = []
+            for path in list_shards(shards, split):
+                with Shard(path) as shard:
+                    error = np.asarray(fitted.errors(shard.whole_frames()))[:, None]
+                    scored.append(ClipScores(shard.info.clip, shard.labels, error))
+            return scored
 
-def run_baseline(
-    name: str, shards_folder: Path, settings: BaselineSettings, seed: int, out: Path
-) -> Baseline:
-    """Return a baseline's errors on the test clips, fitting it where they are not there.
+        return score
 
-    Args:
-        name: key of `BASELINES`, as the paper names it.
-        shards_folder: folder of the dataset's shards.
-        settings: settings of both baselines.
-        seed: seed of the fit and of the order of frames.
-        out: root of the outputs; results are kept in `out/checkpoints/<dataset>/`.
-
-    Raises:
-        InputError: settings that do not suit the features, such as a subspace that holds all of them.
-    """
-    identity = shards_data(shards_folder).identity
-    config = {"system": name, "seed": seed, **identity, "settings": asdict(settings)}
-    key = name.lower().replace(" ", "_").replace("-", "_")
-    folder = out / "checkpoints" / identity["dataset"] / f"{key}-seed{seed}-{config_hash(config)}"
-    test_shards = list_shards(shards_folder, "test")
-    if not (folder / "metrics.json").exists():
-        start = time.perf_counter()
-        try:
-            errors_of, details = BASELINES[name](list_shards(shards_folder, "train"), settings, seed)
-        except ValueError as fault:
-            raise InputError(f"{name} on {shards_folder}: {fault}") from None
-        details["training_seconds"] = time.perf_counter() - start
-        errors = {}
-        for path in test_shards:
-            with Shard(path) as shard:
-                errors[path.stem] = errors_of(shard.whole_frames())
-        write_atomic(folder / "errors.json", json.dumps({k: v.tolist() for k, v in errors.items()}).encode())
-        write_atomic(folder / "config.json", json.dumps({**config, **made_with()}, indent=1).encode())
-        write_atomic(folder / "metrics.json", json.dumps(details).encode())
-    errors = json.loads((folder / "errors.json").read_text())
-    clips = []
-    for path in test_shards:
-        with Shard(path) as shard:
-            error = np.array(errors[path.stem])[:, None]
-            clips.append(ClipScores(shard.info.clip, shard.labels, error))
-    details = json.loads((folder / "metrics.json").read_text())
-    config = json.loads((folder / "config.json").read_text())
-    return Baseline(clips, details, config)
+    return scorer

@@ -16,6 +16,7 @@ from data_prep.shards import list_shards
 from data_prep.windows import WindowSampler, clip_blocks
 from experiments.lab.scoring.score import CLIPS_AT_ONCE, ClipScores, score_clips
 from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.baselines import BASELINES
 from experiments.lab.systems.frame_systems import conv_ae_task, conv_lstm_ae_task
 from experiments.lab.training.alternation import Alternations
 from experiments.lab.training.gradients import Gradients
@@ -28,6 +29,8 @@ from models.tsc import TSC, Block, initial_dictionary
 
 FEATURE_SYSTEMS = ("sRNN-AE", "TSC", "LSTM-AE")
 FRAME_SYSTEMS = ("Conv-AE", "ConvLSTM-AE")
+# Systems whose error is of whole frames -> their stream; the others have those that are fused late.
+ONE_STREAM = {**dict.fromkeys(FRAME_SYSTEMS, ("frames",)), **dict.fromkeys(BASELINES, ("whole frame",))}
 # The settings that act on each system, groups of them by their name: what a table says of its systems.
 _WINDOWS = ("iterations", "batch_clips", "window_frames", "rho", "slot_start")
 _STREAM = ("temporal_window_frames", "alignment")
@@ -56,7 +59,7 @@ def run_system(
     """Return the finished run of a system on a dataset's shards, trained first where it is not there.
 
     Args:
-        system: one of `FEATURE_SYSTEMS` or `FRAME_SYSTEMS`.
+        system: one of `FEATURE_SYSTEMS`, `FRAME_SYSTEMS` or `BASELINES`.
         shards: folder of the dataset's shards: features, or gray frames.
         stream: "spatial", "temporal" or "early"; "flow" on shards of flow features; "frames" on gray frames.
         settings: all settings; those of the system and of training matter here.
@@ -70,6 +73,7 @@ def run_system(
         "TSC": tsc_task,
         "Conv-AE": conv_ae_task,
         "ConvLSTM-AE": conv_lstm_ae_task,
+        **BASELINES,
     }[system]
     run = make_run(task(shards, stream, settings, seed, sample_frames), out)
     keep_normalization(shards, run.folder)

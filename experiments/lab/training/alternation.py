@@ -35,6 +35,7 @@ class Alternations:
     atom_norm: str
     coding: str
     config: dict = field(default_factory=dict, init=False)
+    keeps_model = True
 
     def __call__(self, task: Task, folder: Path, log: TensorBoardLog) -> tuple[list[dict], Score]:
         """Train from the last alternation on, where there is one.

@@ -42,6 +42,7 @@ class Gradients:
     train: TrainSettings
     batch: Callable[[int], np.ndarray]
     build: Callable[[np.ndarray], keras.Model]
+    keeps_model = True
 
     def __post_init__(self) -> None:
         """Shorten what a short run cannot have; InputError: iterations that do not fit the checkpoints."""

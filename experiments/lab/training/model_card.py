@@ -35,6 +35,11 @@ USE = {
         "`current`, `past`",
     ),
 }
+# system -> what is fitted anew, as no model is kept
+FITTED = {
+    "Nearest Subspace": "models.nearest_subspace.NearestSubspace",
+    "OC-SVM": "models.one_class_svm.OneClassSVM",
+}
 
 
 def write_model_card(folder: Path, metrics: Mapping | None = None) -> Path:
@@ -74,6 +79,8 @@ def write_model_card(folder: Path, metrics: Mapping | None = None) -> Path:
 
 def usage(config: Mapping) -> str:
     """Return how the model is loaded and called; the package `models` is all that it needs."""
+    if config["system"] in FITTED:
+        return f"No model is kept: `{FITTED[config['system']]}.fit` on whole-frame features repeats it."
     module, takes, returns = USE[config["system"]]
     return (
         f"```python\nimport keras\nimport {module}  # registers the classes\n\n"
@@ -111,7 +118,7 @@ def extent(clips: list[ClipScores]) -> str:
 def results(config: Mapping, metrics: Mapping, train: list[ClipScores], test: list[ClipScores]) -> str:
     """Return the final numbers, the AUC under every normalization where there is one."""
     lines = [
-        f"| {name.replace('_', ' ')} | {value:,.5g} |"
+        f"| {name.replace('_', ' ')} | {value if isinstance(value, str) else format(value, ',.5g')} |"
         for name, value in sorted(metrics.items())
         if name != "auc_per_clip"  # below, beside the other normalizations
     ]

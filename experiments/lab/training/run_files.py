@@ -55,7 +55,7 @@ def read_metrics(folder: Path) -> dict:
             f"{path}: no such file, expected the folder of a finished run; the command that trains it goes on"
         )
     metrics = read_json(path, dict, FINISH_AGAIN)
-    check_numbers(path, metrics, ("steps", "loss", "training_seconds"), FINISH_AGAIN)
+    check_numbers(path, metrics, ("steps", "training_seconds"), FINISH_AGAIN)
     return metrics
 
 
@@ -75,9 +75,11 @@ def read_json(path: Path, kind: type, advice: str):
 
 
 def check_numbers(path: Path, values: dict, needed: tuple[str, ...], advice: str) -> None:
-    """Raise InputError unless all values are finite numbers and those of the names `needed` are there."""
+    """Raise InputError unless all values are finite numbers or words, and numbers for the names `needed`."""
     for name in dict.fromkeys((*needed, *values)):
         value = values.get(name)
+        if isinstance(value, str) and name not in needed:
+            continue
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise InputError(f"{path}: expected a finite number as {name}, got {value!r}; {advice}")
 

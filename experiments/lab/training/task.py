@@ -36,13 +36,14 @@ class Data:
 class Trainer(Protocol):
     """How a system is trained: by gradients, or otherwise.
 
-    `config` is what it adds to the run's configuration.
+    `config` is what it adds to the run's configuration; `keeps_model` says whether it leaves `last.keras`.
     """
 
     config: dict
+    keeps_model: bool
 
     def __call__(self, task: "Task", folder: Path, log: TensorBoardLog) -> tuple[list[dict], Score]:
-        """Train, or train on; leave `last.keras` and `history.json`; return the history and what scores."""
+        """Train, or train on; leave `history.json` and the model; return the history and what scores."""
 
     def summary(self, history: list[dict]) -> dict:
         """Return the final metrics that the history tells: "steps", "loss", "training_seconds", ..."""
@@ -89,7 +90,8 @@ class Task:
     def name(self) -> str:
         """Return the name of the run's folder."""
         system = self.system.lower().replace("-", "_")
-        return f"{system}-{self.stream}-seed{self.seed}-{config_hash(self.full_config)}"
+        name = f"{system}-{self.stream}-seed{self.seed}-{config_hash(self.full_config)}"
+        return name.replace(" ", "_")
 
     @property
     def title(self) -> str:

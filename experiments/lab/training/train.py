@@ -59,7 +59,8 @@ def is_whole(folder: Path, task: Task) -> bool:
         return False
     read_config(folder)
     read_history(folder)
-    check_model_file(folder / MODEL_FILE)
+    if task.trainer.keeps_model:
+        check_model_file(folder / MODEL_FILE)
     steps, last = scored_steps(folder), read_metrics(folder)["steps"]
     return (
         steps[-1:] == [last]
@@ -94,7 +95,7 @@ def finish(task: Task, folder: Path, log: TensorBoardLog, history: list[dict], s
     scores = load_scores(test)
     if has_both_classes(scores):
         result["auc_per_clip"] = micro_auc({task.stream: scores})
-    final = {f"final/{key}": value for key, value in result.items()}
+    final = {f"final/{key}": value for key, value in result.items() if not isinstance(value, str)}
     log.hparams(hyper_parameters(task.full_config), final, last["step"])
     log.close()
     write_model_card(folder, result)
