@@ -153,7 +153,7 @@ class Shard:
 
     Attributes:
         path: the file.
-        n_frames: frames of the clip.
+        n_frames, n_regions: frames of the clip, regions of a frame.
 
     Raises InputError: missing, damaged or not a shard of this schema. The bulk of the features is checked by
     `validate_shard` alone.
@@ -182,7 +182,7 @@ class Shard:
                 f"{self.path}: expected a shard of schema {SCHEMA_VERSION} with features ({n_labels}, "
                 f"R, C), got schema {schema_version} with features {shape}"
             )
-        self.n_frames = n_labels
+        self.n_frames, self.n_regions = n_labels, shape[1]
 
     @functools.cached_property
     def info(self) -> ShardInfo:

@@ -9,8 +9,8 @@ from data_prep.shards import ShardInfo, write_shard
 REGIONS, CHANNELS = 21, 6
 
 
-def write_clip(folder: Path, split: str, clip: str, features: np.ndarray, labels=None) -> Path:
-    """Write one shard of the given features (n, 21, C) and return its path."""
+def write_clip(folder: Path, split: str, clip: str, features: np.ndarray, labels=None, boxes=None) -> Path:
+    """Write one shard of features (n, R, C), of windows where they have boxes, and return its path."""
     labels = np.zeros(len(features), np.uint8) if labels is None else np.asarray(labels, np.uint8)
     info = ShardInfo(
         dataset="synthetic",
@@ -27,7 +27,7 @@ def write_clip(folder: Path, split: str, clip: str, features: np.ndarray, labels
         dtype="float32",
     )
     path = folder / split / f"{clip}.h5"
-    write_shard(path, [features], info, labels)
+    write_shard(path, [features], info, labels, boxes)
     return path
 
 

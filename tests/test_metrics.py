@@ -96,7 +96,8 @@ def test_frame_error_kinds():
     with pytest.raises(ValueError, match="kind"):
         metrics.frame_error(errors, "mean")
     with pytest.raises(ValueError, match="expected those of a pyramid, 1 or 1,2 or 1,2,4 or 1,2,4,8, got 20"):
-        metrics.frame_error(errors[:, :20])
+        metrics.frame_error(errors[:, :20], "frame")
+    np.testing.assert_array_equal(metrics.frame_error(errors[:, :20]), errors[:, :20].max(axis=1))
 
 
 def test_frame_error_of_other_pyramids():

@@ -66,6 +66,27 @@ def test_groups_of_clips_equal_one_at_a_time(model, shards, monkeypatch):
         np.testing.assert_allclose(one.error, other.error, rtol=1e-5)
 
 
+def test_windows_at_rest_score_nothing(model, tmp_path):
+    """Clips of frames of other shapes have other numbers of windows; files hold them all the same."""
+    rng = np.random.default_rng(0)
+    paths, active = [], []
+    for index, n_windows in enumerate((30, 30, 12)):
+        active.append(rng.uniform(size=(8, n_windows)) < 0.3)
+        features = rng.uniform(0, 2, (8, n_windows, CHANNELS)) * active[-1][..., None]
+        boxes = np.zeros((n_windows, 4), np.float32)
+        paths.append(write_clip(tmp_path, "test", f"{index}", features.astype(np.float32), boxes=boxes))
+    scored = score_clips(Streaming(model), paths, "spatial")
+    for path, moving, clip in zip(paths, active, scored, strict=True):
+        np.testing.assert_array_equal(clip.error > 0, moving)
+        with score.Shard(path) as shard:
+            x = shard.features().transpose(1, 0, 2)
+        expected = np.sum((x - keras.ops.convert_to_numpy(model(x)["reconstruction"])) ** 2, -1).T
+        np.testing.assert_allclose(clip.error[moving], expected[moving], rtol=1e-4, atol=1e-5)
+    save_scores(tmp_path / "scores.npz", scored)
+    for one, other in zip(scored, load_scores(tmp_path / "scores.npz"), strict=True):
+        np.testing.assert_array_equal(one.error.max(axis=1), other.error.max(axis=1))
+
+
 def test_step_function_equals_the_step_of_the_model(model):
     streaming = Streaming(model)
     x = np.random.default_rng(0).uniform(0, 2, (REGIONS, 6, CHANNELS)).astype(np.float32)

@@ -16,20 +16,18 @@ from data_prep.pooling import level_regions
 def frame_error(region_errors: np.ndarray, kind: str = "max") -> np.ndarray:
     """Return the error of each frame, (n,), from those of its regions, (n, R): 21, or 1 for whole frames.
 
-    max        : l(t) = max_i l(t, i)                                        Paper: Sec. 3.7
+    max        : l(t) = max_i l(t, i), for any regions                       Paper: Sec. 3.7
     scale_mean : mean of (l of 1x1, max over 2x2, max over 4x4), for any pyramid
-    frame      : l of the 1x1 region alone
+    frame      : l of the 1x1 region alone, for any pyramid
 
     Raises ValueError: another number of regions than a pyramid has, another kind.
     """
     errors = finite(region_errors, "region_errors")
     if errors.ndim != 2:
         raise ValueError(f"region_errors: expected shape (n, R), got {errors.shape}")
-    scales = level_regions(errors.shape[1]).values()
-    if len(scales) == 1:
-        return errors[:, 0]
-    if kind == "max":
+    if kind == "max" or errors.shape[1] == 1:
         return errors.max(axis=1)
+    scales = level_regions(errors.shape[1]).values()
     if kind == "scale_mean":
         return np.mean([errors[:, scale].max(axis=1) for scale in scales], axis=0)
     if kind == "frame":

@@ -1,8 +1,9 @@
 """From a trained model to region errors, and from region errors to a frame's regularity score (Sec. 3.7)."""
 
 import functools
+import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,18 +89,24 @@ def score_clips(
 ) -> list[ClipScores]:
     """Return the scores of each shard, in order; clips start from the initial state.
 
+    Of windows (`data_prep.flow_windows`), those at rest, whose features are zeros, score 0 throughout.
+
     Raises:
         DivergedError: a score that is not finite, naming the shard.
     """
     step = step_function(streaming)
     scored = []
-    for first in range(0, len(shards), CLIPS_AT_ONCE):
-        group = shards[first : first + CLIPS_AT_ONCE]
+    for group in side_by_side(shards):
+        with Shard(group[0]) as shard:
+            windows = shard.boxes is not None
         blocks: list[list[dict]] = [[] for _ in group]
         state = None
         for x, n_valid in clip_blocks(group, stream, BLOCK_FRAMES, temporal_window_frames, alignment):
             state = streaming.initial_state(len(x)) if state is None else state
             scores, state = step(x, state)
+            if windows:
+                active = x.any(axis=-1)
+                scores = {key: value * active for key, value in scores.items()}
             for index, n_frames in enumerate(n_valid):
                 rows = slice(index * len(x) // len(group), (index + 1) * len(x) // len(group))
                 blocks[index].append({key: value[rows, :n_frames].T for key, value in scores.items()})
@@ -111,6 +118,18 @@ def score_clips(
                 raise DivergedError(f"{path}: expected finite reconstruction errors, got NaN or infinity")
             scored.append(ClipScores(clip, labels, **arrays))
     return scored
+
+
+def side_by_side(shards: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield the shards in groups to score together: consecutive, of equally many regions each."""
+
+    def n_regions(path: Path) -> int:
+        with Shard(path) as shard:
+            return shard.n_regions
+
+    for _, alike in itertools.groupby(shards, n_regions):
+        while group := list(itertools.islice(alike, CLIPS_AT_ONCE)):
+            yield group
 
 
 def in_order(clips: Sequence[ClipScores], names: Sequence[str], source: object) -> list[ClipScores]:

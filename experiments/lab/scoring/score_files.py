@@ -30,10 +30,19 @@ def save_scores(path: Path, scores: Sequence[ClipScores], scored_on: str = "") -
     }
     for key in ("labels", *PER_FRAME):
         if getattr(scores[0], key) is not None:
-            arrays[key] = np.concatenate([getattr(clip, key) for clip in scores])
+            arrays[key] = np.concatenate(padded([getattr(clip, key) for clip in scores]))
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     write_atomic(path, content.getvalue())
+
+
+def padded(clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return (n_frames,) or (n_frames, R) arrays, those of fewer regions with zeros in place of the others.
+
+    A clip of frames of another shape has another number of windows.
+    """
+    most = max(clip.shape[-1] for clip in clips)
+    return [np.pad(clip, ((0, 0), (0, most - clip.shape[1]))) if clip.ndim == 2 else clip for clip in clips]
 
 
 def load_scores(path: Path, scored_on: str | None = None) -> list[ClipScores]:
