@@ -49,3 +49,23 @@ def test_a_pipe_that_breaks_elsewhere_is_told():
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "BrokenPipeError" in done.stderr
+
+
+HELP = """
+import contextlib, io, runpy, sys
+for module in sys.argv[1:]:
+    sys.argv = [module, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
+        runpy.run_module(module, run_name="__main__")
+    assert text.getvalue().startswith("usage: "), module
+    heavy = {"tensorflow", "keras", "jax", "sklearn", "matplotlib"} & set(sys.modules)
+    assert not heavy, f"{module} --help imports {heavy}"
+"""
+
+
+def test_help_of_every_command_waits_for_no_large_library():
+    paths = (ROOT / "experiments").glob("*.py")
+    modules = [f"experiments.{path.stem}" for path in paths if "__main__" in path.read_text()]
+    assert len(modules) > 25
+    done = subprocess.run([sys.executable, "-c", HELP, *modules], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,9 +1,12 @@
 """The evaluation command: its numbers against direct ones, what it writes, and bad input."""
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +17,7 @@ from data_prep import walkway
 from data_prep.datasets import find_datasets
 from data_prep.files import write_atomic
 from experiments import evaluate, table_04_lv
+from experiments.lab.scoring import evaluation
 from experiments.lab.scoring.metrics import frame_auc
 from experiments.lab.scoring.pixel_metrics import (
     PixelScores,
@@ -25,7 +29,9 @@ from experiments.lab.scoring.pixel_metrics import (
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores, save_scores
+from experiments.lab.training.runs import load_runs
 
+ROOT = Path(__file__).parents[1]
 N_CLIPS, N_FRAMES = 3, 24
 STEPS = (10, 20)
 
@@ -132,14 +138,14 @@ def test_both_checkpoints_stand_side_by_side_under_every_normalization(monkeypat
         assert of_normalization["best_on_test"]["step"] == 10  # its errors rise more
         assert of_normalization["best_on_test"]["frame_auc"] > of_normalization["last"]["frame_auc"]
         for numbers in of_normalization.values():
-            assert {key for _, key in evaluate.LINES} == set(numbers)
+            assert {key for _, key in evaluation.LINES} == set(numbers)
             assert all(
                 0 <= np.min(value) <= np.max(value) <= 1 for k, value in numbers.items() if k != "step"
             )
             assert numbers["pixel_auc_40"] <= numbers["pixel_auc_20"]
     lines = text.splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("step"))
-    assert len({len(line) for line in lines[start : start + len(evaluate.LINES)]}) == 1  # aligned
+    assert len({len(line) for line in lines[start : start + len(evaluation.LINES)]}) == 1  # aligned
     auc = content["results"]["global"]["last"]["frame_auc"]
     assert f"{100 * auc:.2f}" in next(line for line in lines if "(headline)" in line)
 
@@ -212,7 +218,7 @@ def test_a_single_clip_has_no_interval(monkeypatch, capsys, tmp_path):
 
 
 def test_table_4_has_the_number_of_the_command(monkeypatch, capsys, pair, data):
-    runs = evaluate.load_runs(pair)
+    runs = load_runs(pair)
     at_pixels = Protocol(overlap=0.2)
     cases = replace(at_pixels, normalization="train"), replace(at_pixels, streams=("spatial",))
     scores, labels = table_04_lv.pixel_scores(find_datasets(data)["walkway"], runs, cases)
@@ -315,3 +321,17 @@ def test_bad_arguments_give_exit_code_2(monkeypatch, capsys, data, tmp_path, arg
     assert code == 2
     assert message in errors
     assert "Traceback" not in errors
+
+
+def test_the_numbers_are_kept_where_nobody_reads_the_table(pair, data):
+    """`evaluate | true`: nothing is lost, and there is no traceback."""
+    command = [sys.executable, "-m", "experiments.evaluate", "--run", *pair, "--data", data, "--resamples", 5]
+    read, write = os.pipe()
+    os.close(read)
+    options = {"cwd": ROOT, "stderr": subprocess.PIPE, "text": True}
+    done = subprocess.run([*map(str, command)], stdout=write, **options)
+    os.close(write)
+    assert done.returncode in (0, 141)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+    assert json.loads((pair[0] / "evaluation.json").read_text())["results"]

@@ -31,6 +31,7 @@ from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.training.runs import Run
 from experiments.lab.watching import outputs as watching
+from experiments.lab.watching import session
 from tests.videos import HEIGHT, N_FRAMES, RATE, WIDTH, lines_of, pictures, write_video
 
 ROOT = Path(__file__).parents[1]
@@ -272,9 +273,9 @@ def test_run_that_cannot_run_live(trained, change, message):
         weights_sha256=features["weights_sha256"],
     )
     context = SimpleNamespace(settings=PAPER, backbone=backbone)
-    watch.check_run(run, context)
+    session.check_run(run, context)
     with pytest.raises(InputError, match=message):
-        watch.check_run(SimpleNamespace(folder=Path("f"), config={**run.config, **change}), context)
+        session.check_run(SimpleNamespace(folder=Path("f"), config={**run.config, **change}), context)
 
 
 # Live
@@ -352,7 +353,7 @@ def test_address(tmp_path):
 
 def test_a_password_is_never_shown():
     stream = FrameStream("tcp://user:secret@127.0.0.1:1")
-    assert "secret" not in watch.folder_name(stream)
+    assert "secret" not in session.folder_name(stream)
     with pytest.raises(InputError) as fault:
         list(stream)
     assert "secret" not in str(fault.value)
@@ -387,6 +388,7 @@ from pathlib import Path
 from experiments import watch
 from experiments.lab.publishing import plots
 from experiments.lab.watching import outputs as watching
+from experiments.lab.watching import session
 
 def add(self, picture, frame, add=watching.Outputs.add):
     megabytes.append(int(re.search(r"VmRSS:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
