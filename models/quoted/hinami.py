@@ -34,6 +34,8 @@ N_COMPONENTS = 256
 PLACES = (3, 4)
 LEAST_BOXES, MOST_BOXES = 100, 2000
 NEIGHBOURS, NU = 10, 0.1
+
+Detector = Callable[[np.ndarray], np.ndarray]  # features (n, k) -> scores (n,), high where unusual
 DETECTORS = ("nearest", "svm", "density")
 
 
@@ -96,7 +98,7 @@ class PlaceDetectors:
         empty: the score of a place without an object: the least of a training object.
     """
 
-    def __init__(self, components: PCA, detectors: list[Callable], empty: float):
+    def __init__(self, components: PCA, detectors: list[Detector], empty: float):
         self.components, self.detectors, self.empty = components, detectors, empty
 
     @classmethod
@@ -144,19 +146,19 @@ class PlaceDetectors:
             yield scores.reshape(PLACES)
 
 
-def nearest_detector(x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def nearest_detector(x: np.ndarray) -> Detector:
     """Return the mean distance to the 10 nearest of x, (n, k)."""
     known = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(x))).fit(x)
     return lambda y: known.kneighbors(y)[0].mean(axis=1)
 
 
-def svm_detector(x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def svm_detector(x: np.ndarray) -> Detector:
     """Return minus the decision function of a one-class SVM with an RBF kernel on x, (n, k)."""
     fitted = OneClassSVM(nu=NU).fit(x)
     return lambda y: -fitted.decision_function(y)
 
 
-def density_detector(x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def density_detector(x: np.ndarray) -> Detector:
     """Return -log of the mean Gaussian kernel around x, (n, k), up to a constant."""
     median = np.median(pdist(x))
     bandwidth = median if median > 0 else 1.0

@@ -223,7 +223,8 @@ class Ensembles:
 
         n_given = 0
         for ensembles in self._ensembles(counted()):
-            cells = sum(self._cells(index, of_scale, shapes[0]) for index, of_scale in enumerate(ensembles))
+            by_scale = [self._cells(*of_scale, shapes[0]) for of_scale in enumerate(ensembles)]
+            cells = np.sum(by_scale, axis=0)
             if update:
                 self.learn(ensembles)
             for _ in range(min(STEP_FRAMES, len(shapes) - n_given)):
