@@ -118,11 +118,11 @@ def _find_ucsd(record: Record, root: Path) -> Parts:
 
 def _find_split(train: str, test: str, record: Record, root: Path) -> Parts:
     """Return the clips in two folders; one that ends in `frames` holds folders, another one video files."""
-    found = [
+    train_clips, test_clips = (
         (_clip_folders if place.endswith("frames") else _clip_videos)(root / place) for place in (train, test)
-    ]
+    )
     labels = (root / "testing" / "test_frame_mask",)
-    return Parts(*found, labels, _masks_beside(root, found[1]))
+    return Parts(train_clips, test_clips, labels, _masks_beside(root, test_clips))
 
 
 def _masks_beside(root: Path, test: Iterable[str]) -> dict[str, Path]:

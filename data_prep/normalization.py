@@ -119,7 +119,7 @@ def _fitted(folder: Path, target: Path, method: str) -> Normalization:
 
 def channel_statistics(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation of each channel over all regions and frames, float32 (C,) each."""
-    n, total, squares = 0, 0.0, 0.0
+    n, total, squares = 0, np.zeros(()), np.zeros(())
     for path in paths:
         with Shard(path) as shard:
             for start in range(0, shard.n_frames, BLOCK_FRAMES):

@@ -127,7 +127,7 @@ def window_boxes(frame_shape: tuple[int, int], unit: SpeedUnit, options: FlowWin
     height, width = frame_shape
     flow_width, flow_height = (side // HALF for side in options.picture_size(height, width))
     boxes = windows_for(flow_height, flow_width, unit, options).boxes
-    return boxes * np.float32([width / flow_width, height / flow_height] * 2)
+    return boxes * np.array([width / flow_width, height / flow_height] * 2, np.float32)
 
 
 def running_mean(items: Iterable[np.ndarray], n_frames: int, alignment: str) -> Iterator[np.ndarray]:

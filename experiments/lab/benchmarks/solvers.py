@@ -91,10 +91,11 @@ def scikit_learn_codes(problem: Problem, algorithm: str, max_iter: int) -> np.nd
 
 def enough_sweeps(problem: Problem, bound: float) -> int:
     """Return the `max_iter`, to a quarter, with which scikit-learn's lasso_cd comes within `ACCURACY`."""
-    for n_sweeps in geometric(16, 1.25):
-        objective = problem.objective(scikit_learn_codes(problem, "lasso_cd", n_sweeps)).mean()
-        if objective <= (1 + ACCURACY) * bound:
-            return n_sweeps
+
+    def objective(n_sweeps: int) -> float:
+        return problem.objective(scikit_learn_codes(problem, "lasso_cd", n_sweeps)).mean()
+
+    return next(n for n in geometric(16, 1.25) if objective(n) <= (1 + ACCURACY) * bound)
 
 
 def geometric(start: float, ratio: float) -> Iterator[int]:

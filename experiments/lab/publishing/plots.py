@@ -93,11 +93,11 @@ def draw_lines(
         bars = None if name not in std else np.asarray(std[name])[there]
         points = np.asarray(x)[there], np.asarray(y)[there]
         handles.append(axes.errorbar(*points, yerr=bars, label=name, capsize=3, **look))
-    for name, points in published.items():
+    for name, values in published.items():
         color = COLORS[list(series).index(name) % len(COLORS)] if name in series else BLACK
         look = {"marker": "*", "markersize": 12, "linestyle": "none", "markerfacecolor": "none"}
         label = f"{name}, paper"
-        handles += axes.plot(list(points), list(points.values()), color=color, label=label, **look)
+        handles += axes.plot(list(values), list(values.values()), color=color, label=label, **look)
     if log_x:
         axes.set_xscale("log")
     if len(x) <= 12:

@@ -205,4 +205,4 @@ def _difference_text(row: Row) -> str:
         return "equal"
     if row.metric in COUNT_METRICS:
         return f"{gap:+,.0f}"
-    return f"{row.ours / row.paper:.3g} times" if row.paper else ""
+    return f"{float(row.ours) / row.paper:.3g} times" if row.paper else ""

@@ -107,8 +107,8 @@ def text_table(rows: Sequence[Row], profile: str) -> str:
     ]
     statuses: dict[str, list[str]] = {}
     for row in main:
-        if not row.measured and row.protocol not in statuses.setdefault(row.ours, []):
-            statuses[row.ours].append(row.protocol)
+        if not row.measured and row.protocol not in statuses.setdefault(str(row.ours), []):
+            statuses[str(row.ours)].append(row.protocol)
     paper = " (the paper)" if any(row.paper is not None for row in measured) else ""
     interval = " [95 % interval over test clips]" if intervals(measured) else ""
     title = f"{exhibit_title(main[0].exhibit)}, profile {profile}: ours{interval}{paper}"

@@ -13,7 +13,7 @@ def difference(row: Row) -> float | None:
     if row.paper is None or not row.measured:
         return None
     # Rounded so that a difference of exactly the tolerance counts as within it.
-    return round((row.ours - row.paper) * (100 if row.metric in PERCENT_METRICS else 1), 6)
+    return round((float(row.ours) - row.paper) * (100 if row.metric in PERCENT_METRICS else 1), 6)
 
 
 def verdict(row: Row) -> str:

@@ -9,7 +9,7 @@ import signal
 import statistics
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -95,7 +95,7 @@ def live_scores(
     window_frames: int,
     calibration: Calibration,
     stop: threading.Event,
-) -> Iterator[tuple[np.ndarray, FrameScore]]:
+) -> Generator[tuple[np.ndarray, FrameScore]]:
     """Yield each frame of a source as it is shown, uint8 (h, w, 3) RGB with even sides, and what is in it.
 
     Args:
@@ -219,7 +219,7 @@ class _Fault:
 
 
 def ahead(
-    items: Iterator, n_ahead: int, stop: threading.Event | None = None, newest: bool = False
+    items: Generator, n_ahead: int, stop: threading.Event | None = None, newest: bool = False
 ) -> Iterator:
     """Yield the items in order while a thread makes the next `n_ahead`; its exceptions come out here.
 
@@ -254,7 +254,7 @@ def ahead(
         thread.join(None if stop is None else LEAVE_SECONDS)
 
 
-def _fill(waiting: queue.Queue, items: Iterator, closed: threading.Event, newest: bool) -> None:
+def _fill(waiting: queue.Queue, items: Generator, closed: threading.Event, newest: bool) -> None:
     """Put every item into the queue, then the end or what was raised; end early once `closed` is set."""
     last: object = _END
     try:
