@@ -40,6 +40,7 @@ from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.systems.baselines import BASELINES
 from experiments.lab.systems.catalogue import FEATURE_SYSTEMS, SETTINGS
 from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame
+from experiments.lab.training.fitting import Fit
 from experiments.lab.training.runs import Run
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from models import conv_ae, conv_lstm_ae
@@ -244,7 +245,8 @@ def baseline_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> l
         of = partial(cell, row=name, **identity_of([{"spatial": run}]))
         seconds = run.metrics["training_seconds"]
         rows.append(of([seconds / 3600], column="Training", metric="hours", protocol="one fit, whole frames"))
-        scores = partial(whole_frame_scores, task(shards, "spatial", settings, 0).trainer.fit().errors)
+        trainer: Fit = task(shards, "spatial", settings, 0).trainer
+        scores = partial(whole_frame_scores, trainer.fit().errors)
         rows += [speed_row(of, camera, scores, column, "whole frames") for column in (ALONE, END_TO_END)]
     return rows
 

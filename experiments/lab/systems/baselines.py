@@ -49,7 +49,8 @@ def one_class_svm_task(shards: Path, stream: str, settings: Settings, seed: int,
     own = {name: getattr(options, name) for name in ("svm_nu", "svm_exact_rows", "svm_components")}
 
     def fit() -> OneClassSVM:
-        return OneClassSVM.fit(whole_frames(list_shards(shards, "train"), seed), *own.values(), seed)
+        batches = whole_frames(list_shards(shards, "train"), seed)
+        return OneClassSVM.fit(batches, options.svm_nu, options.svm_exact_rows, options.svm_components, seed)
 
     return whole_frame_task("OC-SVM", shards, seed, own, Fit(fit, lambda fitted: {"kind": fitted.kind}))
 
