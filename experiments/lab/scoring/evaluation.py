@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -135,7 +136,8 @@ def add_pixel_numbers(
         return [f"no pixel-level numbers: no pixel masks in {dataset.root}"]
     side = pixel_metrics.map_side(first_of(runs).config["features"])
     covers = pixel_metrics.footprints(side, pixel_metrics.finest_level(n_regions))
-    found, listeners = {}, []
+    found: dict[Any, dict[str, Any]] = {}
+    listeners = []
     for place, protocol in scored.items():
         streams = scores_of(runs, protocol, place[1])
         anomaly = pixel_metrics.region_anomaly(streams, protocol, train_errors_of(runs, protocol))
