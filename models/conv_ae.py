@@ -17,8 +17,13 @@ differ, are silent, or Keras has no such layer:
 - Biases do not decay.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers, ops
+
+from models.tensor import Shape, Tensor
 
 FIRST_KERNEL_PX, STRIDE_PX = 11, 4
 # Below this the second maximum would leave nothing.
@@ -42,14 +47,14 @@ class ConvAE(keras.Model):
 
     def __init__(
         self,
-        window_frames=10,
-        filters=(512, 256, 128),
-        input_size_px=227,
-        weight_decay=0.0005,
-        seed=0,
-        name="conv_ae",
-        dtype=None,
-    ):
+        window_frames: int = 10,
+        filters: Sequence[int] = (512, 256, 128),
+        input_size_px: int = 227,
+        weight_decay: float = 0.0005,
+        seed: int = 0,
+        name: str = "conv_ae",
+        dtype: Any = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         if input_size_px < SMALLEST_INPUT_PX or (input_size_px - FIRST_KERNEL_PX) % STRIDE_PX:
             raise ValueError(
@@ -57,16 +62,16 @@ class ConvAE(keras.Model):
             )
         if len(filters) != 3:
             raise ValueError(f"filters: expected three numbers, got {filters}")
-        self.options = {
+        self.options: dict[str, Any] = {
             "window_frames": window_frames,
             "filters": tuple(filters),
             "input_size_px": input_size_px,
             "weight_decay": weight_decay,
             "seed": seed,
         }
-        common = {"weight_decay": weight_decay, "dtype": self.dtype_policy}
+        common: dict[str, Any] = {"weight_decay": weight_decay, "dtype": self.dtype_policy}
         wide, middle, narrow = filters
-        first = {"kernel_size": FIRST_KERNEL_PX, "strides": STRIDE_PX, "padding": "valid"}
+        first: dict[str, Any] = {"kernel_size": FIRST_KERNEL_PX, "strides": STRIDE_PX, "padding": "valid"}
         self.encoder = [
             convolution(layers.Conv2D, wide, seed, name="conv1", **first, **common),
             convolution(layers.Conv2D, middle, seed + 1, 5, name="conv2", **common),
@@ -85,11 +90,11 @@ class ConvAE(keras.Model):
         self.weight_decay = keras.metrics.Mean("weight_decay")
         self.build((None, input_size_px, input_size_px, window_frames))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {"name": self.name, "dtype": self.dtype, **self.options}
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Create the kernels, for windows of shape (n, H, W, T)."""
         channels = input_shape[-1]
         for layer in (*self.encoder, *self.decoder):
@@ -97,7 +102,7 @@ class ConvAE(keras.Model):
             channels = layer.filters
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         """Return the reconstruction of windows x (n, H, W, T), the same shape."""
         conv1, conv2, conv3 = self.encoder
         deconv1, deconv2, deconv3 = self.decoder
@@ -108,7 +113,14 @@ class ConvAE(keras.Model):
         wide = unpool(deconv2(middle), wide)
         return deconv3(wide)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
         """Return 1/2 mean over windows of ||x - x^||^2, plus weight_decay/2 ||kernels||^2."""
         error = euclidean_loss(x, y_pred)
         decay = ops.sum(ops.stack(self.losses))
@@ -131,29 +143,44 @@ class CaffeAdaGrad(keras.optimizers.Adagrad):
         start: h before the first step.
     """
 
-    def __init__(self, learning_rate=0.001, bias_rate=1.0, start=0.0, name="caffe_adagrad"):
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        bias_rate: float = 1.0,
+        start: float = 0.0,
+        name: str = "caffe_adagrad",
+    ) -> None:
         super().__init__(learning_rate, initial_accumulator_value=start, epsilon=1e-16, name=name)
         self.bias_rate = bias_rate
 
-    def build(self, variables):
+    def build(self, variables: list[keras.Variable]) -> None:
         """Create h, and note which variables are biases."""
         super().build(variables)
         self.rates = [self.bias_rate if variable.name == "bias" else 1.0 for variable in variables]
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
         """Move one variable."""
         super().update_step(
             gradient, variable, learning_rate * self.rates[self._get_variable_index(variable)]
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         rate = keras.ops.convert_to_numpy(self.learning_rate)
         options = {"bias_rate": self.bias_rate, "start": self.initial_accumulator_value}
         return {"learning_rate": float(rate), **options, "name": self.name}
 
 
-def convolution(layer, filters, seed, kernel_size, weight_decay, activation="tanh", padding="same", **kwargs):
+def convolution(
+    layer: type[layers.Layer],
+    filters: int,
+    seed: int,
+    kernel_size: int,
+    weight_decay: float,
+    activation: str | None = "tanh",
+    padding: str = "same",
+    **kwargs: Any,
+) -> layers.Layer:
     """Return a convolution `layer`: Xavier's initial kernel, weight_decay/2 ||kernel||^2 in the loss."""
     return layer(
         filters,
@@ -166,17 +193,17 @@ def convolution(layer, filters, seed, kernel_size, weight_decay, activation="tan
     )
 
 
-def unpool(x, like):
+def unpool(x: Tensor, like: Tensor) -> Tensor:
     """Return x (n, h, w, channels) with values repeated to the height and width of `like`, about 2h x 2w."""
     return ops.image.resize(x, like.shape[1:3], interpolation="nearest")
 
 
-def euclidean_loss(x, reconstruction):
+def euclidean_loss(x: Tensor, reconstruction: Tensor) -> Tensor:
     """Return 1/2 mean_n ||x_n - x^_n||^2, scalar, of two (n, ...): Caffe's Euclidean loss."""
     return 0.5 * ops.mean(ops.sum(ops.square(x - reconstruction), tuple(range(1, len(x.shape)))))
 
 
-def frame_errors(x, reconstruction):
+def frame_errors(x: Tensor, reconstruction: Tensor) -> Tensor:
     """Return e(t) = sum over pixels of |x - x^|, (n, T), of two (n, H, W, T).
 
     Hasan et al.: the sum of the pixels' errors ||I(x, y, t) - I^(x, y, t)||_2, which for gray is |I - I^|.

@@ -15,10 +15,14 @@ Our choice: three ConvLSTM layers, 64, 64 and 128 wide, a seventh of the weights
 `memory_filters=(512,)` is the released network.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 from models.conv_ae import convolution, euclidean_loss
+from models.tensor import Tensor
 
 # (kernel, stride, padding on each side) in pixels, from the frame inward; a stride of 16 in all.
 GEOMETRY = ((7, 4, 3), (5, 2, 2), (3, 2, 1))
@@ -43,14 +47,14 @@ class ConvLSTMAE(keras.Model):
 
     def __init__(
         self,
-        filters=(128, 256, 512),
-        memory_filters=(64, 64, 128),
-        input_size_px=225,
-        weight_decay=0.0005,
-        seed=0,
-        name="conv_lstm_ae",
-        dtype=None,
-    ):
+        filters: Sequence[int] = (128, 256, 512),
+        memory_filters: Sequence[int] = (64, 64, 128),
+        input_size_px: int = 225,
+        weight_decay: float = 0.0005,
+        seed: int = 0,
+        name: str = "conv_lstm_ae",
+        dtype: Any = None,
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         if input_size_px <= TOTAL_STRIDE_PX or input_size_px % TOTAL_STRIDE_PX != 1:
             raise ValueError(f"input_size_px: expected 17, 33, ... (1 modulo 16), got {input_size_px}")
@@ -58,7 +62,7 @@ class ConvLSTMAE(keras.Model):
             raise ValueError(f"filters: expected three numbers, got {filters}")
         if not memory_filters:
             raise ValueError("memory_filters: expected a number for each ConvLSTM layer, got none")
-        self.options = {
+        self.options: dict[str, Any] = {
             "filters": tuple(filters),
             "memory_filters": tuple(memory_filters),
             "input_size_px": input_size_px,
@@ -73,11 +77,11 @@ class ConvLSTMAE(keras.Model):
         self.weight_decay = keras.metrics.Mean("weight_decay")
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {"name": self.name, "dtype": self.dtype, **self.options}
 
-    def _encoder(self):
+    def _encoder(self) -> keras.Sequential:
         """Return the network from frames (n, H, W, 1) to maps (n, H/16 + 1, W/16 + 1, filters[2])."""
         size, filters, seed = (self.options[key] for key in ("input_size_px", "filters", "seed"))
         network = keras.Sequential([keras.Input((size, size, 1), dtype=self.compute_dtype)], name="encoder")
@@ -86,7 +90,7 @@ class ConvLSTMAE(keras.Model):
             network.add(self._convolution(layers.Conv2D, width, seed + i, kernel, stride, "relu"))
         return network
 
-    def _memory(self):
+    def _memory(self) -> keras.Sequential:
         """Return the network from maps (n, T, h, w, filters[2]) to (n, T, h, w, memory_filters[-1])."""
         shape = (None, *self.encoder.output_shape[1:])
         network = keras.Sequential([keras.Input(shape, dtype=self.compute_dtype)], name="memory")
@@ -109,7 +113,7 @@ class ConvLSTMAE(keras.Model):
             )
         return network
 
-    def _decoder(self, name, seed):
+    def _decoder(self, name: str, seed: int) -> keras.Sequential:
         """Return a network from memories (n, h, w, memory_filters[-1]) to frames (n, H, W, 1)."""
         shape = self.memory.output_shape[2:]
         network = keras.Sequential([keras.Input(shape, dtype=self.compute_dtype)], name=f"{name}_decoder")
@@ -122,7 +126,15 @@ class ConvLSTMAE(keras.Model):
             network.add(layers.Cropping2D(pad, dtype=self.dtype_policy))
         return network
 
-    def _convolution(self, layer, width, seed, kernel, stride, activation):
+    def _convolution(
+        self,
+        layer: type[layers.Layer],
+        width: int,
+        seed: int,
+        kernel: int,
+        stride: int,
+        activation: str,
+    ) -> layers.Layer:
         """Return one convolution without padding; the padding is a layer of its own, as Caffe counts it."""
         return convolution(
             layer,
@@ -136,7 +148,7 @@ class ConvLSTMAE(keras.Model):
             dtype=self.dtype_policy,
         )
 
-    def call(self, x):
+    def call(self, x: Tensor) -> dict[str, Tensor]:
         """Return what memory draws of clips x (n, T, H, W, 1), pixels in (-1, 1).
 
         Returns:
@@ -150,7 +162,14 @@ class ConvLSTMAE(keras.Model):
             "past": each_frame(self.past_decoder, memory[:, 1:]),
         }
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
         """Return `reconstruction_loss` plus weight_decay/2 ||kernels||^2."""
         error = reconstruction_loss(x, y_pred)
         decay = ops.sum(ops.stack(self.losses))
@@ -159,7 +178,7 @@ class ConvLSTMAE(keras.Model):
         return error + decay
 
 
-def reconstruction_loss(x, outputs):
+def reconstruction_loss(x: Tensor, outputs: dict[str, Tensor]) -> Tensor:
     """Return 1/2 mean ||x_t - current||^2 + 1/2 mean ||x_{t-1} - past||^2 over clips and frames, scalar.
 
     Args:
@@ -170,18 +189,18 @@ def reconstruction_loss(x, outputs):
     return current + euclidean_loss(flat(x[:, :-1]), flat(outputs["past"]))
 
 
-def flat(x):
+def flat(x: Tensor) -> Tensor:
     """Return x (n, T, ...) as (n * T, ...)."""
     return ops.reshape(x, (-1, *x.shape[2:]))
 
 
-def each_frame(network, x):
+def each_frame(network: keras.Model, x: Tensor) -> Tensor:
     """Return `network` applied to every frame of x (n, T, ...), as (n, T, ...)."""
     outputs = network(flat(x))
     return ops.reshape(outputs, (-1, x.shape[1], *outputs.shape[1:]))
 
 
-def frame_errors(x, outputs):
+def frame_errors(x: Tensor, outputs: dict[str, Tensor]) -> Tensor:
     """Return e(t) = sqrt(||x_t - current||^2 + ||x_{t-1} - past||^2), (n, T), as the released code scores.
 
     A clip's first frame has no past: its current error counts twice, so that it is on the others' scale. The

@@ -47,7 +47,12 @@ class LSTMAE(keras.Model):
         if n_layers < 1:
             raise ValueError(f"n_layers: expected 1 or more, got {n_layers}")
         self.n_features = n_features
-        self.options = {"units": units, "n_layers": n_layers, "weight_decay": weight_decay, "seed": seed}
+        self.options: dict[str, Any] = {
+            "units": units,
+            "n_layers": n_layers,
+            "weight_decay": weight_decay,
+            "seed": seed,
+        }
         decay = keras.regularizers.L2(weight_decay)
         self.lstm = [
             layers.LSTM(
