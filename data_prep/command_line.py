@@ -10,26 +10,28 @@ from data_prep.backbones import load_backbone
 from data_prep.clip_list import SPLITS
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
+from data_prep.extraction import extract
+from data_prep.network_features import NetworkRecipe
 from data_prep.normalization import NORMALIZATIONS, normalize_shards
 from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS
 from data_prep.pretrained_weights import N_BLOCKS
 from data_prep.shards import DTYPES, expected_shards
 
 
-def run_command(options: argparse.Namespace, extract: Callable[..., Path], flow: str = "", **chosen) -> int:
-    """Extract every chosen dataset by `extract`, printing each folder; return the exit code, 2 for bad input.
+def run_command(options: argparse.Namespace, recipe_of: Callable[..., NetworkRecipe], flow: str = "") -> int:
+    """Extract every chosen dataset, printing each folder; return the exit code, 2 for bad input.
 
     Args:
         options: what `command_line` parsed.
-        extract: `extract_dataset`, or what takes the same arguments and those of `chosen`.
+        recipe_of: the network, pooling, pyramid and dtype -> the recipe.
         flow: of the network, see `load_backbone`.
     """
     try:
         datasets = chosen_datasets(options.data, options.dataset)
         backbone = load_backbone(options.backbone, options.weights, options.input_size, options.layer, flow)
+        recipe = recipe_of(backbone, options.pooling, options.pyramid, options.dtype)
         for dataset in datasets:
-            how = {name: getattr(options, name) for name in ("pooling", "shard", "dtype", "pyramid")}
-            folder = extract(dataset, backbone, options.out, **how, **chosen)
+            folder = extract(dataset, recipe, options.out, options.part)
             print(_normalized(folder, options.normalization))
     except InputError as error:
         print(error, file=sys.stderr)
@@ -66,7 +68,8 @@ def shards_parser(module: str, description: str) -> argparse.ArgumentParser:
     add("--data", type=Path, required=True, metavar="DIR", help="folder of datasets, official or re-packed")
     add("--out", type=Path, required=True, metavar="DIR", help="parent folder of the shards")
     add("--dataset", nargs="+", metavar="NAME", help="these datasets alone (default: all that are on disk)")
-    add("--shard", type=_parse_shard, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
+    add("--part", type=_part, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
+    add("--shard", type=_renamed, help=argparse.SUPPRESS)
     return parser
 
 
@@ -91,10 +94,15 @@ def command_line(module: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _parse_shard(text: str) -> tuple[int, int]:
+def _part(text: str) -> tuple[int, int]:
     """Return (i, n) of "i/n" with 1 <= i <= n."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
     index, count = map(int, match.groups()) if match else (0, 0)
     if not 1 <= index <= count:
         raise argparse.ArgumentTypeError(f"expected i/n with 1 <= i <= n, got {text!r}")
     return index, count
+
+
+def _renamed(text: str) -> None:
+    """Refuse --shard: a shard is the file of one clip."""
+    raise argparse.ArgumentTypeError(f"the share of one machine is --part {text}")

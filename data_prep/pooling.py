@@ -7,7 +7,6 @@ pixels floor(i h / g) .. ceil((i + 1) h / g) - 1, so that a 7x7 map has overlapp
 import math
 
 import numpy as np
-from keras import ops
 
 # Cells per axis of each level, by the name of the pyramid. The 1x1 region comes first in all of them.
 PYRAMIDS = {"1": (1,), "1,2": (1, 2), "1,2,4": (1, 2, 4), "1,2,4,8": (1, 2, 4, 8)}
@@ -43,6 +42,8 @@ def region_pyramid(feature_map, mode: str = "max", pyramid: str = PAPER_PYRAMID)
 
     Raises ValueError: another mode or pyramid.
     """
+    from keras import ops  # here: who reads shards or frame errors needs the regions' names, and no Keras
+
     if mode not in POOLING_MODES:
         raise ValueError(f"mode: expected one of {POOLING_MODES}, got {mode!r}")
     if pyramid not in PYRAMIDS:

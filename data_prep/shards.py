@@ -119,27 +119,27 @@ def validate_shard(path: Path) -> ShardInfo:
         return shard.info
 
 
-def is_current(path: Path, wanted: ShardInfo, labels: np.ndarray) -> bool:
-    """Tell whether a shard is there, whole and as wanted; where it is there but not so, say why on stderr."""
-    if not path.exists():
-        return False
+def is_current(path: Path, wanted: ShardInfo, labels: np.ndarray, tell: bool = True) -> bool:
+    """Tell whether a shard is there, whole and as wanted; `tell`: where it is there but not so, say why."""
+    fault = _fault_of(path, wanted, labels) if path.exists() else ""
+    if fault and tell:
+        print(f"{fault}; extracting it again", file=sys.stderr)
+    return fault is None
+
+
+def _fault_of(path: Path, wanted: ShardInfo, labels: np.ndarray) -> str | None:
+    """Return what is wrong with a shard that is there, None where it is as wanted."""
     try:
         found = validate_shard(path)
         with Shard(path) as shard:
             same_labels = np.array_equal(shard.labels, labels)
     except InputError as error:
-        return _make_again(str(error))
+        return str(error)
     if found != wanted:
         compared = [f.name for f in fields(ShardInfo) if f.compare]
         changed = [name for name in compared if getattr(found, name) != getattr(wanted, name)]
-        return _make_again(f"{path}: made with another {', '.join(changed)}")
-    return same_labels or _make_again(f"{path}: made with other labels")
-
-
-def _make_again(reason: str) -> bool:
-    """Say why a shard is made again; return False."""
-    print(f"{reason}; extracting it again", file=sys.stderr)
-    return False
+        return f"{path}: made with another {', '.join(changed)}"
+    return None if same_labels else f"{path}: made with other labels"
 
 
 def read_info(path: Path) -> ShardInfo:

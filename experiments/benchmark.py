@@ -195,7 +195,8 @@ def feature_extraction(context) -> tuple:
     import onnxruntime
 
     from data_prep.backbones import load_backbone
-    from data_prep.extraction import BATCH_FRAMES, READ_AHEAD_BATCHES, feature_function, frame_batches
+    from data_prep.extraction import READ_AHEAD_BATCHES
+    from data_prep.network_features import BATCH_FRAMES, feature_function, frame_batches
     from data_prep.pretrained_weights import THIN, packaged_onnx_file
     from data_prep.read_ahead import read_ahead
 

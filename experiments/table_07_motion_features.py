@@ -114,7 +114,7 @@ class LiveCamera:
     """From frames to region errors as they come.
 
     Attributes:
-        appearance, flow: networks with pooling, see `extract_features.feature_function`.
+        appearance, flow: networks with pooling, see `network_features.feature_function`.
         input_size_px: of the appearance network.
         options: how flow is computed.
         temporal_window_frames: of the temporal maximum, which is causal here.

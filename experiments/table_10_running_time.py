@@ -28,9 +28,9 @@ import numpy as np
 
 from data_prep.datasets import Clip
 from data_prep.errors import InputError
-from data_prep.extraction import feature_function
 from data_prep.frames import iter_frames, resize
 from data_prep.gray_frames import gray_frames
+from data_prep.network_features import feature_function
 from data_prep.provenance import processor_name
 from data_prep.shards import Shard, list_shards, shard_path
 from experiments.lab.context import COLUMNS, Context
@@ -80,7 +80,7 @@ class Camera:
 
     Attributes:
         clip: which.
-        extract: what makes features of its frames, see `extract_features.feature_function`.
+        extract: what makes features of its frames, see `network_features.feature_function`.
         input_size_px: of what it takes.
         features: of its first frames, float32 (n, R, C).
     """

@@ -9,8 +9,8 @@ import pytest
 from data_prep import pretrained_weights
 from data_prep.backbones import LAYERS, load_backbone
 from data_prep.errors import InputError
-from data_prep.extraction import feature_function
 from data_prep.frames import read_frames, resize
+from data_prep.network_features import feature_function
 from data_prep.pooling import region_pyramid
 from tests.networks import (
     assert_same_map,

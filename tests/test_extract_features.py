@@ -13,13 +13,13 @@ import keras
 import numpy as np
 import pytest
 
-from data_prep import walkway
+from data_prep import extraction, walkway
 from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
 from data_prep.extract_features import main
-from data_prep.extraction import extract_dataset, feature_function, frame_batches
 from data_prep.frames import resize
+from data_prep.network_features import NetworkRecipe, feature_function, frame_batches
 from data_prep.pooling import region_pyramid
 from data_prep.read_ahead import read_ahead
 from data_prep.shards import Shard, list_shards, validate_shard
@@ -64,7 +64,9 @@ def features_by_hand(frames: np.ndarray) -> np.ndarray:
 
 
 def extract(dataset, backbone, tmp_path, **options) -> Path:
-    return extract_dataset(dataset, backbone, tmp_path / "features", progress=False, **options)
+    part = options.pop("part", (1, 1))
+    recipe = NetworkRecipe(backbone, **options)
+    return extraction.extract(dataset, recipe, tmp_path / "features", part, progress=False)
 
 
 @pytest.mark.parametrize("batch_frames", [1, 4, 64])
@@ -168,9 +170,9 @@ def test_shard_made_otherwise_is_redone(dataset, backbone, tmp_path, written, ca
 
 
 def test_machines_share_the_clips(dataset, backbone, tmp_path, written):
-    extract(dataset, backbone, tmp_path, shard=(2, 2))
+    extract(dataset, backbone, tmp_path, part=(2, 2))
     assert written == ["train/02"]
-    extract(dataset, backbone, tmp_path, shard=(1, 2))
+    extract(dataset, backbone, tmp_path, part=(1, 2))
     assert written == ["train/02", "train/01", "test/01"]
 
 
@@ -188,7 +190,7 @@ def test_shards_are_those_of_the_clips_that_the_dataset_has(backbone, tmp_path, 
 
 
 def test_every_part_knows_all_clips(dataset, backbone, tmp_path):
-    folder = extract(dataset, backbone, tmp_path, shard=(2, 3))
+    folder = extract(dataset, backbone, tmp_path, part=(2, 3))
     with pytest.raises(InputError, match="1 of 2 clips still to be extracted, 01;"):
         list_shards(folder, "train")
 
@@ -207,7 +209,8 @@ def test_bad_frame_stops_in_one_line_and_what_was_done_stays(dataset, backbone, 
     with pytest.raises(InputError, match=f"^{bad}: damaged image"):
         extract(dataset, backbone, tmp_path)
     folder = tmp_path / "features" / "walkway" / "means-last-16-max"
-    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == ["01.h5", "clips.json"]
+    assert sorted(path.name for path in folder.rglob("[!.]*") if path.is_file()) == ["01.h5", "clips.json"]
+    assert not list(folder.rglob(".tmp-*"))
     bad.write_bytes(good)
     written.clear()
     extract(dataset, backbone, tmp_path)
@@ -285,7 +288,7 @@ def test_command_extracts_and_resumes(walkway_dir, tmp_path, capfd):
 
 def test_parts_are_normalized_once_all_are_there(walkway_dir, tmp_path, capfd):
     command = f"--data {walkway_dir} --out {tmp_path} --backbone thin_resnet50 --input-size 32 --layer conv2"
-    command += " --normalization standardized --shard"
+    command += " --normalization standardized --part"
     folder = tmp_path / "walkway" / "thin_resnet50-conv2-32-max"
     for part, printed in (("1/2", folder), ("2/2", folder.with_name(f"{folder.name}-standardized"))):
         assert main([*command.split(), part]) == 0
@@ -313,12 +316,19 @@ def test_bad_input_is_one_line_and_exit_code_2(walkway_dir, tmp_path, capfd, arg
     assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("text", ["3/2", "0/2", "1", "a/b", "1/2/3"])
+@pytest.mark.parametrize("text", ["3/2", "0/2", "1", "a/b", "1/2/3", "\u0661/\u0662"])
 def test_bad_share_of_the_work_is_refused(tmp_path, capfd, text):
     with pytest.raises(SystemExit) as caught:
-        main(["--data", str(tmp_path), "--out", str(tmp_path), "--shard", text])
+        main(["--data", str(tmp_path), "--out", str(tmp_path), "--part", text])
     assert caught.value.code == 2
     assert f"expected i/n with 1 <= i <= n, got '{text}'" in capfd.readouterr().err.splitlines()[-1]
+
+
+def test_the_flag_of_one_machines_share_is_named(tmp_path, capfd):
+    with pytest.raises(SystemExit) as caught:
+        main(["--data", str(tmp_path), "--out", str(tmp_path), "--shard", "1/4"])
+    assert caught.value.code == 2
+    assert "argument --shard: the share of one machine is --part 1/4" in capfd.readouterr().err
 
 
 def test_the_process_itself_exits_with_2(tmp_path):

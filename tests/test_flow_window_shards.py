@@ -6,12 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
-from data_prep import walkway
+from data_prep import extraction, walkway
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
-from data_prep.flow_windows import extraction
 from data_prep.flow_windows.__main__ import main
-from data_prep.flow_windows.extraction import extract_flow_windows
+from data_prep.flow_windows.extraction import FlowWindowRecipe
 from data_prep.flow_windows.options import FlowWindowOptions
 from data_prep.flow_windows.place import FILE, load_place
 from data_prep.flow_windows.rows import ACTIVE
@@ -37,22 +36,9 @@ def dataset(tmp_path) -> Dataset:
     return Dataset(RECORDS["walkway"], tmp_path / "data", "re-packed", tuple(clips), labels, {})
 
 
-@pytest.fixture
-def written(monkeypatch) -> list[str]:
-    """The shards that are written while a test runs, in order: "train/01"."""
-    names = []
-
-    def spy(path, *rest):
-        names.append(f"{path.parent.name}/{path.stem}")
-        write(path, *rest)
-
-    write = extraction.write_shard
-    monkeypatch.setattr(extraction, "write_shard", spy)
-    return names
-
-
-def extract(dataset, tmp_path, options=SINGLE, **how):
-    return extract_flow_windows(dataset, options, tmp_path / "features", progress=False, **how)
+def extract(dataset, tmp_path, options=SINGLE, part=(1, 1)):
+    recipe = FlowWindowRecipe(options)
+    return extraction.extract(dataset, recipe, tmp_path / "features", part, progress=False)
 
 
 def checksums(folder):
@@ -90,8 +76,8 @@ def test_resumed_equals_unbroken(dataset, tmp_path, written, capfd):
     paths = list(unbroken)
     paths[0].unlink()
     paths[2].write_bytes(paths[2].read_bytes()[:-30])
-    extract(dataset, tmp_path, shard=(2, 2))
-    extract(dataset, tmp_path, shard=(1, 2))
+    extract(dataset, tmp_path, part=(2, 2))
+    extract(dataset, tmp_path, part=(1, 2))
     assert len(written) == 2
     assert checksums(folder) == unbroken
     assert list_shards(folder, "test") == [folder / "test" / "01.h5", folder / "test" / "02.h5"]

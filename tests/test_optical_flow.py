@@ -10,14 +10,14 @@ import keras
 import numpy as np
 import pytest
 
-from data_prep import optical_flow, walkway
+from data_prep import extraction, optical_flow, walkway
 from data_prep.backbones import MEAN_BGR, Backbone, load_backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
 from data_prep.frames import iter_frames
 from data_prep.optical_flow import (
     FlowOptions,
-    extract_flow_dataset,
+    FlowRecipe,
     flow_inputs,
     scaled_flow,
     tvl1_flow,
@@ -210,8 +210,10 @@ def dataset(tmp_path) -> Dataset:
 
 
 def extract(dataset, backbone, tmp_path, **options) -> Path:
-    options = {"progress": False, "dtype": "float32", "flow_size_px": 20, "flow_warps": 2, **options}
-    return extract_flow_dataset(dataset, backbone, tmp_path / "features", **options)
+    part = options.pop("part", (1, 1))
+    flow = FlowOptions.of(backbone, options.pop("size_px", 20), options.pop("warps", 2))
+    recipe = FlowRecipe(backbone, dtype="float32", options=flow, **options)
+    return extraction.extract(dataset, recipe, tmp_path / "features", part, progress=False)
 
 
 @pytest.mark.parametrize("batch_frames", [1, 5])
@@ -233,7 +235,7 @@ def test_shards_hold_the_features_of_the_stacks(dataset, backbone, tmp_path, bat
 
 
 def test_resuming_redoes_only_what_is_missing_or_damaged(dataset, backbone, tmp_path, written, capfd):
-    folder = extract(dataset, backbone, tmp_path, shard=(1, 2))
+    folder = extract(dataset, backbone, tmp_path, part=(1, 2))
     assert written == ["train/01", "test/01"]
     extract(dataset, backbone, tmp_path)
     assert written == ["train/01", "test/01", "train/02"]
@@ -248,8 +250,8 @@ def test_resuming_redoes_only_what_is_missing_or_damaged(dataset, backbone, tmp_
 
 
 def test_every_way_of_computing_flow_has_its_own_folder(dataset, backbone, tmp_path):
-    full = extract(dataset, backbone, tmp_path, flow_size_px=None)
-    folders = [full, *(extract(dataset, backbone, tmp_path, flow_warps=n) for n in (1, 2))]
+    full = extract(dataset, backbone, tmp_path, size_px=None)
+    folders = [full, *(extract(dataset, backbone, tmp_path, warps=n) for n in (1, 2))]
     assert full.name.endswith("tvl1_16px_2warps")
     assert len(set(folders)) == 3
 
@@ -260,7 +262,8 @@ def test_unreadable_clip_stops_in_one_line_and_leaves_no_half_shard(dataset, bac
     bad.write_bytes(good[:40])
     with pytest.raises(InputError, match=f"^{bad}: damaged image"):
         extract(dataset, backbone, tmp_path)
-    files = [path.name for path in (tmp_path / "features").rglob("*") if path.is_file()]
+    files = [path.name for path in (tmp_path / "features").rglob("[!.]*") if path.is_file()]
+    assert not list((tmp_path / "features").rglob(".tmp-*"))
     assert sorted(files) == ["01.h5", "02.h5", "clips.json"]
     bad.write_bytes(good)
     written.clear()
@@ -270,9 +273,9 @@ def test_unreadable_clip_stops_in_one_line_and_leaves_no_half_shard(dataset, bac
 
 def test_options_out_of_range_are_refused(dataset, backbone, tmp_path):
     with pytest.raises(InputError, match="flow size: expected at least 16 px, got 8"):
-        extract(dataset, backbone, tmp_path, flow_size_px=8)
+        extract(dataset, backbone, tmp_path, size_px=8)
     with pytest.raises(InputError, match="flow warps: expected at least 1, got 0"):
-        extract(dataset, backbone, tmp_path, flow_warps=0)
+        extract(dataset, backbone, tmp_path, warps=0)
 
 
 def test_command_extracts_flow_features(tmp_path, capfd):

@@ -11,8 +11,9 @@ from sklearn.metrics import roc_auc_score
 from data_prep.backbones import Backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
-from data_prep.extraction import extract_dataset, feature_function
-from data_prep.optical_flow import FlowOptions, extract_flow_dataset
+from data_prep.extraction import extract
+from data_prep.network_features import NetworkRecipe, feature_function
+from data_prep.optical_flow import FlowOptions, FlowRecipe
 from data_prep.shards import list_shards
 from experiments import table_07_motion_features as table_07
 from experiments.lab.publishing.published import published
@@ -102,10 +103,10 @@ def dataset(tmp_path) -> Dataset:
 
 
 def test_live_scores_are_those_of_the_shards(dataset, tmp_path):
-    options = {"dtype": "float32", "progress": False}
     appearance, flow = means(3, "means", "uint8"), means(20, "means-flow", "float16")
-    spatial_shards = extract_dataset(dataset, appearance, tmp_path, **options)
-    flow_shards = extract_flow_dataset(dataset, flow, tmp_path, flow_size_px=24, flow_warps=1, **options)
+    spatial_recipe = NetworkRecipe(appearance, dtype="float32")
+    flow_recipe = FlowRecipe(flow, dtype="float32", options=FlowOptions.of(flow, 24, 1))
+    spatial_shards, flow_shards = (extract(dataset, one, tmp_path) for one in (spatial_recipe, flow_recipe))
     camera = table_07.LiveCamera(
         feature_function(appearance), feature_function(flow), SIZE_PX, FlowOptions(24, 1, SIZE_PX), 4
     )

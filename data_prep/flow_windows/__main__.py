@@ -10,7 +10,8 @@ from dataclasses import fields
 
 from data_prep.command_line import chosen_datasets, shards_parser
 from data_prep.errors import InputError
-from data_prep.flow_windows.extraction import extract_flow_windows
+from data_prep.extraction import extract
+from data_prep.flow_windows.extraction import FlowWindowRecipe
 from data_prep.flow_windows.options import FlowWindowOptions
 
 
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = FlowWindowOptions(**{name: getattr(given, name) for name in names})
         for dataset in chosen_datasets(given.data, given.dataset):
-            print(extract_flow_windows(dataset, options, given.out, given.shard))
+            print(extract(dataset, FlowWindowRecipe(options), given.out, given.part))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -17,7 +17,8 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -28,11 +29,11 @@ import numpy as np
 from data_prep.backbones import Backbone
 from data_prep.datasets import Dataset
 from data_prep.errors import InputError
-from data_prep.extraction import BATCH_FRAMES, extract_clips, feature_key
 from data_prep.frames import RESIZING, Source, iter_frames, resize
-from data_prep.pooling import PAPER_PYRAMID
+from data_prep.network_features import NetworkRecipe
 from data_prep.pretrained_weights import FLOWS_PER_STACK, RGB_CHANNELS, STACK_CHANNELS
 from data_prep.read_ahead import Map, map_ahead, stack_batches
+from data_prep.recipes import Maker
 
 BOUND_PX = 20.0
 BYTE_RANGE = 255.0
@@ -86,55 +87,47 @@ class FlowOptions:
         return RGB_CHANNELS if self.picture else STACK_CHANNELS
 
     @classmethod
-    def of(cls, backbone: Backbone, size_px: int, warps: int) -> "FlowOptions":
-        """Return the options under which flow fits a network."""
+    def of(cls, backbone: Backbone, size_px: int | None = None, warps: int = WARPS) -> "FlowOptions":
+        """Return the options under which flow fits a network; `size_px` None is the network's input size."""
         picture = backbone.model.input.shape[-1] == RGB_CHANNELS
+        size_px = backbone.input_size_px if size_px is None else size_px
         return cls(size_px, warps, backbone.input_size_px, picture)
 
 
-def extract_flow_dataset(
-    dataset: Dataset,
-    backbone: Backbone,
-    features_dir: Path,
-    pooling: str = "max",
-    shard: tuple[int, int] = (1, 1),
-    dtype: str = "float16",
-    batch_frames: int = BATCH_FRAMES,
-    progress: bool = True,
-    pyramid: str = PAPER_PYRAMID,
-    flow_size_px: int | None = None,
-    flow_warps: int = WARPS,
-) -> Path:
-    """Write the flow shards of a dataset that are missing, damaged or made otherwise.
+@dataclass(frozen=True)
+class FlowRecipe(NetworkRecipe):
+    """Optical flow through a flow network, computed on all cores ahead of it; see `recipes.Recipe`.
 
-    Flow is computed on all cores, ahead of the network.
+    n frames of a clip give n features.
 
-    Args:
-        dataset, features_dir, pooling, shard, dtype, batch_frames, progress, pyramid: as in
-            `extract_features.extract_dataset`.
-        backbone: a flow network.
-        flow_size_px: side of the frames that flow is computed on; None for the network's input size.
-        flow_warps: see `FlowOptions`.
-
-    Returns: the folder, which holds `<split>/<clip>.h5`; n frames of a clip give n features.
-
-    Raises InputError: a frame that cannot be read, a shard that cannot be written, options out of range.
+    Attributes:
+        options: how flow is computed.
     """
-    size_px = backbone.input_size_px if flow_size_px is None else flow_size_px
-    options = FlowOptions.of(backbone, size_px, flow_warps)
-    folder = (
-        Path(features_dir) / dataset.name / f"{feature_key(backbone, pooling, pyramid, dtype)}-{options.key}"
-    )
-    n_workers = os.cpu_count()
-    with ThreadPoolExecutor(n_workers) as pool:
-        flow_map = partial(map_ahead, pool, PAIRS_AHEAD_PER_WORKER * n_workers)
 
-        def read(source: Source) -> Iterator[np.ndarray]:
-            return stack_batches(flow_inputs(iter_frames(source), options, flow_map), batch_frames)
+    options: FlowOptions = field(kw_only=True)
 
-        return extract_clips(
-            dataset, backbone, folder, read, str(options), pooling, shard, dtype, progress, pyramid
-        )
+    @property
+    def key(self) -> str:
+        """Return the name of the folder of its shards."""
+        return f"{super().key}-{self.options.key}"
+
+    @property
+    def resizing(self) -> str:
+        """Return how frames become what the network takes, in words."""
+        return str(self.options)
+
+    @contextmanager
+    def at_work(self, dataset: Dataset, folder: Path) -> Iterator[Maker]:
+        """Give the maker, the same for every dataset."""
+        n_workers = os.cpu_count()
+        with ThreadPoolExecutor(n_workers) as pool:
+            flow_map = partial(map_ahead, pool, PAIRS_AHEAD_PER_WORKER * n_workers)
+
+            def read(source: Source) -> Iterator[np.ndarray]:
+                inputs = flow_inputs(iter_frames(source), self.options, flow_map)
+                return stack_batches(inputs, self.batch_frames)
+
+            yield Maker(self.attributes, read, self.function)
 
 
 def flow_inputs(

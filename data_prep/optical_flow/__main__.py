@@ -7,9 +7,9 @@ Paper: Sec. 4.7, Table 7.
 
 import sys
 
-from data_prep.backbones import FLOW_INPUTS
+from data_prep.backbones import FLOW_INPUTS, Backbone
 from data_prep.command_line import command_line, run_command
-from data_prep.optical_flow import WARPS, extract_flow_dataset
+from data_prep.optical_flow import WARPS, FlowOptions, FlowRecipe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,13 +20,12 @@ def main(arguments: list[str] | None = None) -> int:
     add("--flow-input", default=FLOW_INPUTS[0], choices=FLOW_INPUTS, help="(default: %(default)s)")
     add("--flow-warps", type=int, default=WARPS, metavar="N", help="of TV-L1 (default: %(default)s)")
     options = parser.parse_args(arguments)
-    return run_command(
-        options,
-        extract_flow_dataset,
-        flow=options.flow_input,
-        flow_size_px=options.flow_size,
-        flow_warps=options.flow_warps,
-    )
+
+    def recipe_of(backbone: Backbone, *how: str) -> FlowRecipe:
+        flow = FlowOptions.of(backbone, options.flow_size, options.flow_warps)
+        return FlowRecipe(backbone, *how, options=flow)
+
+    return run_command(options, recipe_of, flow=options.flow_input)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
-from data_prep.extraction import extract_dataset, feature_function
+from data_prep.extraction import extract
 from data_prep.frames import read_frames
 from data_prep.gray_frames import gray_frames
+from data_prep.network_features import NetworkRecipe
 from data_prep.normalization import load_normalization, normalize_shards
-from data_prep.optical_flow import FlowOptions, extract_flow_dataset
+from data_prep.optical_flow import FlowOptions, FlowRecipe
 from data_prep.provenance import git_commit
 from experiments.lab.publishing.results import NO_DATA, NOT_RUN
 from experiments.lab.settings.changes import changes, differences, names_of, results_name
@@ -161,20 +162,21 @@ class Context:
 
     def features_of(self, dataset: Dataset, root: Path, flow: bool = False) -> Path:
         """Return the folder of any dataset's shards under `root/features`, extracted where not there."""
-        features, options = self.settings.features, self.settings.flow
-        how = {"pooling": features.pooling, "pyramid": features.pyramid, "dtype": features.feature_dtype}
+        shards = extract(dataset, self.recipe(flow), root / "features")
+        return normalize_shards(shards, self.settings.features.feature_normalization)
+
+    def recipe(self, flow: bool = False) -> NetworkRecipe:
+        """Return how features are made of frames, or of the flow between them."""
+        features = self.settings.features
+        how = (features.pooling, features.pyramid, features.feature_dtype)
         if flow:
-            how |= {"flow_size_px": options.flow_size_px, "flow_warps": options.flow_warps}
-            shards = extract_flow_dataset(dataset, self.flow_backbone, root / "features", **how)
-        else:
-            shards = extract_dataset(dataset, self.backbone, root / "features", **how)
-        return normalize_shards(shards, features.feature_normalization)
+            return FlowRecipe(self.flow_backbone, *how, options=self.flow_options)
+        return NetworkRecipe(self.backbone, *how)
 
     def extractor(self, dataset: str, flow: bool = False) -> Callable[[np.ndarray], np.ndarray]:
         """Return the function from frames, or stacks of flow, to features as a dataset's shards hold them."""
-        features, network = self.settings.features, self.flow_backbone if flow else self.backbone
         shards = self.flow_shards(dataset) if flow else self.shards(dataset)
-        return feature_function(network, features.pooling, features.pyramid, load_normalization(shards))
+        return self.recipe(flow).function(load_normalization(shards))
 
     @property
     def flow_options(self) -> FlowOptions:
@@ -192,7 +194,8 @@ class Context:
     def gray_shards(self, dataset: str, size_px: int) -> Path:
         """Return the folder of a dataset's gray frames, made first where they are not there."""
         features = self.root_of(dataset) / "features"
-        return extract_dataset(self.datasets[dataset], gray_frames(size_px), features, pooling="none")
+        recipe = NetworkRecipe(gray_frames(size_px), pooling="none")
+        return extract(self.datasets[dataset], recipe, features)
 
     def run(self, dataset: str, stream: str, seed: int = 0, system: str = "sRNN-AE", **overrides) -> Run:
         """Return the trained run of a system on one stream, trained first where it is not there.

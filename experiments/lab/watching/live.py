@@ -70,7 +70,7 @@ class Networks:
     """From frames to features.
 
     Attributes:
-        input_size_px, appearance: of the network on frames, see `extract_features.feature_function`.
+        input_size_px, appearance: of the network on frames, see `network_features.feature_function`.
         flow, options: likewise on flow, and how flow is computed; None where no stream reads it.
     """
 

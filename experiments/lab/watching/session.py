@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from data_prep.backbones import Backbone
 from data_prep.errors import InputError
-from data_prep.extraction import feature_function
 from data_prep.live_frames import FrameStream
+from data_prep.network_features import feature_function
 from data_prep.normalization import load_normalization
 from data_prep.pooling import PYRAMIDS
 from experiments.lab import cli
