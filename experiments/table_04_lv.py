@@ -57,9 +57,9 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
     by_seed = [pixel_scores(context.datasets[dataset], runs, protocols) for runs in seeded]
     labels = by_seed[0][1]
     of_seeds = {one: [scores[one] for scores, _ in by_seed] for one in protocols}
-    numbers = {str(one): [metrics.frame_auc(scores, labels) for scores in of_seeds[one]] for one in protocols}
+    numbers = {one: [metrics.frame_auc(scores, labels) for scores in of_seeds[one]] for one in protocols}
     interval = metrics.bootstrap_interval(of_seeds[protocols[0]], labels) if len(labels) > 1 else None
-    numbers[str(replace(frame_level, remark="frame level"))] = [auc(runs, frame_level) for runs in seeded]
+    numbers[replace(frame_level, remark="frame level")] = [auc(runs, frame_level) for runs in seeded]
     place = {"exhibit": EXHIBIT, "row": system, "command": command, "backbone": backbones_of(seeded[0])}
     return number_rows(numbers, interval, dataset, {**place, **identity_of(seeded)})
 

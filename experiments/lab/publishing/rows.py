@@ -51,13 +51,13 @@ def rows_under(
     protocols: Sequence[Protocol], dataset: str, seeded: SEEDED_RUNS, place: Mapping[str, str]
 ) -> list[Row]:
     """Return the rows of the frame-level AUC of some runs under each protocol, see `number_rows`."""
-    numbers = {str(protocol): [auc(runs, protocol) for runs in seeded] for protocol in protocols}
+    numbers = {protocol: [auc(runs, protocol) for runs in seeded] for protocol in protocols}
     place = {**place, **identity_of(seeded)}
     return number_rows(numbers, auc_interval(seeded, protocols[0]), dataset, place)
 
 
 def number_rows(
-    numbers: Mapping[str, Sequence[float]],
+    numbers: Mapping[Protocol, Sequence[float]],
     interval: tuple[float, float] | None,
     dataset: str,
     place: Mapping[str, str],
@@ -65,7 +65,7 @@ def number_rows(
     """Return the rows of an AUC under every protocol; after the first the ends of its interval.
 
     Args:
-        numbers: protocol in words -> the AUC of each seed, the headline first.
+        numbers: protocol -> the AUC of each seed, the headline first.
         interval: of the headline over test clips; None where it has none.
         dataset: name of the dataset.
         place: what the rows share: exhibit, row, command, backbone, config_hash, commit.
@@ -77,10 +77,12 @@ def number_rows(
             "column": COLUMNS[dataset],
             "dataset": COLUMNS[dataset],
             "seeds": len(values),
-            "protocol": protocol,
+            "protocol": str(protocol),
             **place,
         }
-        rows.append(Row(metric="auc", ours=mean, std=std, **shared))
+        # No published number beside one whose checkpoint was chosen on the test labels.
+        compared = protocol.checkpoint == "last"
+        rows.append(Row(metric="auc", ours=mean, std=std, compared=compared, **shared))
         if len(rows) == 1 and interval is not None:
             ends = zip(INTERVAL, interval, strict=True)
             rows += [Row(metric=metric, ours=end, **shared) for metric, end in ends]
