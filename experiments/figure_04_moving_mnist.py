@@ -14,7 +14,7 @@ import numpy as np
 
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST
 from experiments.lab.context import Context
-from experiments.lab.publishing import plots
+from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
@@ -39,7 +39,7 @@ def run(context: Context) -> None:
             box = (*reader.boxes[0], reader.settings.box_px)
             samples[caption] = (reader.frames(0, 1)[0, SHOWN], reader.labels[0, SHOWN], box)
             rows.append(sample_row(context, caption, files.settings[split], int(reader.labels[0].sum())))
-    plots.sequence_samples(context.results_dir / f"{EXHIBIT}.png", samples, SHOWN + 1, TITLE)
+    pictures.sequence_samples(context.results_dir / f"{EXHIBIT}.png", samples, SHOWN + 1, TITLE)
     note = (
         f"The first sequence of each of Table 1's files, digits of {files.settings['test']['digits']}, "
         f"steps of {files.settings['test']['step_px']} px, where the paper gives no step."

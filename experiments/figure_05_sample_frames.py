@@ -19,7 +19,7 @@ import numpy as np
 from data_prep.datasets import Clip, Dataset
 from data_prep.frames import read_frames
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.publishing import plots
+from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
@@ -47,7 +47,7 @@ def run(context: Context) -> None:
             abnormal.append([bool(label)] * len(samples))
             rows.append(sample_row(context, name, kind, samples))
     path = context.results_dir / f"{EXHIBIT}.png"
-    plots.image_grid(path, images, captions, TITLE, abnormal)
+    pictures.image_grid(path, images, captions, TITLE, abnormal)
     note = (
         "Normal frames are of the training split, abnormal ones of the test split, spread evenly over the "
         "clips; the outline is the dataset's pixel mask, where it has one."

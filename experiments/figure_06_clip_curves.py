@@ -14,7 +14,7 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 import numpy as np
 
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.publishing import plots
+from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.scoring.measure import held_by, regularity_of, step_of
@@ -43,7 +43,7 @@ def draw_clip(context: Context, dataset: str, runs, path) -> None:
     index = next(i for i, clip in enumerate(spatial) if 0 < clip.labels.mean() < 1)
     clip, fused = spatial[index], regularity_of(runs, protocol, step)[index]
     shown = np.linspace(0, len(clip.labels) - 1, SAMPLE_FRAMES).astype(int)
-    plots.clip_curves(
+    pictures.clip_curves(
         path,
         context.sample_frames(dataset)(clip.clip, shown),
         shown + 1,

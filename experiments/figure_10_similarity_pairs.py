@@ -22,7 +22,7 @@ from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS
 from data_prep.shards import Shard, list_shards
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.publishing import plots
+from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of, measured_row
@@ -114,7 +114,7 @@ def draw_pairs(context: Context, dataset: str, shards, similarities, path: Path)
         for label, t in at.items()
     ]
     frames = context.sample_frames(dataset)
-    plots.frame_pairs(
+    pictures.frame_pairs(
         path,
         [frames(clip, (t - 1, t)) for t in at.values()],
         captions,

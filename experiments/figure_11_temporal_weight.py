@@ -84,7 +84,9 @@ def draw(context: Context, rows: Sequence[Row]) -> None:
         "AUC against the temporal weight, a sweep on the test set\n"
         f"({context.backbone.name}, profile {context.profile_name})"
     )
-    plots.draw_lines(panel, WEIGHTS, mean, "weight of the temporal score", "AUC (%)", title, std=std)
+    plots.draw_lines(panel, WEIGHTS, mean, std)
+    panel.set(xlabel="weight of the temporal score", ylabel="AUC (%)", title=title)
+    plots.widen(panel)
     panel.axvline(PAPER.score.temporal_weight, color=plots.BLACK, linestyle=":", label="the paper's weight")
     panel.legend()
     plots.save_figure(figure, context.results_dir / f"{EXHIBIT}.png")

@@ -20,8 +20,6 @@ MOST_FILE_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 350, 60, 8
 # What is over a limit today. The list may only shrink: what is within its limit again leaves it.
 TOO_LARGE = {
     "data_prep/moving_mnist.py generate",
-    "experiments/lab/publishing/plots.py",
-    "experiments/lab/publishing/plots.py draw_lines",
     "experiments/lab/systems/frame_systems.py frame_task",
 }
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.image import imread
 from PIL import Image
 
-from experiments.lab.publishing import plots
+from experiments.lab.publishing import pictures, plots
 
 VERMILLION_RGB = np.array([0xD5, 0x5E, 0x00])
 
@@ -28,20 +28,14 @@ def test_draw_lines_draws_the_numbers_given():
     _, axes = plots.new_figure()
     panel = axes[0, 0]
     x, series = [1, 3, 30], {"Avenue": [80.0, 83.0, 79.0], "Ped2": [90.0, 92.0, 88.0]}
-    plots.draw_lines(
-        panel, x, series, "number of layers K", "AUC (%)", "title", std={"Ped2": [1.0, 2.0, 0.5]},
-        published={"Avenue": {3: 83.48}}, log_x=True,
-    )  # fmt: skip
+    std, published = {"Ped2": [1.0, 2.0, 0.5]}, {"Avenue": {3: 83.48}}
+    plots.draw_lines(panel, x, series, std, published, log_x=True)
     for container, y in zip(panel.containers, series.values(), strict=True):
         assert container.lines[0].get_xydata().tolist() == [list(point) for point in zip(x, y, strict=True)]
     (star,) = [line for line in panel.lines if line.get_label() == "Avenue, paper"]
     assert star.get_xydata().tolist() == [[3, 83.48]]
     assert star.get_color() == panel.containers[0].lines[0].get_color()
-    assert (panel.get_xlabel(), panel.get_ylabel(), panel.get_xscale()) == (
-        "number of layers K",
-        "AUC (%)",
-        "log",
-    )
+    assert panel.get_xscale() == "log"
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["1", "3", "30"]
     legend = [text.get_text() for text in panel.get_legend().get_texts()]
     assert legend == ["Avenue", "Ped2", "Avenue, paper"]
@@ -52,15 +46,33 @@ def test_draw_lines_draws_the_numbers_given():
 def test_draw_lines_refuses_what_it_cannot_draw():
     _, axes = plots.new_figure()
     with pytest.raises(ValueError, match=r"Ped2.*expected 3 values like x, got 2"):
-        plots.draw_lines(axes[0, 0], [1, 2, 3], {"Ped2": [1, 2]}, "x", "y")
+        plots.draw_lines(axes[0, 0], [1, 2, 3], {"Ped2": [1, 2]})
     with pytest.raises(ValueError, match="logarithmic"):
-        plots.draw_lines(axes[0, 0], [0, 2], {"Ped2": [1, 2]}, "x", "y", log_x=True)
+        plots.draw_lines(axes[0, 0], [0, 2], {"Ped2": [1, 2]}, log_x=True)
 
 
-def test_line_plot_writes_one_png_with_metadata(tmp_path):
-    path = plots.line_plot(
-        tmp_path / "figure_11.png", [0, 0.5, 1], {"Ped2": [1, 2, 3]}, "weight", "AUC (%)", "t"
-    )
+def test_a_series_may_lack_some_x():
+    _, axes = plots.new_figure()
+    plots.draw_lines(axes[0, 0], [1, 3, 10], {"Ped2": [80.0, np.nan, 82.0]}, {"Ped2": [1.0, np.nan, 2.0]})
+    (line,) = axes[0, 0].containers
+    assert line.lines[0].get_xydata().tolist() == [[1, 80], [10, 82]]
+
+
+@pytest.mark.parametrize(("values", "span"), [([83.0, 83.2], 5.0), ([60.0, 80.0], 22.0)])
+def test_a_small_difference_does_not_fill_the_axis(values, span):
+    _, axes = plots.new_figure()
+    panel = axes[0, 0]
+    plots.draw_lines(panel, [1, 2], {"Ped2": values})
+    plots.widen(panel)
+    low, high = panel.get_ylim()
+    assert high - low == pytest.approx(span)
+    assert low < min(values) < max(values) < high
+    assert (low + high) / 2 == pytest.approx(np.mean(values))
+
+
+def test_sweep_curves_writes_one_png_with_metadata(tmp_path):
+    panels = {"AUC (%)": {"Ped2": [1, 2, 3]}}
+    path = plots.sweep_curves(tmp_path / "figure_11.png", [0, 0.5, 1], panels, "weight", "t")
     with Image.open(path) as image:
         assert image.format == "PNG"
         assert image.info["Title"] == "figure_11"
@@ -94,8 +106,8 @@ def clip_arguments(frames, labels):
 
 def test_clip_curves_shade_the_abnormal_frames(tmp_path, monkeypatch, frames):
     saved = []
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: saved.append(figure) or path)
-    plots.clip_curves(tmp_path / "a.png", *clip_arguments(frames, [0, 0, 1, 1, 1, 0, 0, 1, 0, 0]))
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, path: saved.append(figure) or path)
+    pictures.clip_curves(tmp_path / "a.png", *clip_arguments(frames, [0, 0, 1, 1, 1, 0, 0, 1, 0, 0]))
     panels = saved[0].axes[-3:]
     spans = [patch.get_extents().transformed(panels[0].transData.inverted()) for patch in panels[0].patches]
     assert [edge for span in spans for edge in (span.x0, span.x1)] == pytest.approx([2.5, 5.5, 7.5, 8.5])
@@ -106,8 +118,8 @@ def test_clip_curves_shade_the_abnormal_frames(tmp_path, monkeypatch, frames):
 
 
 def test_clip_curves_of_normal_and_abnormal_clips(tmp_path, frames):
-    normal = plots.clip_curves(tmp_path / "normal.png", *clip_arguments(frames, [0] * 10))
-    abnormal = plots.clip_curves(tmp_path / "abnormal.png", *clip_arguments(frames, [0] * 6 + [1] * 4))
+    normal = pictures.clip_curves(tmp_path / "normal.png", *clip_arguments(frames, [0] * 10))
+    abnormal = pictures.clip_curves(tmp_path / "abnormal.png", *clip_arguments(frames, [0] * 6 + [1] * 4))
     strip_rows = slice(0, 250)
     assert not has_vermillion(pixels(normal)[strip_rows])
     assert has_vermillion(pixels(abnormal)[strip_rows])
@@ -117,28 +129,30 @@ def test_clip_curves_refuse_other_lengths(tmp_path, frames):
     arguments = list(clip_arguments(frames, [0] * 10))
     arguments[3] = arguments[3][:-1]
     with pytest.raises(ValueError, match="similarity: expected shape"):
-        plots.clip_curves(tmp_path / "a.png", *arguments)
+        pictures.clip_curves(tmp_path / "a.png", *arguments)
 
 
 def test_image_grid_takes_grey_and_colour_images(tmp_path, frames):
     rows = [list(frames[:2]), [frame[..., 0] for frame in frames[2:]]]
     captions = [["a", "b"], ["c", "d"]]
-    path = plots.image_grid(tmp_path / "figure_05.png", rows, captions, "Samples")
+    path = pictures.image_grid(tmp_path / "figure_05.png", rows, captions, "Samples")
     seen = pixels(path)
     for brightness in (10, 70, 130, 190):  # grey images are not stretched to their own range
         assert (seen == brightness).all(axis=-1).sum() > 1000
-    marked = plots.image_grid(tmp_path / "b.png", rows, captions, "Samples", [[True, False], [False, False]])
+    marked = pictures.image_grid(
+        tmp_path / "b.png", rows, captions, "Samples", [[True, False], [False, False]]
+    )
     assert has_vermillion(pixels(marked))
     assert not has_vermillion(seen)
 
 
 def test_strip_image_is_an_rgb_array(frames):
-    strip = plots.figure_strip_image(frames, [1.0, 0.9, 0.2, 0.1], [0, 0, 1, 1])
+    strip = pictures.figure_strip_image(frames, [1.0, 0.9, 0.2, 0.1], [0, 0, 1, 1])
     assert strip.dtype == np.uint8
     assert strip.ndim == 3
     assert strip.shape[2] == 3
     assert has_vermillion(strip)
-    assert not has_vermillion(plots.figure_strip_image(frames, [1.0, 0.9, 0.2, 0.1]))
+    assert not has_vermillion(pictures.figure_strip_image(frames, [1.0, 0.9, 0.2, 0.1]))
     centre = strip[strip.shape[0] * 2 // 3]
     positions = [np.flatnonzero((centre == value).all(axis=-1)).mean() for value in (10, 70, 130, 190)]
     assert positions == sorted(positions)  # in the given order, left to right

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab.publishing import findings, notes, plots, report, results, verdict
+from experiments.lab.publishing import findings, notes, pictures, report, results, verdict
 from experiments.lab.publishing.results import Row
 
 
@@ -46,7 +46,7 @@ def results_dir(tmp_path):
             [row for row in rows if row.measured],
             lambda numbers, rows=rows: [*numbers, *(row for row in rows if not row.measured)],
         )
-    plots.image_grid(tmp_path / "figure_06_ped2.png", [[np.zeros((8, 8), np.uint8)]], [["a"]], "t")
+    pictures.image_grid(tmp_path / "figure_06_ped2.png", [[np.zeros((8, 8), np.uint8)]], [["a"]], "t")
     (tmp_path / "other.png").write_bytes(b"not of an exhibit")
     notes.write_note(tmp_path, "table_03", "Features of a thin ResNet-50 & few iterations.")
     notes.write_summary(tmp_path, "2 cores", {"table_04": "LV: no <such> dataset"})

@@ -16,7 +16,7 @@ from experiments import figure_05_sample_frames as figure_05
 from experiments import figure_10_similarity_pairs as figure_10
 from experiments import figure_11_temporal_weight as figure_11
 from experiments import table_02_dataset_statistics as table_02
-from experiments.lab.publishing import plots
+from experiments.lab.publishing import pictures
 from experiments.lab.publishing.results import Row
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import PAPER
@@ -201,9 +201,9 @@ def test_deep_networks_are_drawn_with_some_steps_left_out():
 
 def test_frame_pairs_outline_the_region_in_both_frames(tmp_path, monkeypatch):
     saved = []
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: saved.append(figure) or path)
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, path: saved.append(figure) or path)
     pairs = [np.zeros((2, 40, 80, 3), np.uint8)] * 2
     boxes = [(0, 0, 1, 1), (0.5, 0.25, 0.25, 0.25)]
-    plots.frame_pairs(tmp_path / "a.png", pairs, ["a", "b"], boxes, [False, True], "title")
+    pictures.frame_pairs(tmp_path / "a.png", pairs, ["a", "b"], boxes, [False, True], "title")
     found = [panel.patches[0].get_bbox().bounds for panel in saved[0].axes]
     assert found == [(0, 0, 79, 39)] * 2 + [(40, 10, 19, 9)] * 2

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from data_prep.errors import InputError
 from data_prep.windows import batches
-from experiments.lab.publishing import plots
+from experiments.lab.publishing import pictures
 from experiments.lab.scoring.score import ClipScores, micro_auc, regularity
 from experiments.lab.scoring.score_files import save_scores
 from experiments.lab.settings.schema import TrainSettings
@@ -173,4 +173,4 @@ class Recorder(keras.callbacks.Callback):
         indices = np.linspace(0, len(clip.labels) - 1, 8).astype(int)
         score = regularity({self.task.stream: [clip]})[0]
         frames = self.task.data.sample_frames(clip.clip, indices)
-        return plots.figure_strip_image(frames, score[indices], clip.labels[indices])
+        return pictures.figure_strip_image(frames, score[indices], clip.labels[indices])
