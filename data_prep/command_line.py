@@ -12,7 +12,7 @@ from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.extraction import extract
 from data_prep.network_features import NetworkRecipe
-from data_prep.normalization import NORMALIZATIONS, normalize_shards
+from data_prep.normalization import FEATURE_NORMALIZATIONS, normalize_shards
 from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS
 from data_prep.pretrained_weights import N_BLOCKS
 from data_prep.shards import DTYPES, expected_shards
@@ -89,7 +89,12 @@ def command_line(module: str, description: str) -> argparse.ArgumentParser:
         metavar="CELLS",
         help=f"cells per side of each level: {' or '.join(PYRAMIDS)} (default: %(default)s)",
     )
-    add("--normalization", default="none", choices=NORMALIZATIONS, help="of the features (%(default)s)")
+    add(
+        "--normalization",
+        default="none",
+        choices=FEATURE_NORMALIZATIONS,
+        help="of the features (%(default)s)",
+    )
     add("--dtype", default="float16", choices=DTYPES, help="of the stored features (default: %(default)s)")
     return parser
 

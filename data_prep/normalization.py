@@ -24,7 +24,7 @@ from data_prep.errors import InputError
 from data_prep.files import locked, remove_leftovers, write_atomic
 from data_prep.shards import Shard, expected_shards, is_current, list_shards, read_info, write_shard
 
-NORMALIZATIONS = ("none", "l2", "standardized")
+FEATURE_NORMALIZATIONS = ("none", "l2", "standardized")
 FILE = "normalization.npz"
 SMALLEST_DEVIATION = 0.1  # of the channels' mean deviation
 BLOCK_FRAMES = 64
@@ -35,7 +35,7 @@ class Normalization:
     """A function from features (.., C) to features (.., C), float32.
 
     Attributes:
-        method: one of `NORMALIZATIONS`.
+        method: one of `FEATURE_NORMALIZATIONS`.
         mean, deviation: float32 (C,) each, of "standardized".
     """
 
@@ -69,7 +69,7 @@ def normalize_shards(folder: Path, method: str) -> Path:
 
     Args:
         folder: of the extracted shards, `<split>/<clip>.h5`; it is returned itself for "none".
-        method: one of `NORMALIZATIONS`.
+        method: one of `FEATURE_NORMALIZATIONS`.
 
     Raises InputError: no training shard, a damaged one, one that cannot be written.
     """

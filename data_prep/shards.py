@@ -20,7 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from data_prep.clip_list import FILE, read_clip_list
+from data_prep.clip_list import FILE, is_file_name, read_clip_list
 from data_prep.errors import InputError
 from data_prep.files import natural_order
 from data_prep.hdf5 import hdf5_written_whole, open_hdf5, readable
@@ -189,7 +189,11 @@ class Shard:
         """Its attributes."""
         with readable(self.path, "shard"):
             values = {f.name: self._file.attrs[f.name] for f in fields(ShardInfo)}
-            return ShardInfo(**{n: v.decode() if isinstance(v, bytes) else int(v) for n, v in values.items()})
+            values = {n: v.decode() if isinstance(v, bytes) else int(v) for n, v in values.items()}
+            info = ShardInfo(**values)
+            if not all(map(is_file_name, (info.dataset, info.split, info.clip))):  # folders are named so
+                raise ValueError("expected names of dataset, split and clip, got a path")
+            return info
 
     @functools.cached_property
     def labels(self) -> np.ndarray:

@@ -115,7 +115,7 @@ def scenes_for(context: Context, dataset: Dataset) -> Scenes:
     """Return what candidates are tried on, made first where it is not there."""
     sizes = context.settings.walkway
     clips = (sizes.n_train_clips, 2 * sizes.n_test_clips)
-    another = walkway.Settings(sizes.walkway_seed + 1, *clips, sizes.clip_frames)
+    another = walkway.Rendering(sizes.walkway_seed + 1, *clips, sizes.clip_frames)
     folder = walkway.generate_under(context.generated_dir, another)
     return {
         "planted": (planted_dataset(dataset, context.generated_dir / "planted"), context.generated_dir),

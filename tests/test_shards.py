@@ -245,6 +245,16 @@ def test_missing_and_foreign_files_are_named(tmp_path, shard):
         Shard(shard)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"dataset": "../../outside"}, {"split": "a/b"}, {"clip": ".."}, {"dataset": "a\nb"}]
+)
+def test_names_that_lead_elsewhere_are_refused(tmp_path, features, labels, changes):
+    path = tmp_path / "01.h5"
+    write_shard(path, [features], make_info(**changes), labels)
+    with pytest.raises(InputError, match=r"01\.h5: damaged shard, expected names of dataset, split and clip"):
+        read_info(path)
+
+
 def test_shards_are_listed_in_name_order(tmp_path, features, labels):
     for name in ("10", "02", "01"):
         write_shard(tmp_path / "train" / f"{name}.h5", [features], make_info(split="train"), labels)

@@ -17,7 +17,7 @@ from data_prep.labels import masks_to_labels
 from data_prep.walkway import (
     ANOMALIES,
     MIN_VISIBLE_PX,
-    Settings,
+    Rendering,
     generate,
     generate_under,
     render_clip,
@@ -27,7 +27,7 @@ from data_prep.walkway.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 SIZES = {"n_train_clips": 2, "n_test_clips": 3, "clip_frames": 24}
-SETTINGS = Settings(seed=0, **SIZES)
+SETTINGS = Rendering(seed=0, **SIZES)
 
 
 def digest(folder):
@@ -82,7 +82,7 @@ def test_training_clips_have_no_anomaly(dataset):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_test_clip_is_normal_abnormal_normal(seed, clip_frames):
     for clip in range(len(ANOMALIES)):
-        _, masks = render_clip(Settings(seed, 1, 3, clip_frames), "test", clip)
+        _, masks = render_clip(Rendering(seed, 1, 3, clip_frames), "test", clip)
         abnormal = np.flatnonzero(masks.any(axis=(1, 2)))
         assert 0 < abnormal[0]
         assert abnormal[-1] < clip_frames - 1
@@ -108,7 +108,7 @@ def test_anomalies_are_of_three_shapes():
     """The kinds differ by outline: a cart is far larger, a cyclist wider than a runner for its height."""
     outlines = {}
     for clip, kind in enumerate(ANOMALIES):
-        _, masks = render_clip(Settings(0, 1, 3, 60), "test", clip)
+        _, masks = render_clip(Rendering(0, 1, 3, 60), "test", clip)
         mask = max(masks, key=np.sum)
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
         outlines[kind] = (np.ptp(rows) + 1, np.ptp(columns) + 1, mask.sum() / (np.ptp(rows) + 1) ** 2)
@@ -143,7 +143,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(root, tmp_path):
 
 
 def test_seed_changes_the_movers_and_not_only_the_scene():
-    first, second = (render_clip(Settings(seed, 1, 1, 24), "test", 0)[1] for seed in (0, 1))
+    first, second = (render_clip(Rendering(seed, 1, 1, 24), "test", 0)[1] for seed in (0, 1))
     assert (first != second).any()
 
 
@@ -158,8 +158,8 @@ def test_mask_below_the_smallest_area_is_empty(monkeypatch):
 
 
 def test_a_clip_does_not_depend_on_the_number_of_clips():
-    few, _ = render_clip(Settings(0, 1, 1, 24), "train", 0)
-    many, _ = render_clip(Settings(0, 9, 9, 24), "train", 0)
+    few, _ = render_clip(Rendering(0, 1, 1, 24), "train", 0)
+    many, _ = render_clip(Rendering(0, 9, 9, 24), "train", 0)
     np.testing.assert_array_equal(few, many)
 
 
@@ -251,7 +251,7 @@ def test_what_is_there_is_never_replaced(tmp_path, capsys, fill):
 
 
 def test_walkways_of_other_settings_stand_beside_each_other(tmp_path):
-    settings = [Settings(seed, 1, 1, 20) for seed in (0, 1)]
+    settings = [Rendering(seed, 1, 1, 20) for seed in (0, 1)]
     roots = [generate_under(tmp_path, one) for one in settings]
     assert roots == [generate_under(tmp_path, one) for one in settings]
     assert len(set(roots)) == 2

@@ -17,13 +17,13 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.files import locked, one_line, remove_leftovers, written_whole
-from data_prep.walkway.scene import ANOMALIES, MIN_CLIP_FRAMES, MIN_VISIBLE_PX, Settings, render_clip
+from data_prep.walkway.scene import ANOMALIES, MIN_CLIP_FRAMES, MIN_VISIBLE_PX, Rendering, render_clip
 
 __all__ = [
     "ANOMALIES",
     "MIN_CLIP_FRAMES",
     "MIN_VISIBLE_PX",
-    "Settings",
+    "Rendering",
     "generate",
     "generate_under",
     "is_finished",
@@ -43,7 +43,7 @@ def generate(
     Raises InputError: counts that are too small, a folder of this name that holds something else, one that
     cannot be written.
     """
-    settings = Settings(seed, n_train_clips, n_test_clips, clip_frames)
+    settings = Rendering(seed, n_train_clips, n_test_clips, clip_frames)
     if min(n_train_clips, n_test_clips) < 1 or clip_frames < MIN_CLIP_FRAMES or seed < 0:
         raise InputError(
             f"walkway: bad settings, expected 1 clip or more a split, {MIN_CLIP_FRAMES} frames or more "
@@ -64,7 +64,7 @@ def generate(
     return folder
 
 
-def generate_under(parent: Path, settings: Settings) -> Path:
+def generate_under(parent: Path, settings: Rendering) -> Path:
     """Return the folder of datasets that holds the walkway of these settings, which are in its name.
 
     It is `parent/walkway-<hash of the settings>`, so walkways of other settings stand beside it.
@@ -75,7 +75,7 @@ def generate_under(parent: Path, settings: Settings) -> Path:
     return root
 
 
-def _refuse_to_replace(folder: Path, settings: Settings) -> None:
+def _refuse_to_replace(folder: Path, settings: Rendering) -> None:
     """Raise InputError where something is in the folder, whoever has put it there."""
     inside = sorted(path.name for path in folder.glob("*"))
     if not inside:
@@ -86,7 +86,7 @@ def _refuse_to_replace(folder: Path, settings: Settings) -> None:
     raise InputError(f"{folder}: will not be replaced, {fault}; delete it yourself, or give another --out")
 
 
-def is_finished(folder: Path, settings: Settings) -> bool:
+def is_finished(folder: Path, settings: Rendering) -> bool:
     """Tell whether the folder was generated with these settings and no file of it is missing."""
     stored = folder / "walkway.json"
     if not stored.is_file() or stored.read_bytes() != _to_json(settings).encode():
@@ -102,7 +102,7 @@ def is_finished(folder: Path, settings: Settings) -> bool:
     return all(sum(1 for _ in folder.glob(pattern)) == count for pattern, count in expected.items())
 
 
-def _write_dataset(folder: Path, settings: Settings) -> None:
+def _write_dataset(folder: Path, settings: Rendering) -> None:
     """Write every clip and, last, `walkway.json`."""
     for split, n_clips in (("train", settings.n_train_clips), ("test", settings.n_test_clips)):
         for clip in range(n_clips):
@@ -128,6 +128,6 @@ def _write_images(folder: Path, images: np.ndarray, suffix: str) -> None:
         (folder / f"{number:03d}{suffix}").write_bytes(content.tobytes())
 
 
-def _to_json(settings: Settings) -> str:
+def _to_json(settings: Rendering) -> str:
     """Return the settings as the text of `walkway.json`."""
     return json.dumps(asdict(settings), indent=2) + "\n"

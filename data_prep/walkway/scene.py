@@ -58,7 +58,7 @@ _HAIRS = ((38, 28, 22), (84, 58, 36), (150, 118, 70), (120, 118, 116))
 
 
 @dataclass(frozen=True)
-class Settings:
+class Rendering:
     """What determines every byte of the dataset; stored as `walkway.json`."""
 
     seed: int
@@ -68,7 +68,7 @@ class Settings:
     version: int = VERSION
 
 
-def render_clip(settings: Settings, split: str, clip: int) -> tuple[np.ndarray, np.ndarray]:
+def render_clip(settings: Rendering, split: str, clip: int) -> tuple[np.ndarray, np.ndarray]:
     """Return one clip: frames uint8 (n, H, W, 3) RGB, and anomaly masks bool (n, H, W).
 
     `split` is `train` or `test`, `clip` counts from 0. A clip does not depend on how many others there are.

@@ -90,7 +90,7 @@ class Context:
         """Return the folder of the walkway and its features, generated first where it is not there."""
         sizes = self.settings.walkway
         clips = (sizes.n_train_clips, sizes.n_test_clips)
-        settings = walkway.Settings(sizes.walkway_seed, *clips, sizes.clip_frames)
+        settings = walkway.Rendering(sizes.walkway_seed, *clips, sizes.clip_frames)
         return walkway.generate_under(self.generated_dir, settings)
 
     def command(self, module: str) -> str:
