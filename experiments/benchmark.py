@@ -108,7 +108,7 @@ def weights_read(n_features, n_atoms, units, depth) -> int:
 
 def paper_model(context):
     """Return (model, batch) at the paper's size, C = N."""
-    from experiments.lab.systems.catalogue import build_srnn_ae
+    from experiments.lab.systems.srnn_ae import build_srnn_ae
 
     settings = context.settings if context.profile == "smoke" else context.settings.override(n_atoms=2048)
     n_features = settings.model.n_atoms
@@ -259,7 +259,8 @@ def train_a_little(shards: Path, n_atoms: int) -> None:
     """Train for `MEMORY_STEPS` steps as `make_run` does, without its files."""
     from data_prep.windows import batches
     from experiments.lab.settings.schema import PAPER
-    from experiments.lab.systems.catalogue import build_srnn_ae, sampler
+    from experiments.lab.systems.features import sampler
+    from experiments.lab.systems.srnn_ae import build_srnn_ae
 
     settings = PAPER.override(n_atoms=n_atoms)
     windows = sampler(shards, "spatial", settings.train, settings, seed=0)

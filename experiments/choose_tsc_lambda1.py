@@ -25,7 +25,7 @@ from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.catalogue import build_tsc, training_blocks
+from experiments.lab.systems.tsc import build_tsc, training_blocks
 from models.tsc import alternate
 
 MOST_LOST = 0.05

@@ -30,7 +30,7 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
 from experiments.lab.settings.chosen import CHOSEN, chosen_settings
-from experiments.lab.systems.baselines import BASELINES
+from experiments.lab.systems.catalogue import BASELINES
 
 EXHIBIT = "table_03"
 CHOSEN_ROW = "{}, chosen on normal data"

@@ -37,8 +37,7 @@ from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of, measured_row
-from experiments.lab.systems.baselines import BASELINES
-from experiments.lab.systems.catalogue import FEATURE_SYSTEMS, SETTINGS
+from experiments.lab.systems.catalogue import BASELINES, FEATURE_SYSTEMS, SETTINGS, task_of
 from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.runs import Run
@@ -240,12 +239,12 @@ def baseline_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> l
     settings, shards = context.settings, context.shards(dataset)
     camera = Camera.of(context, dataset, shards, context.extractor(dataset), context.backbone.input_size_px)
     rows = []
-    for name, task in BASELINES.items():
+    for name in BASELINES:
         run = context.run(dataset, "spatial", 0, name)
         of = partial(cell, row=name, **identity_of([{"spatial": run}]))
         seconds = run.metrics["training_seconds"]
         rows.append(of([seconds / 3600], column="Training", metric="hours", protocol="one fit, whole frames"))
-        trainer: Fit = task(shards, "spatial", settings, 0).trainer
+        trainer: Fit = task_of(name)(shards, "spatial", settings, 0).trainer
         scores = partial(whole_frame_scores, trainer.fit().errors)
         rows += [speed_row(of, camera, scores, column, "whole frames") for column in (ALONE, END_TO_END)]
     return rows

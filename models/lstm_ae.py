@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from models.srnn_ae import BlockModel, jit_compile, squared_error
+from models.blocks import BlockModel, jit_compile, squared_error
 from models.tensor import Shape, State, Tensor
 
 

@@ -23,10 +23,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.blocks import squared_error
 from models.dictionary import MARGIN, largest_eigenvalue, normalize_atoms, updated_dictionary
 from models.sista import StackedRNN
 from models.sparse_solver import Problem, solve_codes
-from models.srnn_ae import squared_error
 from models.tensor import State, Tensor
 
 CODINGS = ("sista", "exact")

@@ -9,8 +9,8 @@ from data_prep.shards import Shard, list_shards
 from experiments.lab.scoring.measure import auc
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems.baselines import BASELINES, whole_frames
-from experiments.lab.systems.catalogue import run_system
+from experiments.lab.systems.baselines import whole_frames
+from experiments.lab.systems.catalogue import BASELINES, run_system, task_of
 from experiments.lab.training.fitting import Fit
 
 SETTINGS = PAPER.override(n_subspace_atoms=3)
@@ -87,7 +87,7 @@ def test_a_systems_hash_holds_its_own_settings_alone(shards, tmp_path):
     """What OC-SVM is told changes the name of its own runs, and of no others."""
     others = SETTINGS.override(svm_nu=0.25)
     names = {
-        (name, settings is others): BASELINES[name](shards, "spatial", settings, 0).name
+        (name, settings is others): task_of(name)(shards, "spatial", settings, 0).name
         for name in BASELINES
         for settings in (SETTINGS, others)
     }

@@ -13,7 +13,7 @@ from experiments import choose_tsc_lambda1
 from experiments.choose_tsc_lambda1 import largest_that_keeps, loss_of
 from experiments.lab.context import Context
 from experiments.lab.settings.profiles import PROFILES
-from experiments.lab.systems.catalogue import build_tsc, training_blocks
+from experiments.lab.systems.tsc import build_tsc, training_blocks
 
 SETTINGS = PROFILES["smoke"].override(
     input_size_px=32,

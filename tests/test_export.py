@@ -14,7 +14,7 @@ import pytest
 from synthetic import CHANNELS, write_dataset
 
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.score import micro_auc
+from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.scoring.score_files import load_scores, save_scores
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.catalogue import run_system

@@ -31,7 +31,8 @@ from experiments.lab.systems.moving_mnist import (
     with_mnist_settings,
 )
 from experiments.lab.training import alternation
-from models.srnn_ae import Streaming, squared_error
+from models.blocks import squared_error
+from models.srnn_ae import Streaming
 
 TINY = PAPER.override(
     mnist_train_sequences=5,

@@ -29,7 +29,8 @@ from experiments.lab.scoring.pixel_metrics import (
     stream_masks,
 )
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.score import ClipScores, regularity
+from experiments.lab.scoring.regularity import regularity
+from experiments.lab.scoring.score import ClipScores
 
 SIDE, LEVEL, SIZE_PX = 4, 2, (16, 24)  # cells of 2 x 2 entries, entries of 4 x 6 px
 EIGHT_NEIGHBOURS = np.ones((3, 3))

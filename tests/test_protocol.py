@@ -8,7 +8,8 @@ import pytest
 
 from data_prep.errors import InputError
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.score import ClipScores, regularity
+from experiments.lab.scoring.regularity import regularity
+from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import PAPER
 
 PAPERS = Protocol.of(PAPER.score)

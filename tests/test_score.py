@@ -10,7 +10,8 @@ from synthetic import CHANNELS, REGIONS, write_clip
 from data_prep.errors import InputError
 from experiments.lab.scoring import score
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.score import micro_auc, regularity, score_clips
+from experiments.lab.scoring.regularity import micro_auc, regularity
+from experiments.lab.scoring.score import score_clips
 from experiments.lab.scoring.score_files import load_scores, save_scores
 from models.lstm_ae import LSTMAE, LSTMStreaming
 from models.srnn_ae import SRNNAE, Streaming

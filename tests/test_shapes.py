@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from models.blocks import squared_error
 from models.dictionary import atom_scale, normalize_atoms, updated_dictionary
 from models.lstm_ae import LSTMAE, LSTMStreaming
 from models.nearest_subspace import NearestSubspace
@@ -13,7 +14,7 @@ from models.sequence import gram
 from models.similarity import GaussianSimilarity, LearnedSimilarity
 from models.sista import StackedRNN
 from models.sparse_solver import Problem, solve_codes
-from models.srnn_ae import SRNNAE, Streaming, squared_error
+from models.srnn_ae import SRNNAE, Streaming
 from models.tsc import TSC, Block, Statistics, code_blocks, initial_dictionary
 
 C, N, ROWS, T, UNITS = 6, 9, 8, 5, 4

@@ -7,9 +7,9 @@ from synthetic import write_clip, write_dataset
 
 from data_prep.errors import InputError
 from data_prep.shards import Shard, list_shards
-from experiments.lab.scoring.score import micro_auc
+from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems import catalogue as systems
+from experiments.lab.systems import tsc as systems
 from experiments.lab.systems.catalogue import run_system
 from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame, score_windows
 from experiments.lab.training import alternation

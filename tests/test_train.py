@@ -11,9 +11,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from data_prep import provenance
 from data_prep.errors import InputError
-from experiments.lab.scoring.score import micro_auc
+from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems.catalogue import build_srnn_ae, run_system
+from experiments.lab.systems.catalogue import run_system
+from experiments.lab.systems.srnn_ae import build_srnn_ae
 from experiments.lab.training import gradients, train
 
 

@@ -24,7 +24,7 @@ from data_prep.frames import iter_frames
 from data_prep.live_frames import FrameStream
 from experiments import watch
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.score import regularity
+from experiments.lab.scoring.regularity import regularity
 from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.settings.changes import results_name
 from experiments.lab.settings.profiles import PROFILES

@@ -31,7 +31,7 @@ from experiments.lab.benchmarks.solvers import (
     lower_bound,
     solvers,
 )
-from experiments.lab.systems.catalogue import training_blocks
+from experiments.lab.systems.tsc import training_blocks
 from models.sparse_solver import Problem, solve_codes
 from models.tsc import TSC, Block, Statistics, code_blocks, initial_dictionary
 

@@ -10,7 +10,7 @@ from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions
 from experiments.lab.scoring import fusion, metrics
 from experiments.lab.scoring.pixel_metrics import footprints
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.score import joined, regularity
+from experiments.lab.scoring.regularity import joined, regularity
 from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.training.runs import Run
 

@@ -20,7 +20,7 @@ from experiments.lab.scoring.measure import (
     train_errors_of,
 )
 from experiments.lab.scoring.protocol import CHECKPOINTS, NORMALIZATIONS, Protocol
-from experiments.lab.scoring.score import in_order
+from experiments.lab.scoring.regularity import in_order
 from experiments.lab.training.runs import Run
 
 INTERVAL = "  95 % interval over clips"

@@ -7,7 +7,8 @@ import numpy as np
 
 from experiments.lab.scoring import metrics
 from experiments.lab.scoring.protocol import ONE_ERROR, Protocol
-from experiments.lab.scoring.score import ClipScores, micro_auc, regularity
+from experiments.lab.scoring.regularity import micro_auc, regularity
+from experiments.lab.scoring.score import ClipScores
 from experiments.lab.training.runs import Run
 
 Runs = Mapping[str, Run]  # stream -> run, of one seed

@@ -29,7 +29,8 @@ from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS, PYRAMIDS, level_regions, region_pyramid
 from experiments.lab.scoring import fusion, metrics
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.score import ClipScores, joined
+from experiments.lab.scoring.regularity import joined
+from experiments.lab.scoring.score import ClipScores
 
 LV_OVERLAP, UCSD_OVERLAP = 0.2, 0.4  # Sec. 4.3; Mahadevan et al. 2010
 LEAST_IOU, LEAST_TRACK_SHARE = 0.1, 0.1  # beta and alpha of Ramachandra and Jones 2020

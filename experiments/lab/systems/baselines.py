@@ -55,9 +55,6 @@ def one_class_svm_task(shards: Path, stream: str, settings: Settings, seed: int,
     return whole_frame_task("OC-SVM", shards, seed, own, Fit(fit, lambda fitted: {"kind": fitted.kind}))
 
 
-BASELINES = {"Nearest Subspace": nearest_subspace_task, "OC-SVM": one_class_svm_task}
-
-
 def whole_frame_task(system: str, shards: Path, seed: int, own: dict, trainer: Fit) -> Task:
     """Return the task of a system that takes the 1x1 region of a frame; `own` are its settings."""
     return Task(

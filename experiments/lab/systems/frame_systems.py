@@ -17,9 +17,9 @@ from experiments.lab.settings.schema import Settings
 from experiments.lab.training.gradients import Gradients
 from experiments.lab.training.task import Task, shards_data
 from models import conv_ae, conv_lstm_ae
+from models.blocks import jit_compile
 from models.conv_ae import ConvAE
 from models.conv_lstm_ae import ConvLSTMAE
-from models.srnn_ae import jit_compile
 
 WINDOWS_AT_ONCE = 16
 

@@ -22,14 +22,16 @@ from data_prep.mnist_digits import load_digits
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities
 from experiments.lab.scoring.score import ClipScores, step_function
 from experiments.lab.settings.schema import Settings, config_hash
-from experiments.lab.systems.catalogue import alternations, build_srnn_ae, tsc_config
 from experiments.lab.systems.frame_systems import as_channels
+from experiments.lab.systems.srnn_ae import build_srnn_ae
+from experiments.lab.systems.tsc import alternations, tsc_config
 from experiments.lab.training.gradients import Gradients
 from experiments.lab.training.runs import Run
 from experiments.lab.training.task import Data, Task
 from experiments.lab.training.train import make_run
+from models.blocks import jit_compile
 from models.conv_ae import ConvAE, frame_errors
-from models.srnn_ae import Streaming, jit_compile
+from models.srnn_ae import Streaming
 from models.tsc import Block
 
 SYSTEMS = ("Conv-AE", "TSC", "sRNN-AE")

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from data_prep.errors import InputError
 from data_prep.windows import batches
 from experiments.lab.publishing import pictures
-from experiments.lab.scoring.score import ClipScores, micro_auc, regularity
+from experiments.lab.scoring.regularity import micro_auc, regularity
+from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import save_scores
 from experiments.lab.settings.schema import TrainSettings
 from experiments.lab.training.run_files import (

@@ -8,7 +8,8 @@ import numpy as np
 from data_prep.files import write_atomic
 from experiments.lab.scoring.metrics import frame_error
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.score import ClipScores, micro_auc
+from experiments.lab.scoring.regularity import micro_auc
+from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.training.run_files import read_config, read_metrics, scores_path
 

@@ -143,8 +143,6 @@ def set_aside_other_scores(folder: Path, test_clips: str) -> None:
     for path in back:
         os.replace(path, root / path.name)
     if others:
-        print(
-            f"{folder}: its scores are of other test clips, features or labels and are set aside; the last "
-            f"checkpoint is scored anew, {len(back) or 'none'} of the others can be taken up",
-            flush=True,
-        )
+        again = "those of these clips, kept from before, are back" if back else "the last model scores anew"
+        what = "other test clips, features or labels"
+        print(f"{folder}: its scores are of {what} and set aside; {again}", flush=True)

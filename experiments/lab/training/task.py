@@ -13,6 +13,7 @@ import numpy as np
 from data_prep.shards import list_shards, read_info
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import config_hash
+from experiments.lab.systems.code_versions import code_name
 from experiments.lab.training.tensorboard import TensorBoardLog
 
 Score = Callable[[str], list[ClipScores]]  # split -> scores of its clips
@@ -84,6 +85,8 @@ class Task:
     def full_config(self) -> dict:
         """Return everything that the numbers depend on."""
         run = {"system": self.system, "stream": self.stream, "seed": self.seed}
+        if code := code_name(self.system):
+            run["code"] = code
         return {**run, **self.data.identity, **self.config, **self.trainer.config}
 
     @property

@@ -11,7 +11,8 @@ import numpy as np
 
 from data_prep.files import locked
 from data_prep.provenance import made_with
-from experiments.lab.scoring.score import ClipScores, micro_auc
+from experiments.lab.scoring.regularity import micro_auc
+from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import clips_of, load_scores, save_scores
 from experiments.lab.training.model_card import write_model_card
 from experiments.lab.training.run_files import (
