@@ -77,6 +77,13 @@ def expected_minutes(profile: str) -> dict[str, float]:
         }
 
 
+def in_words(minutes: float | None) -> str:
+    """Return how long an exhibit takes, in words."""
+    if minutes is None:
+        return "not measured"
+    return f"about {minutes:.1f} min" if minutes >= 0.1 else "a few seconds"
+
+
 def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
     """Print the profile, the datasets at hand and missing, and the exhibits in order with their times."""
     from data_prep.datasets import RECORDS, where_to_get
@@ -92,7 +99,7 @@ def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
             if name not in context.datasets:
                 print(f"  missing {name}: {' '.join(where_to_get(name).split())}")
     for name in names:
-        print(f"  {name:10} {f'about {minutes[name]:.1f} min' if name in minutes else 'not measured'}")
+        print(f"  {name:10} {in_words(minutes.get(name))}")
     if known := [minutes[name] for name in names if name in minutes]:
         print(f"  together about {sum(known):.0f} min on two cores with Ped2; what is there is not run again")
 

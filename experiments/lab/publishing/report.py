@@ -138,7 +138,7 @@ def _grid(rows: Sequence[Row]) -> str:
             if measured and not row.measured and name not in (*systems, *columns):
                 missing.setdefault(str(row.ours), []).append(name)
     told = (f"{status}: {', '.join(dict.fromkeys(names))}" for status, names in missing.items())
-    legend += f" Without a number of ours, {escape('; '.join(told))}." if missing else ""
+    legend += f" Without a number of ours, {escape('; '.join(told)).rstrip('.')}." if missing else ""
     table = f'<table class="grid"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div class="wrap">{table}</div><small>{legend}</small>'
 
@@ -151,7 +151,8 @@ def _grid_place(rows: Sequence[Row], of_number: Mapping[tuple[str, ...], str]) -
 
 def _grid_cell(row: Row, interval: str, names_dataset: bool) -> str:
     paper = "" if row.paper is None else f"<br><small>paper {format_value(row.metric, row.paper)}</small>"
-    gap = ", ".join(filter(None, (_difference_text(row), verdict(row))))
+    said = verdict(row) if row.metric in PERCENT_METRICS else ""  # a count says it by itself
+    gap = ", ".join(filter(None, (_difference_text(row), said)))
     gap = f'<br><small class="{_COLORS.get(verdict(row), "muted")}">{gap}</small>' if gap else ""
     text = format_cell(row, with_paper=False)
     ours = f"<b>{text}</b>" if row.measured else f'<span class="muted">{text}</span>'
@@ -163,6 +164,7 @@ def _grid_cell(row: Row, interval: str, names_dataset: bool) -> str:
 def _long_table(rows: Sequence[Row]) -> str:
     """Return every number of the exhibit with its provenance, folded; on narrow screens a card each."""
     labels = ("Column", "Metric", "Paper", "Ours", "Difference", "Protocol", "Dataset", "Backbone", "Seeds")
+    labels += ("Commit", "Configuration")
     numbers = {"Paper", "Ours", "Difference", "Seeds"}
     tags = [f'{" class=number" if label in numbers else ""} data-label="{label}"' for label in labels]
     body = []
@@ -170,20 +172,18 @@ def _long_table(rows: Sequence[Row]) -> str:
         paper = "" if row.paper is None else format_value(row.metric, row.paper)
         ours = format_cell(row, with_paper=False)
         cells = [row.column, row.metric, paper, ours, _difference_text(row), row.protocol]
-        cells += [row.dataset, row.backbone, str(row.seeds or "")]
+        cells += [row.dataset, row.backbone, str(row.seeds or ""), row.commit, row.config_hash]
         tagged = zip(tags, cells, strict=True)
         body.append(f"<tr><th>{escape(row.row)}</th>")
         body += [f"<td{tag}>{escape(cell)}</td>" for tag, cell in tagged]
         body.append("</tr>")
-    made_by: dict[tuple[str, str], list[str]] = {}
-    for row in filter(lambda row: row.measured, rows):
-        configurations = made_by.setdefault((row.command, row.commit), [])
-        if row.config_hash and row.config_hash not in configurations:
-            configurations.append(row.config_hash)
+    made_by: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.measured:
+            made_by.setdefault(row.command, {})[row.commit] = None
     origin = "<br>".join(
-        f"<code>{escape(command or 'no command')}</code> at commit {escape(commit or 'unknown')}"
-        + (f", configurations {escape(', '.join(configurations))}" if configurations else "")
-        for (command, commit), configurations in made_by.items()
+        f"<code>{escape(command or 'no command')}</code> at commit {escape(', '.join(commits))}"
+        for command, commits in made_by.items()
     )
     head = "<th>System</th>" + "".join(
         f"<th{tag}>{label}</th>" for tag, label in zip(tags, labels, strict=True)
