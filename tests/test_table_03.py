@@ -61,3 +61,30 @@ def test_unknown_system_is_refused(tmp_path):
 def test_every_system_that_the_authors_ran_is_known():
     systems = {row for row, _, _ in published("table_03")}
     assert systems >= set(table_03_methods.SYSTEMS)
+
+
+def numbers_of(context):
+    """The rows of Table 3 but for those of the best checkpoint: only the last one is scored again."""
+    return {
+        (row.row, row.metric, row.protocol): row.ours
+        for row in results.read_rows(context.results_dir)
+        if row.measured and "best_on_test" not in row.protocol
+    }
+
+
+def test_more_and_fewer_test_clips_in_one_folder_are_those_of_a_clean_one(tmp_path):
+    """One trained run serves all of them: its weights stay and its scores do not."""
+    systems = ("OC-SVM", "TSC")
+    small = {"tsc_n_atoms": 8, "tsc_depth": 2, "tsc_windows": 2, "tsc_alternations": 1, "clip_frames": 20}
+
+    def run(folder, n_test_clips):
+        settings = PROFILES["smoke"].override(**TINY, **small, n_test_clips=n_test_clips)
+        context = Context("smoke", settings, tmp_path / folder, only_datasets=("walkway",))
+        table_03_methods.run(context, systems)
+        return numbers_of(context)
+
+    clean = {n: run(f"clean{n}", n) for n in (2, 3)}
+    assert clean[2] != clean[3]
+    for n in (2, 3, 2):
+        assert run("one", n) == clean[n]
+    assert len(list((tmp_path / "one" / "checkpoints" / "walkway").iterdir())) == 3
