@@ -1,19 +1,15 @@
 """Pretrained residual networks as Keras models from RGB frames, or from optical flow, to a convolutional map.
 
-ResNet-50, ResNet-152 and the thin ResNet-50 (half the filters) are built here from the (kernel, bias) pairs
-of `pretrained_weights`, batch normalization folded in, so that inference is one fused operation per
+ResNet-50, ResNet-152 and the thin ResNet-50 (half the filters) are built by `resnet` from the (kernel, bias)
+pairs of `pretrained_weights`, batch normalization folded in, so that inference is one fused operation per
 convolution. Paper: Sec. 3.6, Sec. 4.1; flow networks: Sec. 4.7.
 """
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-
-import keras
-import numpy as np
-from keras import layers, ops
+from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
 from data_prep.pretrained_weights import (
@@ -28,16 +24,14 @@ from data_prep.pretrained_weights import (
     sha256_of,
 )
 
+if TYPE_CHECKING:
+    import keras
+
 # Output of each stage of blocks, the first at a quarter of the input's resolution. Several joined by "+", as
 # in "conv3+conv4", give their channels side by side.
 LAYERS = ("conv2", "conv3", "conv4", "last")
 MIN_INPUT_SIZE_PX = 32  # the last map is at 1/32 of the resolution
 FLOW_INPUTS = ("stack", "picture")  # what a flow network takes, see `optical_flow.flow_inputs`
-
-_IMAGENET_BGR = (103.939, 116.779, 123.68)
-MEAN_BGR = {"resnet50": _IMAGENET_BGR, "resnet152": _IMAGENET_BGR, THIN: (104.0, 117.0, 123.0)}
-# Zeros around the map before the first max pooling; "same": as few as cover the map.
-POOL_PADDING = {"resnet50": 1, "resnet152": 1, THIN: "same"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +54,7 @@ class Backbone:
     """
 
     name: str
-    model: keras.Model
+    model: "keras.Model"
     input_size_px: int
     layer: str
     channels: int
@@ -107,7 +101,10 @@ def load_backbone(
     stack = flow == "stack"
     convolutions = read_convolutions(name, path, stack)
     convolutions[0] = _first_convolution(path, convolutions[0], stack)
-    model = _build(name, convolutions, input_size_px, layer, centered=bool(flow))
+    from data_prep.resnet import build  # here: a command's --help needs the names above, and no Keras
+
+    stages = [LAYERS.index(part) for part in layer.split("+")]
+    model = build(name, convolutions, input_size_px, stages, centered=bool(flow))
     suffix = {"": "", "stack": "-flow", "picture": "-flow_picture"}[flow]
     return Backbone(
         name=name + suffix,
@@ -155,70 +152,3 @@ def _check_request(name: str, input_size_px: int, layer: str, flow: str) -> None
         )
     if input_size_px < MIN_INPUT_SIZE_PX:
         raise InputError(f"input size: expected at least {MIN_INPUT_SIZE_PX} px, got {input_size_px}")
-
-
-def _build(
-    name: str, convolutions: list[Convolution], input_size_px: int, layer: str, centered: bool
-) -> keras.Model:
-    """Return the network up to `layer`, consuming the convolutions in order; `centered` input has mean zero.
-
-    A stage's map is read only at every second row and column by the stage after it (1x1 convolutions of
-    stride 2). That stride is therefore taken one block earlier, at the 3x3 convolution of the last block,
-    except where the map is an output: the same numbers for 9 % fewer multiplications.
-    """
-    remaining = iter(convolutions)
-    n_channels = convolutions[0][0].shape[2]
-    inputs = keras.Input((input_size_px, input_size_px, n_channels), name="frames")
-    x = _stem(inputs, next(remaining), name, centered)
-    wanted = [LAYERS.index(part) for part in layer.split("+")]
-    maps = []
-    for stage in range(wanted[-1] + 1):
-        n_blocks = N_BLOCKS[name][stage]
-        for block in range(n_blocks):
-            strides = 2 if block == n_blocks - 1 and stage not in wanted else 1
-            x = _residual_block(x, remaining, first=block == 0, strides=strides)
-        if stage in wanted:
-            maps.append(x)
-            x = _every_other(x)
-    return keras.Model(inputs, maps if len(maps) > 1 else maps[0], name=name)
-
-
-def _stem(inputs, convolution: Convolution, name: str, centered: bool):
-    """Return what the first stage of blocks takes: the frames at a quarter of their resolution."""
-    kernel, bias = convolution
-    x = inputs
-    if inputs.shape[-1] == RGB_CHANNELS:
-        kernel = kernel[:, :, ::-1]  # it expects BGR
-    if not centered:
-        # Subtracting an image is faster than broadcasting over the innermost axis of length 3.
-        mean_image = np.broadcast_to(np.float32(MEAN_BGR[name][::-1]), inputs.shape[1:]).copy()
-        x = ops.subtract(x, mean_image)
-    x = _convolve(layers.ZeroPadding2D(3)(x), (kernel, bias), strides=2, activation="relu")
-    if POOL_PADDING[name] == "same":
-        return layers.MaxPooling2D(3, 2, padding="same")(x)
-    return layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(POOL_PADDING[name])(x))
-
-
-def _residual_block(x, remaining: Iterator[Convolution], first: bool, strides: int):
-    """Return relu(shortcut + expand(spatial(reduce(x)))), a bottleneck block, at every `strides`-th pixel."""
-    shortcut = _convolve(x, next(remaining)) if first else x
-    if strides > 1:
-        shortcut = _every_other(shortcut)
-    y = _convolve(x, next(remaining), activation="relu")
-    y = _convolve(layers.ZeroPadding2D(1)(y), next(remaining), strides=strides, activation="relu")
-    y = _convolve(y, next(remaining))
-    return layers.ReLU()(layers.Add()([y, shortcut]))
-
-
-def _every_other(x):
-    """Return every second row and column of x."""
-    return layers.MaxPooling2D(1, 2)(x)  # faster than a strided slice
-
-
-def _convolve(x, convolution: Convolution, strides: int = 1, activation: str | None = None):
-    """Return the convolution of x, without padding."""
-    kernel, bias = convolution
-    layer = layers.Conv2D(kernel.shape[3], kernel.shape[:2], strides, activation=activation, trainable=False)
-    y = layer(x)
-    layer.set_weights([kernel, bias])
-    return y

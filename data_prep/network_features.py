@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from data_prep.backbones import Backbone
 from data_prep.datasets import Dataset
@@ -105,10 +102,15 @@ def feature_function(
 @lru_cache(maxsize=4)
 def pooled_network(backbone: Backbone, pooling: str, pyramid: str) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function that `feature_function` normalizes; made once, which takes seconds."""
+    import keras  # here: a command's --help needs no Keras
+
     regions = [region_pyramid(feature_map, pooling, pyramid) for feature_map in backbone.model.outputs]
     network = keras.Model(backbone.model.input, keras.ops.concatenate(regions, -1))
     if keras.backend.backend() != "tensorflow":
         return network.predict_on_batch
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
     # One graph for every n, its weights constants: they are laid out for the processor once, not per call.
     frames = tf.TensorSpec((None, *backbone.model.input.shape[1:]), backbone.input_dtype)
     graph = tf.function(network, input_signature=[frames]).get_concrete_function()

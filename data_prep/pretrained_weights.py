@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
@@ -98,6 +97,8 @@ def _cached(source: Source) -> Path:
 
 def _fetch(source: Source) -> Path:
     """Return a source's file, its hash checked; it appears in the cache whole or not at all."""
+    import keras  # here: a command's --help needs the names above, and no Keras
+
     target = _cached(source)
     # Where it is not there yet, under a name of this process first: others may be downloading it too.
     name = target.name if target.exists() else f"{os.getpid()}-{target.name}"
@@ -166,6 +167,8 @@ def _read_onnx(path: Path) -> list[Convolution]:
 
 def _read_keras(name: str, path: Path, stack: bool) -> list[Convolution]:
     """Return the convolutions of a Keras ResNet without its top, those of a network on stacks too."""
+    import keras  # as above
+
     application = {"resnet50": keras.applications.ResNet50, "resnet152": keras.applications.ResNet152}[name]
     for n_channels in (RGB_CHANNELS, STACK_CHANNELS) if stack else (RGB_CHANNELS,):
         network = application(include_top=False, weights=None, input_shape=(None, None, n_channels))

@@ -67,5 +67,7 @@ def test_help_of_every_command_waits_for_no_large_library():
     paths = (ROOT / "experiments").glob("*.py")
     modules = [f"experiments.{path.stem}" for path in paths if "__main__" in path.read_text()]
     assert len(modules) > 25
+    modules += [f"data_prep.{name}" for name in ("datasets", "extract_features", "optical_flow", "walkway")]
+    modules += ["data_prep.flow_windows"]
     done = subprocess.run([sys.executable, "-c", HELP, *modules], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data_prep import extraction, optical_flow, walkway
-from data_prep.backbones import MEAN_BGR, Backbone, load_backbone
+from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
 from data_prep.frames import iter_frames
@@ -24,6 +24,7 @@ from data_prep.optical_flow import (
 )
 from data_prep.optical_flow.__main__ import main
 from data_prep.read_ahead import map_ahead
+from data_prep.resnet import MEAN_BGR
 from data_prep.shards import Shard, list_shards, validate_shard
 
 SIZE_PX = 16
