@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
-# Initial centers are drawn (k-means++) from this many rows a center, as scikit-learn does.
-ROWS_PER_CENTER = 3
+# Initial centers are drawn (k-means++) from this many rows a center, as scikit-learn does; a step of k-means
+# takes as many rows, but no fewer than scikit-learn's batch.
+ROWS_PER_CENTER, LEAST_BATCH_ROWS = 3, 1024
 
 
 class NearestSubspace:
@@ -48,7 +49,8 @@ class NearestSubspace:
     def fit(cls, batches: Iterable[np.ndarray], n_atoms: int = 1000, seed: int = 0) -> "NearestSubspace":
         """Return the subspace of `n_atoms` k-means centers of the rows of all batches, read once.
 
-        The first 3 n_atoms rows give the initial centers: mix the order of clips where scenes differ.
+        The first 3 n_atoms rows, or 1024, give the initial centers: mix the order of clips where scenes
+        differ.
 
         Args:
             batches: float (n, C) each, any n.
@@ -59,7 +61,9 @@ class NearestSubspace:
             ValueError: fewer rows than atoms, or centers that span all dimensions.
         """
         k_means = MiniBatchKMeans(n_atoms, random_state=seed, n_init=1)
-        for n_chunks, chunk in enumerate(chunks_of(batches, ROWS_PER_CENTER * n_atoms)):
+        for n_chunks, chunk in enumerate(
+            chunks_of(batches, max(ROWS_PER_CENTER * n_atoms, LEAST_BATCH_ROWS))
+        ):
             if not n_chunks and len(chunk) < n_atoms:
                 raise ValueError(f"batches: expected at least {n_atoms} rows (n_atoms), got {len(chunk)}")
             k_means.partial_fit(chunk.astype(np.float64))

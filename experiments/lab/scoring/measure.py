@@ -17,12 +17,12 @@ Runs = Mapping[str, Run]  # stream -> run, of one seed
 def held_by(runs: Runs, protocol: Protocol) -> Protocol:
     """Return the protocol as these runs can hold it, so that its text says what is computed.
 
-    Its streams are theirs; a frame with one region has one error; what was scored at one checkpoint alone
+    Its streams are theirs; frames with one region have one error; what was scored at one checkpoint alone
     leaves no choice.
     """
     first = next(iter(runs.values()))
     own = {"streams": tuple(runs), "ahead_frames": max(run.ahead_frames for run in runs.values())}
-    if first.scores()[0].error.shape[1] == 1:
+    if all(run.scores()[0].error.shape[1] == 1 for run in runs.values()):
         own["frame_error"] = ONE_ERROR
     if len(first.steps) == 1:
         own["checkpoint"] = "last"

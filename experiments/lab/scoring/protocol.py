@@ -12,6 +12,7 @@ from experiments.lab.settings.schema import CHOICES, ScoreSettings
 
 NORMALIZATIONS = CHOICES["normalization"]
 CHECKPOINTS = CHOICES["checkpoint"]
+APPEARANCE = ("spatial", "whole frame")  # streams; the others are of motion
 ONE_ERROR = "one"  # a frame's errors are of one region: gray frames, whole-frame features
 # A stream that is never fused, as rows name it; the others are "spatial alone".
 ALONE = {"frames": "gray frames", "pixels": "pixels", "whole frame": "whole-frame region"}
@@ -75,7 +76,7 @@ class Protocol:
         spatial, motion = (
             (1.0, self.temporal_weight) if self.fusion == "paper" else (self.spatial_weight, 1.0)
         )
-        return {stream: spatial if stream == "spatial" else motion for stream in self.streams}
+        return {stream: spatial if stream in APPEARANCE else motion for stream in self.streams}
 
     @property
     def needs_train_errors(self) -> bool:
