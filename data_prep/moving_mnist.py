@@ -25,7 +25,7 @@ Sequence number i depends on the settings and i alone.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import cv2
@@ -40,7 +40,6 @@ VERSION = 2  # raise it when the same settings come to give other pictures
 KINDS, SPLITS = ("spatial", "temporal"), ("train", "test", "control")
 SEQUENCE_FRAMES, SIZE_PX, DIGIT_PX, STEP_PX, BOX_PX = 20, 225, 28, 4, 3
 BOX_FRAMES, TOGETHER_FRAMES = 5, 10
-N_SEQUENCES = {"train": 10000, "test": 3000, "control": 3000}  # the paper's
 
 _AXES = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # (y, x)
 _COMPASS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
@@ -48,60 +47,46 @@ _COMPASS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) !=
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines every byte of a file."""
+    """What determines every byte of a file; `digits` and `digits_sha256` are those that `generate` is given.
+
+    `seed` is that of every draw, `digit_px` the side of the digits, which are resized from 28, `step_px` how
+    far a digit moves along either axis in a frame, `box_px` the side of the white box.
+    """
 
     kind: str
     split: str
     n_sequences: int
-    seed: int
-    digits: str
-    digits_sha256: str
+    seed: int = 0
+    digits: str = ""
+    digits_sha256: str = ""
     digit_px: int = DIGIT_PX
     step_px: int = STEP_PX
     box_px: int = BOX_PX
     version: int = VERSION
 
 
-def generate(
-    path: Path,
-    kind: str,
-    split: str,
-    n_sequences: int | None = None,
-    seed: int = 0,
-    digits: Digits | None = None,
-    digit_px: int = DIGIT_PX,
-    step_px: int = STEP_PX,
-    box_px: int = BOX_PX,
-    progress: bool = True,
-) -> Path:
+def generate(path: Path, settings: Settings, digits: Digits | None = None, progress: bool = True) -> Path:
     """Return `path` after writing a split to it, whole or not at all; a file of equal settings is kept.
 
     Paper: Sec. 4.2, 10,000 training and 3,000 test sequences. Memory holds one sequence.
 
     Args:
         path: the HDF5 file.
-        kind: "spatial" or "temporal".
-        split: "train", "test" or "control"; only test sequences hold anomalies.
-        n_sequences: how many; None for the paper's number.
-        seed: of every draw.
-        digits: what moves; None for `digits_of(split)`.
-        digit_px: side of the digits, which are resized from 28.
-        step_px: how far a digit moves along either axis in a frame.
-        box_px: side of the white box.
+        settings: of the file; only sequences of the split "test" hold anomalies.
+        digits: what moves; None for `digits_of(settings.split)`.
         progress: show a progress bar.
 
     Raises InputError: a setting out of range, a file that cannot be written.
     """
     path = Path(path)
-    digits = digits_of(split) if digits is None else digits
-    n_sequences = N_SEQUENCES.get(split, 0) if n_sequences is None else n_sequences
-    source = (digits.source, digits.sha256)
-    settings = Settings(kind, split, n_sequences, seed, *source, digit_px, step_px, box_px)
+    digits = digits_of(settings.split) if digits is None else digits
+    settings = replace(settings, digits=digits.source, digits_sha256=digits.sha256)
     _check(settings, digits)
     if path.is_file():
         with MovingMNIST(path) as present:
             if present.settings == settings:
                 return path
+    n_sequences, label = settings.n_sequences, f"Moving-MNIST {settings.kind} {settings.split}"
     with hdf5_written_whole(path) as file:
         shape = (n_sequences, SEQUENCE_FRAMES, SIZE_PX, SIZE_PX)
         storage = {"compression": "gzip", "compression_opts": 1, "shuffle": False, "fletcher32": True}
@@ -109,7 +94,7 @@ def generate(
         labels = np.zeros(shape[:2], np.uint8)
         boxes = np.full((n_sequences, 2), -1, np.int16)
         lit = np.zeros(shape[2:], bool)
-        for index in tqdm(range(n_sequences), f"Moving-MNIST {kind} {split}", disable=not progress):
+        for index in tqdm(range(n_sequences), label, disable=not progress):
             frames[index], labels[index], boxes[index] = sequence = draw_sequence(
                 settings, digits.images, index
             )

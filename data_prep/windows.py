@@ -1,6 +1,7 @@
 """Training windows and scoring blocks, streamed from shards: no dataset is ever in memory whole."""
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class WindowSampler:
         batch_clips: B; a batch has B * R rows.
         seed: seed of the draw.
         temporal_window_frames, alignment: of the temporal maximum.
+        n_frames: how many frames of each shard there are to draw from, the first so many; None for all.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class WindowSampler:
         seed=0,
         temporal_window_frames=4,
         alignment="causal",
+        n_frames: Sequence[int] | None = None,
     ):
         self.shards = list(shards)
         self._opened: dict[int, Shard] = {}  # kept open: opening one takes longer than reading a window
@@ -74,9 +77,9 @@ class WindowSampler:
             "alignment": alignment,
         }
         counts = []
-        for path in self.shards:
+        for path, most in zip(self.shards, n_frames or [sys.maxsize] * len(self.shards), strict=True):
             with Shard(path) as shard:
-                counts.append(shard.n_frames - window_frames + 1)
+                counts.append(min(shard.n_frames, most) - window_frames + 1)
             if counts[-1] < 1:
                 raise InputError(
                     f"{path}: expected at least {window_frames} frames (one training window), "

@@ -18,7 +18,7 @@ from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
-from experiments.lab.systems.moving_mnist import sequence_files
+from experiments.lab.systems.sequences import sequence_files
 
 EXHIBIT = "figure_04"
 SAMPLES = {  # caption -> kind, split

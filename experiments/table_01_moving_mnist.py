@@ -3,8 +3,9 @@
     python -m experiments.table_01_moving_mnist --data DIR
 
 Paper: Table 1, Sec. 4.2. Over the frames of all test sequences, scores normalized per sequence (Eq. 14), and
-over all sequences at once beside it. DIR may hold `mnist.npz`; else the digits are downloaded, or those that
-come with a package stand in.
+over all sequences at once beside it. Ours are the rows of the mean training frame, scored as Conv-AE is, and
+the controls of every system (`lab.scoring.controls`). DIR may hold `mnist.npz`; else the digits are
+downloaded, or those that come with a package stand in.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
@@ -17,18 +18,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments.lab.context import Context
+from experiments.lab.publishing.notes import held_out_note
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
-from experiments.lab.publishing.rows import identity_of, measured_row
-from experiments.lab.scoring.measure import auc, protocols_of
+from experiments.lab.publishing.rows import held_out_rows, identity_of, measured_row
+from experiments.lab.scoring.controls import CONTROLS
+from experiments.lab.scoring.measure import auc, protocols_of, train_errors_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import differences as settings_differences
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems.moving_mnist import SYSTEMS, Files, run_on_sequences, sequence_files
+from experiments.lab.systems.moving_mnist import MEAN_FRAME, SYSTEMS, control_scores, task_on_sequences
+from experiments.lab.systems.sequences import Files, sequence_files
+from experiments.lab.training.train import make_run
 
 EXHIBIT = "table_01"
 COLUMNS = {"Spatial Anomaly": "spatial", "Temporal Anomaly": "temporal"}
+CONTROLS_NOTE = (
+    'Rows of controls: "no anomaly" has the test sequences without their anomalies under the same labels, '
+    "which is what the place of a frame in its sequence is worth under the paper's protocol (50: nothing); "
+    '"equal times" has the abnormal frames against the same frames of those sequences, on one scale, where '
+    "the place is worth nothing."
+)
 
 
 def run(context: Context) -> None:
@@ -37,44 +48,53 @@ def run(context: Context) -> None:
     for column, kind in COLUMNS.items():
         files = sequence_files(kind, context.settings, folder, context.data_dir)
         for system in SYSTEMS:
-            rows += auc_rows(context, system, column, files)
+            rows += system_rows(context, system, column, files)
         notes += [order_note(column, rows), pixels_note(column, files)]
-    command = rows[0].command
-    publish(context, EXHIBIT, rows, command, " ".join([*notes, differences(context, files)]))
+    told = [*notes, CONTROLS_NOTE, held_out_note(rows), differences(context, files)]
+    publish(context, EXHIBIT, rows, rows[0].command, " ".join(told))
 
 
-def auc_rows(context: Context, system: str, column: str, files: Files) -> list[Row]:
-    """Return the rows of one system on one kind of anomaly, the headline normalization first."""
-    seeds = range(context.n_seeds)
-    seeded = [
-        {"pixels": run_on_sequences(system, files, context.settings, seed, context.out)} for seed in seeds
-    ]
+def system_rows(context: Context, system: str, column: str, files: Files) -> list[Row]:
+    """Return the rows of one system on one kind of anomaly: every protocol, the controls, what it learned."""
+    seeds = range(1 if system == MEAN_FRAME else context.n_seeds)  # nothing of the mean frame is drawn
+    tasks = [task_on_sequences(system, files, context.settings, seed) for seed in seeds]
+    seeded = [{"pixels": make_run(task, context.out)} for task in tasks]
     data = files.settings["test"]
     remark = f"{data['n_sequences']} test sequences"
     headline, *beside = protocols_of(seeded[0], replace(Protocol.of(context.settings.score), remark=remark))
-    return [
-        measured_row(
-            context,
-            [auc(runs, protocol) for runs in seeded],
-            exhibit=EXHIBIT,
-            row=system,
-            column=column,
-            metric="auc",
-            protocol=str(protocol),
-            dataset=f"Moving-MNIST (digits of {data['digits']}, steps of {data['step_px']} px)",
-            backbone="",
-            command=context.command("experiments.table_01_moving_mnist"),
-            **identity_of(seeded),
-        )
+    numbers = {
+        (system, str(protocol)): [auc(runs, protocol) for runs in seeded]
         for protocol in (headline, *beside)
         if protocol is headline
         or (protocol.checkpoint == headline.checkpoint and not protocol.needs_train_errors)
-    ]
+    }
+    for name, control in CONTROLS.items():
+        numbers[f"{system}, {name}", f"{headline}; control: {name}"] = [
+            control(
+                runs["pixels"].scores(),
+                control_scores(task, runs["pixels"]),
+                headline,
+                train_errors_of(runs, headline),
+            )
+            for task, runs in zip(tasks, seeded, strict=True)
+        ]
+    place = {
+        "exhibit": EXHIBIT,
+        "column": column,
+        "dataset": f"Moving-MNIST (digits of {data['digits']}, steps of {data['step_px']} px)",
+        "backbone": "",
+        "command": context.command("experiments.table_01_moving_mnist"),
+        **identity_of(seeded),
+    }
+    return [
+        measured_row(context, values, row=row, metric="auc", protocol=protocol, **place)
+        for (row, protocol), values in numbers.items()
+    ] + held_out_rows(seeded, {"row": system, **place})
 
 
 def order_note(column: str, rows: Sequence[Row]) -> str:
     """Return a sentence on how the systems rank on a column, and whether the paper's rank so."""
-    first = {row.row: row for row in reversed(rows) if row.column == column}
+    first = {row.row: row for row in reversed(rows) if row.column == column and row.paper is not None}
     ours, paper = (
         sorted(first, key=lambda name: -getattr(first[name], value)) for value in ("ours", "paper")
     )
@@ -104,5 +124,7 @@ def differences(context: Context, files: Files) -> str:
         f"every code of a frame of length 1 stays zero); its weight decay is {options.mnist_weight_decay:g} "
         f"(paper: {usual.weight_decay:g}, with which it reconstructs such frames less well).",
     ]
-    names = [name for name in names_of("moving_mnist", "frames") if "lstm" not in name]
+    names = [
+        name for name in names_of("moving_mnist", "conv_ae", "frames") if name != "frames_hold_out_every"
+    ]
     return " ".join([*sentences, settings_differences(settings, names)])

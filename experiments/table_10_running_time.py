@@ -32,17 +32,17 @@ from data_prep.frames import iter_frames, resize
 from data_prep.gray_frames import gray_frames
 from data_prep.network_features import feature_function
 from data_prep.provenance import processor_name
-from data_prep.shards import Shard, list_shards, shard_path
+from data_prep.shards import Shard, shard_path
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of, measured_row
-from experiments.lab.systems.catalogue import BASELINES, FEATURE_SYSTEMS, SETTINGS, task_of
-from experiments.lab.systems.frame_systems import as_channels, as_video, mean_frame
+from experiments.lab.systems.catalogue import BASELINES, FEATURE_SYSTEMS, SETTINGS, frame_size_px, task_of
+from experiments.lab.systems.frame_systems import FORMULAS, Formulas
+from experiments.lab.systems.gray_frames import ShardFrames
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.runs import Run
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
-from models import conv_ae, conv_lstm_ae
 from models.lstm_ae import LSTMStreaming
 from models.srnn_ae import Streaming
 
@@ -191,22 +191,19 @@ def stream_scores(
 
 def frame_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list[Row]:
     """Return the rows of Conv-AE and ConvLSTM-AE: their "Inference" is that from frames, as in the paper."""
-    options, window = context.settings.frames, context.settings.train.window_frames
-    systems = {
-        "Conv-AE": (options.conv_ae_size_px, as_channels, conv_ae.frame_errors, window),
-        "ConvLSTM-AE": (options.conv_lstm_size_px, as_video, conv_lstm_ae.frame_errors, -(-window // 2)),
-    }
-    rows = []
-    for system, (size_px, shape, errors_of, step) in systems.items():
+    settings, rows = context.settings, []
+    window = settings.train.window_frames
+    for system, formulas in FORMULAS.items():
+        size_px = frame_size_px(system, settings)
         trained = {"gray frames": context.run(dataset, "frames", 0, system)}
         (run,) = trained.values()
         of = partial(cell, row=system, backbone=run.config["backbone"], **identity_of([trained]))
         shards = context.gray_shards(dataset, size_px)
         extract = feature_function(gray_frames(size_px), "none")
         camera = Camera.of(context, dataset, shards, extract, size_px)
-        mean = mean_frame(list_shards(shards, "train"))
-        scores = partial(window_scores, run.model(), mean, shape, errors_of, window, step)
-        how = f"a window of {window} frames every {step} frames"
+        mean = ShardFrames(shards, settings.frames.frames_hold_out_every, window).mean
+        scores = partial(window_scores, run.model(), mean, formulas, window)
+        how = f"a window of {window} frames every {formulas.step_frames(window)} frames"
         full = speed_row(of, camera, scores, END_TO_END, how)
         counted = of([full.ours], column=ALONE, metric="fps", protocol=full.protocol)
         rows += [training_row(of, trained), counted, full, speed_row(of, camera, scores, ALONE, how)]
@@ -214,23 +211,24 @@ def frame_rows(context: Context, dataset: str, cell: Callable[..., Row]) -> list
 
 
 def window_scores(
-    model, mean, shape, errors_of, window_frames: int, step_frames: int, frames: Iterable[np.ndarray]
+    model, mean: np.ndarray, formulas: Formulas, window_frames: int, frames: Iterable[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Yield the errors (n,) that each frame completes: those of a full window's frames not scored before.
 
     Args:
-        model, mean, shape, errors_of: see `experiments.lab.systems.frame_systems.frame_task`.
-        window_frames, step_frames: T, and how many frames lie between windows, as in `score_windows`.
+        model, mean, formulas: the network, the mean training frame, see `frame_systems.Formulas`.
+        window_frames: T.
         frames: gray frames (1, H * W), frame after frame.
     """
+    step_frames = formulas.step_frames(window_frames)
     recent: deque[np.ndarray] = deque(maxlen=window_frames)
     for n_seen, frame in enumerate(frames, start=1):
         recent.append(frame[0])
         if n_seen < window_frames or (n_seen - window_frames) % step_frames:
             yield np.zeros(0, np.float32)
             continue
-        x = shape(np.stack(recent)[None] - mean)
-        errors = keras.ops.convert_to_numpy(errors_of(x, model.predict_on_batch(x)))[0]
+        x = formulas.shape(np.stack(recent)[None] - mean)
+        errors = keras.ops.convert_to_numpy(formulas.errors(x, model.predict_on_batch(x)))[0]
         yield errors if n_seen == window_frames else errors[-step_frames:]
 
 

@@ -75,7 +75,7 @@ def test_the_paper_is_credited_with_what_it_gives_alone():
         ("OC-SVM", {"svm_nu", "pooling"}, {"iterations", "depth", "tsc_depth", "n_subspace_atoms"}),
         ("TSC", {"tsc_depth", "threshold"}, {"depth", "iterations", "learning_rate", "lstm_units"}),
         ("sRNN-AE", {"depth", "learning_rate"}, {"tsc_depth", "lstm_units", "conv_ae_filters"}),
-        ("Conv-AE", {"conv_ae_filters", "frames_iterations"}, {"pooling", "conv_lstm_filters", "n_atoms"}),
+        ("Conv-AE", {"conv_ae_filters", "frames_least_gain"}, {"pooling", "conv_lstm_filters", "n_atoms"}),
     ],
 )
 def test_a_system_has_its_own_settings(system, has, lacks):

@@ -9,7 +9,7 @@ import pytest
 from data_prep import moving_mnist
 from data_prep.errors import InputError
 from data_prep.mnist_digits import Digits, load_digits
-from data_prep.moving_mnist import BOX_PX, DIGIT_PX, SIZE_PX, STEP_PX, MovingMNIST, generate
+from data_prep.moving_mnist import BOX_PX, DIGIT_PX, SIZE_PX, STEP_PX, MovingMNIST, Settings
 
 
 @pytest.fixture
@@ -18,8 +18,12 @@ def digits():
     return Digits(np.stack([np.full((28, 28), level, np.uint8) for level in (100, 200)]), "squares")
 
 
+def generate(path, kind, split, n_sequences, seed, digits, **options):
+    return moving_mnist.generate(path, Settings(kind, split, n_sequences, seed, **options), digits, False)
+
+
 def written(tmp_path, digits, kind, split, n_sequences=6, seed=3, name="file.h5", **options):
-    path = generate(tmp_path / name, kind, split, n_sequences, seed, digits, progress=False, **options)
+    path = generate(tmp_path / name, kind, split, n_sequences, seed, digits, **options)
     with MovingMNIST(path) as reader:
         return reader.frames(), reader.labels
 
@@ -61,18 +65,18 @@ def test_spatial_labels_equal_the_frames_with_a_box(tmp_path, digits):
 
 
 def test_boxes_are_where_the_white_pixels_are(tmp_path, digits):
-    path = generate(tmp_path / "file.h5", "spatial", "test", 5, 3, digits, progress=False)
+    path = generate(tmp_path / "file.h5", "spatial", "test", 5, 3, digits)
     with MovingMNIST(path) as reader:
         for sequence, truth, box in zip(reader.frames(), reader.labels, reader.boxes, strict=True):
             np.testing.assert_array_equal(np.argwhere(sequence[truth == 1][0] == 255).min(0), box)
     for kind, split in (("spatial", "train"), ("temporal", "test")):
-        path = generate(tmp_path / f"{kind}.h5", kind, split, 2, 3, digits, progress=False)
+        path = generate(tmp_path / f"{kind}.h5", kind, split, 2, 3, digits)
         with MovingMNIST(path) as reader:
             assert (reader.boxes == -1).all()
 
 
 def test_lit_pixels_are_those_of_any_frame(tmp_path, digits):
-    path = generate(tmp_path / "file.h5", "spatial", "test", 5, 3, digits, progress=False)
+    path = generate(tmp_path / "file.h5", "spatial", "test", 5, 3, digits)
     with MovingMNIST(path) as reader:
         np.testing.assert_array_equal(reader.lit, (reader.frames() > 0).any((0, 1)))
         assert reader.lit.dtype == bool
@@ -161,7 +165,7 @@ def test_settings_size_digits_and_box(tmp_path, digits):
 
 
 def test_features_have_length_1_and_come_in_batches(tmp_path, digits):
-    path = generate(tmp_path / "file.h5", "temporal", "test", 3, 0, digits, progress=False)
+    path = generate(tmp_path / "file.h5", "temporal", "test", 3, 0, digits)
     with MovingMNIST(path) as reader:
         batches = list(reader.batches(2))
         frames = reader.frames().astype(float)
@@ -174,7 +178,7 @@ def test_features_have_length_1_and_come_in_batches(tmp_path, digits):
 
 
 def test_windows_and_chosen_pixels_equal_slices(tmp_path, digits):
-    path = generate(tmp_path / "file.h5", "spatial", "test", 3, 0, digits, progress=False)
+    path = generate(tmp_path / "file.h5", "spatial", "test", 3, 0, digits)
     pixels = np.array([0, 113 * SIZE_PX + 100, 113 * SIZE_PX + 120, 50624])
     with MovingMNIST(path) as reader:
         np.testing.assert_array_equal(reader.window(2, 7, 10), reader.frames()[2, 7:17])
@@ -215,7 +219,7 @@ def test_memory_does_not_grow_with_the_sequences(tmp_path, digits):
     peaks = []
     for n_sequences in (4, 24):
         tracemalloc.start()
-        generate(tmp_path / f"{n_sequences}.h5", "spatial", "test", n_sequences, 0, digits, progress=False)
+        generate(tmp_path / f"{n_sequences}.h5", "spatial", "test", n_sequences, 0, digits)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     sequence_bytes = 20 * SIZE_PX**2
@@ -236,7 +240,7 @@ def test_refuses_settings_out_of_range(tmp_path, digits, options):
 def test_damaged_file_is_named(tmp_path, digits, fault):
     path = tmp_path / "file.h5"
     if fault != "missing":
-        generate(path, "spatial", "test", 3, 0, digits, progress=False)
+        generate(path, "spatial", "test", 3, 0, digits)
         content = bytearray(path.read_bytes())
         if fault == "truncated":
             content = content[: len(content) // 2]

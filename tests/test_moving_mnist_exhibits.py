@@ -9,27 +9,27 @@ import pytest
 
 from data_prep.errors import InputError
 from data_prep.mnist_digits import Digits
-from data_prep.moving_mnist import MovingMNIST, generate, intensities
+from data_prep.moving_mnist import SPLITS, MovingMNIST, generate, intensities
+from data_prep.moving_mnist import Settings as Drawn
 from experiments import figure_04_moving_mnist, table_01_moving_mnist
 from experiments.lab import cli
-from experiments.lab.publishing.results import Row, read_rows
+from experiments.lab.context import Context
+from experiments.lab.publishing.results import HELD_OUT, Row, read_rows
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems import moving_mnist
+from experiments.lab.systems import moving_mnist, sequences
 from experiments.lab.systems.moving_mnist import (
-    Files,
-    SequenceWindows,
-    conv_ae_task,
+    MEAN_FRAME,
+    SequenceFrames,
+    control_scores,
     gray_pixels,
-    mean_frame,
     run_on_sequences,
-    score_sequences,
-    sequence_files,
     srnn_ae_task,
     streamed,
     streaming_scorer,
-    window_errors,
+    task_on_sequences,
     with_mnist_settings,
 )
+from experiments.lab.systems.sequences import Files, SequenceWindows, score_sequences, sequence_files
 from experiments.lab.training import alternation
 from models.blocks import squared_error
 from models.srnn_ae import Streaming
@@ -37,6 +37,7 @@ from models.srnn_ae import Streaming
 TINY = PAPER.override(
     mnist_train_sequences=5,
     mnist_test_sequences=3,
+    mnist_held_out_sequences=2,
     mnist_n_atoms=4,
     mnist_similarity_units=3,
     mnist_iterations=4,
@@ -50,7 +51,8 @@ TINY = PAPER.override(
     log_every=4,
     conv_ae_size_px=39,
     conv_ae_filters=8,
-    frames_iterations=4,
+    conv_ae_iterations=4,
+    conv_ae_batch_clips=8,
 )
 ON_SEQUENCES = with_mnist_settings(TINY)
 
@@ -62,8 +64,8 @@ def files(tmp_path_factory):
     digits = Digits(rng.integers(0, 200, (9, 28, 28)).astype(np.uint8), "noise")
     folder = tmp_path_factory.mktemp("files")
     paths = {
-        split: generate(folder / f"{split}.h5", "spatial", split, n, 0, digits, progress=False)
-        for split, n in (("train", 5), ("test", 3))
+        split: generate(folder / f"{split}.h5", Drawn("spatial", split, n), digits, progress=False)
+        for split, n in zip(SPLITS, (5, 3, 3), strict=True)
     }
     return Files("spatial", **paths)
 
@@ -155,51 +157,97 @@ def test_scores_that_are_not_finite_are_named(files):
 
 
 def test_conv_ae_sees_gray_frames_minus_their_mean(files):
-    task = conv_ae_task(files, ON_SEQUENCES, 0)
+    """Sequences 0 to 2 are trained on, 3 and 4 are held out."""
+    task = task_on_sequences("Conv-AE", files, TINY, 0)
     batch = task.trainer.batch(0)
     assert batch.shape == (8, 39, 39, 10)
     frames = all_frames(files.train)
     gray = gray_pixels(frames, 39)
     assert gray.shape == (5, 20, 39 * 39)
     np.testing.assert_allclose(gray.mean(-1), frames.mean((2, 3)) / 255, atol=2e-3)
-    mean = mean_frame(files.train, 39)
-    np.testing.assert_allclose(mean, gray.mean((0, 1)), atol=2e-3)  # rounded to 1/255 before the mean
-    windows = SequenceWindows(files.train, np.asarray, 10, 8, 0).batch(0)
-    expected = gray_pixels(windows, 39) - mean
+    source = SequenceFrames(files, 39, TINY)
+    np.testing.assert_allclose(source.mean, gray[:3].mean((0, 1)), atol=2e-3)  # rounded before the mean
+    drawn = SequenceWindows(files.train, np.asarray, 10, 8, 0, n_sequences=3)
+    expected = gray_pixels(drawn.batch(0), 39) - source.mean
     np.testing.assert_array_equal(batch[2, :, :, 4], expected[2, 4].reshape(39, 39))
+    held_out = np.concatenate(list(source.held_out(10)))
+    expected = gray[3:].reshape(2, 2, 10, -1).transpose(1, 0, 2, 3).reshape(4, 10, -1)
+    np.testing.assert_array_equal(held_out, expected)
+    every = {frames[i, t : t + 10].tobytes(): i for i in range(5) for t in range(11)}
+    assert {every[window.tobytes()] for step in range(9) for window in drawn.batch(step)} == {0, 1, 2}
+
+
+def test_as_many_sequences_held_out_as_there_are_is_refused(files):
+    with pytest.raises(InputError, match="mnist_held_out_sequences: expected less than the 5"):
+        SequenceFrames(files, 39, TINY.override(mnist_held_out_sequences=5))
 
 
 @pytest.mark.parametrize("window_frames", [10, 8])
-def test_conv_ae_scores_every_frame_in_a_window(window_frames):
-    class Halves:
-        def predict_on_batch(self, x):
-            assert x.shape[-1] == window_frames
-            return x / 2
+def test_every_frame_of_a_sequence_is_scored_in_a_window(files, window_frames):
+    def halves(windows):
+        assert windows.shape == (64, window_frames, 25)
+        return np.abs(windows).sum(-1) / 2
 
-    x = np.random.default_rng(0).standard_normal((3, 20, 25)).astype(np.float32)
-    errors = window_errors(Halves(), x, window_frames)
-    np.testing.assert_allclose(errors, np.abs(x).sum(-1) / 2, rtol=1e-5)
+    scores = SequenceFrames(files, 5, TINY).score("test", halves, window_frames, window_frames)
+    expected = np.abs(gray_pixels(all_frames(files.test), 5)).sum(-1) / 2
+    np.testing.assert_allclose([clip.error[:, 0] for clip in scores], expected, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
 def runs(files, tmp_path_factory):
     """One trained run of every system."""
     out = tmp_path_factory.mktemp("out")
-    return out, {system: run_on_sequences(system, files, TINY, 1, out) for system in moving_mnist.SYSTEMS}
+    return out, {system: run_on_sequences(system, files, TINY, 0, out) for system in moving_mnist.SYSTEMS}
 
 
 @pytest.mark.parametrize("system", moving_mnist.SYSTEMS)
 def test_training_leaves_runs_like_every_other(files, runs, system):
     out, run = runs[0], runs[1][system]
     assert run.folder.parent == out / "checkpoints" / "moving_mnist"
-    assert run.folder.name.startswith(system.lower().replace("-", "_") + "-spatial-seed1-")
+    name = "mean_frame_error_of_conv_ae" if system == MEAN_FRAME else system.lower().replace("-", "_")
+    assert run.folder.name.startswith(f"{name}-spatial-seed0-")
     assert 0 <= run.metrics["auc_per_clip"] <= 1
     assert len(run.scores()) == 3
     assert run.train_errors().shape == (5 * 20,)
     assert run.config["features"]["test"]["n_sequences"] == 3
     before = (run.folder / "metrics.json").stat().st_mtime_ns
-    assert run_on_sequences(system, files, TINY, 1, out).folder == run.folder
+    assert run_on_sequences(system, files, TINY, 0, out).folder == run.folder
     assert (run.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("system", moving_mnist.SYSTEMS)
+def test_every_system_has_an_error_a_frame_and_controls_in_table_1(files, runs, system):
+    out, run = runs[0], runs[1][system]
+    control = control_scores(task_on_sequences(system, files, TINY, 0), run)
+    for scores, with_anomalies in ((run.scores(), True), (control, False)):
+        assert [clip.clip for clip in scores] == ["00000", "00001", "00002"]
+        for clip in scores:
+            assert clip.error.shape == (20, 1)
+            assert clip.labels.shape == (20,)
+            assert clip.labels.any() == with_anomalies
+            for name in ("similarity", "code_distance", "sparsity"):
+                assert (getattr(clip, name) is None) == ("frame" in system or system == "Conv-AE")
+    # A box is seen by nothing before its first frame.
+    for clip, twin in zip(run.scores(), control, strict=True):
+        first = int(np.flatnonzero(clip.labels)[0]) // 10 * 10  # windows of ten frames know of later ones
+        np.testing.assert_allclose(clip.error[:first], twin.error[:first], rtol=1e-4)
+        assert np.abs(clip.error - twin.error).max() > 0
+    context = Context("smoke", TINY, out)
+    rows = table_01_moving_mnist.system_rows(context, system, "Spatial Anomaly", files)
+    names = [system, f"{system}, no anomaly", f"{system}, equal times"]
+    assert list(dict.fromkeys(row.row for row in rows)) == names
+    assert {row.seeds for row in rows} == {1}
+    learned = [row.ours for row in rows if row.metric in HELD_OUT]
+    expected = ("held_out_error", "mean_frame_error") if system == "Conv-AE" else ()
+    assert learned == [run.metrics[name] for name in expected]
+
+
+def test_mean_frame_of_moving_mnist_is_scored_by_hand(files, runs):
+    gray = gray_pixels(all_frames(files.test), 39)
+    mean = SequenceFrames(files, 39, TINY).mean
+    expected = np.abs(gray - mean).sum(-1)
+    errors = [clip.error[:, 0] for clip in runs[1][MEAN_FRAME].scores()]
+    np.testing.assert_allclose(errors, expected, rtol=1e-5)
 
 
 def test_resumed_tsc_ends_as_the_unbroken_one(files, runs, tmp_path, monkeypatch):
@@ -211,9 +259,9 @@ def test_resumed_tsc_ends_as_the_unbroken_one(files, runs, tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(alternation, "log_alternation", break_off)
         with pytest.raises(KeyboardInterrupt):
-            run_on_sequences("TSC", files, TINY, 1, tmp_path)
+            run_on_sequences("TSC", files, TINY, 0, tmp_path)
     assert len(list(tmp_path.rglob("alternation_0001.keras"))) == 1
-    resumed = run_on_sequences("TSC", files, TINY, 1, tmp_path)
+    resumed = run_on_sequences("TSC", files, TINY, 0, tmp_path)
     np.testing.assert_array_equal(resumed.model().dictionary, unbroken.model().dictionary)
     assert [row["objective"] for row in resumed.history] == [row["objective"] for row in unbroken.history]
     for one, other in zip(resumed.scores(), unbroken.scores(), strict=True):
@@ -224,7 +272,7 @@ def test_resumed_tsc_ends_as_the_unbroken_one(files, runs, tmp_path, monkeypatch
 def squares(monkeypatch):
     """Two squares in place of MNIST."""
     digits = Digits(np.stack([np.full((28, 28), level, np.uint8) for level in (100, 200)]), "squares")
-    monkeypatch.setattr(moving_mnist, "digits", lambda data_dir, split: digits)
+    monkeypatch.setattr(sequences, "digits", lambda split, data_dir: digits)
 
 
 def test_files_are_named_by_what_determines_them(squares, tmp_path):
@@ -264,10 +312,11 @@ def test_settings_of_moving_mnist_stand_in_the_usual_places():
 def test_order_is_said(values, said):
     rows = [
         Row("table_01", system, "Spatial Anomaly", "auc", value - shift, protocol=protocol)
-        for system, value in zip(moving_mnist.SYSTEMS, values, strict=True)
+        for system, value in zip(("Conv-AE", "TSC", "sRNN-AE"), values, strict=True)
         for protocol, shift in (("per_clip", 0), ("global", 0.3 * value))
     ]
-    assert table_01_moving_mnist.order_note("Spatial Anomaly", rows) == said
+    ours = [Row("table_01", MEAN_FRAME, "Spatial Anomaly", "auc", 0.65, protocol="per_clip")]
+    assert table_01_moving_mnist.order_note("Spatial Anomaly", [*ours, *rows]) == said
     assert all(row.paper for row in rows)
 
 

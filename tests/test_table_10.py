@@ -13,8 +13,8 @@ from experiments import table_10_running_time as table_10
 from experiments.lab.publishing.published import published
 from experiments.lab.publishing.results import Row
 from experiments.lab.scoring.score import score_clips
-from experiments.lab.systems.frame_systems import as_channels, as_video, score_windows
-from models import conv_ae, conv_lstm_ae
+from experiments.lab.systems.frame_systems import FORMULAS
+from experiments.lab.systems.gray_frames import score_windows
 from models.conv_ae import ConvAE
 from models.conv_lstm_ae import ConvLSTMAE
 from models.lstm_ae import LSTMAE
@@ -53,21 +53,22 @@ def test_streams_score_as_whole_clips_do(shards, system, build):
 
 
 @pytest.mark.parametrize(
-    ("network", "shape", "errors_of", "side", "step"),
+    ("system", "network", "side", "step"),
     [
-        (lambda: ConvAE(4, (8, 4, 2), 23), as_channels, conv_ae.frame_errors, 23, 4),
-        (lambda: ConvLSTMAE((2, 4, 8), (3,), 17), as_video, conv_lstm_ae.frame_errors, 17, 2),
+        ("Conv-AE", lambda: ConvAE(4, (8, 4, 2), 23), 23, 4),
+        ("ConvLSTM-AE", lambda: ConvLSTMAE((2, 4, 8), (3,), 17), 17, 2),
     ],
 )
-def test_windows_score_as_whole_clips_do(tmp_path, network, shape, errors_of, side, step):
+def test_windows_score_as_whole_clips_do(tmp_path, system, network, side, step):
     """On a clip that ends with a window, as every window of a live camera does."""
     clip = np.random.default_rng(0).uniform(0, 1, (12, 1, side * side)).astype(np.float32)
     path, model, mean = write_clip(tmp_path, "test", "01", clip), network(), clip.mean(0)[0]
-    scores = list(table_10.window_scores(model, mean, shape, errors_of, 4, step, iter(clip)))
+    formulas = FORMULAS[system]
+    scores = list(table_10.window_scores(model, mean, formulas, 4, iter(clip)))
 
     def errors_of_windows(windows):
-        x = shape(windows - mean)
-        return keras.ops.convert_to_numpy(errors_of(x, model.predict_on_batch(x)))
+        x = formulas.shape(windows - mean)
+        return keras.ops.convert_to_numpy(formulas.errors(x, model.predict_on_batch(x)))
 
     expected = score_windows(path, errors_of_windows, 4, step).error[:, 0]
     np.testing.assert_allclose(np.concatenate(scores), expected, rtol=1e-5)

@@ -21,7 +21,7 @@ from data_prep.provenance import git_commit
 from experiments.lab.publishing.results import NO_DATA, NOT_RUN
 from experiments.lab.settings.changes import changes, differences, names_of, results_name
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.catalogue import FRAME_SYSTEMS, SETTINGS, run_system
+from experiments.lab.systems.catalogue import FRAME_SYSTEMS, SETTINGS, frame_size_px, run_system
 from experiments.lab.training.runs import Run
 
 # Datasets as the paper's tables head their columns.
@@ -208,10 +208,8 @@ class Context:
             overrides: settings by name.
         """
         settings = self.settings.override(**overrides)
-        if system == "Conv-AE":
-            shards = self.gray_shards(dataset, settings.frames.conv_ae_size_px)
-        elif system == "ConvLSTM-AE":
-            shards = self.gray_shards(dataset, settings.frames.conv_lstm_size_px)
+        if system in FRAME_SYSTEMS:
+            shards = self.gray_shards(dataset, frame_size_px(system, settings))
         else:
             shards = self.flow_shards(dataset) if stream == "flow" else self.shards(dataset)
         return run_system(system, shards, stream, settings, seed, self.out, self.sample_frames(dataset))

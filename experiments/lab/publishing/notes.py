@@ -1,12 +1,15 @@
 """What is told beside the numbers of a results folder: a note for each exhibit, and how the last run went."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.files import locked, write_atomic
+from experiments.lab.publishing.results import HELD_OUT, Row
+from experiments.lab.publishing.tables import format_value
 
+LEAST_LEARNED = 0.1  # of the mean frame's error
 _SUMMARY_TYPES = {"machine": str, "failures": dict}
 
 
@@ -25,6 +28,31 @@ def read_notes(results_dir: Path) -> dict[str, str]:
         if not isinstance(note, str):
             raise InputError(f"{path}: damaged, expected sentences, got {exhibit}={note!r}")
     return notes
+
+
+def held_out_note(rows: Sequence[Row]) -> str:
+    """Return sentences on the systems' errors on held-out training clips against the mean frame's.
+
+    A warning comes first where an error is not at least `LEAST_LEARNED` below it; "" without such rows.
+    """
+    values: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        if row.metric in HELD_OUT:
+            values.setdefault((row.row, row.column), {})[row.metric] = row
+    warnings, told = [], []
+    for (system, column), found in values.items():
+        error, mean_frame = (found[metric] for metric in HELD_OUT)
+        below = 1 - float(error.ours) / float(mean_frame.ours)
+        numbers = " against ".join(format_value(row.metric, row.ours) for row in (error, mean_frame))
+        told.append(f"{system}, {column}: {numbers} ({-100 * below:+.0f} %)")
+        if below < LEAST_LEARNED:
+            kept = error.protocol.rpartition("kept: ")[2]
+            warnings.append(
+                f"Warning: {system} on {column} has learned little: its error on training clips held out, "
+                f"{numbers}, is not {100 * LEAST_LEARNED:g} % below that of the mean frame (kept: {kept})."
+            )
+    said = f"Error on training clips held out against the mean frame's: {'; '.join(told)}."
+    return " ".join([*warnings, said]) if told else ""
 
 
 def write_summary(results_dir: Path, machine: str, outcomes: Mapping[str, str]) -> None:

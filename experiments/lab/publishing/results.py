@@ -19,6 +19,8 @@ NO_DATA, NOT_RUN = "no data", "not run"
 STATUSES = (NO_DATA, NOT_RUN)
 # Fractions in results.csv, per cent wherever a person reads them.
 INTERVAL = ("auc_ci_low", "auc_ci_high")  # ends of the AUC's 95 % bootstrap interval over test clips
+# A system's error on held-out training clips, and the mean frame's: told in a table's note.
+HELD_OUT = ("held_out_error", "mean_frame_error")
 PERCENT_METRICS = frozenset(
     {"auc", "macro_auc", "average_precision", "equal_error_rate", "sparsity", *INTERVAL}
 )

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from experiments.lab.context import COLUMNS, Context
-from experiments.lab.publishing.results import INTERVAL, Row
+from experiments.lab.publishing.results import HELD_OUT, INTERVAL, Row
 from experiments.lab.scoring.measure import auc, auc_interval, protocols_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.schema import config_hash
-from experiments.lab.systems.catalogue import ONE_STREAM
+from experiments.lab.systems.catalogue import ONE_STREAM, UNSEEDED
+from experiments.lab.training.held_out import ERROR, MEAN_FRAME_ERROR
 from experiments.lab.training.runs import Run, commits_of
 
 SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
@@ -20,9 +21,10 @@ def late_fusion_runs(
 ) -> SEEDED_RUNS:
     """Return the trained runs of every seed: the streams to be fused, or the one that a system has."""
     streams = ONE_STREAM[system] if system in ONE_STREAM else context.settings.score.streams
+    n_seeds = 1 if system in UNSEEDED else n_seeds or context.n_seeds
     return [
         {stream: context.run(dataset, stream, seed, system, **overrides) for stream in streams}
-        for seed in range(n_seeds or context.n_seeds)
+        for seed in range(n_seeds)
     ]
 
 
@@ -44,7 +46,34 @@ def auc_rows(
     first = next(iter(seeded[0].values()))
     remark = ", ".join(word for word in first.metrics.values() if isinstance(word, str))
     headline = replace(Protocol.of(context.settings.score), remark=remark)
-    return rows_under(protocols_of(seeded[0], headline), dataset, seeded, place)
+    rows = rows_under(protocols_of(seeded[0], headline), dataset, seeded, place)
+    here = {"column": COLUMNS[dataset], "dataset": COLUMNS[dataset]}
+    return rows + held_out_rows(seeded, {**place, **here, **identity_of(seeded)})
+
+
+def held_out_rows(seeded: SEEDED_RUNS, place: Mapping[str, str]) -> list[Row]:
+    """Return the rows of a system's error on held-out training clips and of the mean frame's, if it has them.
+
+    Args:
+        seeded: the runs.
+        place: every other field of the rows.
+    """
+    runs = [run for of_seed in seeded for run in of_seed.values()]
+    measured = [run.metrics for run in runs]
+    if any(ERROR not in metrics for metrics in measured):
+        return []
+    kept = sorted({int(metrics["steps"]) for metrics in measured})
+    budget = runs[0].config["train"]["iterations"]
+    protocol = (
+        f"mean error of a frame of the training clips held out; kept: iteration "
+        f"{' to '.join(f'{step:,}' for step in dict.fromkeys((kept[0], kept[-1])))} of at most {budget:,}"
+    )
+    rows = []
+    for metric, name in zip(HELD_OUT, (ERROR, MEAN_FRAME_ERROR), strict=True):
+        mean, std = mean_and_std([metrics[name] for metrics in measured])
+        numbers = {"ours": mean, "std": std, "seeds": len(measured), "protocol": protocol}
+        rows.append(Row(metric=metric, **numbers, **place))
+    return rows
 
 
 def rows_under(

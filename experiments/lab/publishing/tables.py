@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_prep.files import write_atomic
 from experiments.lab.publishing.published import DATASET_TITLES, exhibit_title, published
-from experiments.lab.publishing.results import INTERVAL, PERCENT_METRICS, Row, headline
+from experiments.lab.publishing.results import HELD_OUT, INTERVAL, PERCENT_METRICS, Row, headline
 
 
 def table_order(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
@@ -40,11 +40,11 @@ def number_of(row: Row) -> tuple[str, ...]:
 
 
 def grid(rows: Sequence[Row]) -> tuple[list[str], dict[str, list[list[Row]]]]:
-    """Return the columns of a table and, for each system, the rows of each, without `intervals`."""
+    """Return the columns of a table and, for each system, the rows of each, without what stands beside."""
     systems, columns = table_order(rows)
     places: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if row.metric not in INTERVAL:
+        if row.metric not in (*INTERVAL, *HELD_OUT):
             places.setdefault((row.row, row.column), []).append(row)
     return columns, {system: [places.get((system, column), []) for column in columns] for system in systems}
 
@@ -156,7 +156,8 @@ def protocols(main: Sequence[Row]) -> str:
     """Return a list of the protocols behind the headline numbers, each with the systems that it holds for."""
     systems: dict[str, list[str]] = {}
     for row in main:
-        if row.measured and row.row not in systems.setdefault(row.protocol, []):
+        told = row.measured and row.metric not in HELD_OUT  # these have a note
+        if told and row.row not in systems.setdefault(row.protocol, []):
             systems[row.protocol].append(row.row)
     return "\n".join(f"- {', '.join(names)}: {protocol}" for protocol, names in systems.items())
 

@@ -39,6 +39,8 @@ AT_LEAST = {
     "lambda2": 0.0,
     "learning_rate": 0.0,
     "slot_start": 0.0,
+    "adagrad_start": 0.0,
+    "frames_least_gain": 0.0,
     "temporal_weight": 0.0,
     "spatial_weight": 0.0,
     "walkway_seed": 0,
@@ -48,8 +50,9 @@ AT_LEAST = {
     "sweep_alternations": 0,
     "sweep_n_atoms": 0,
 }
-AT_MOST = {"temporal_weight": 1.0, "spatial_weight": 1.0, "rho": 1.0}
+AT_MOST = {"temporal_weight": 1.0, "spatial_weight": 1.0, "rho": 1.0, "frames_least_gain": 1.0}
 LUO_2017 = "Luo et al. 2017, released configuration"
+HASAN_2016 = "Hasan et al. 2016, released configuration"
 
 
 def cited(default, source: str):
@@ -176,17 +179,49 @@ class LSTMSettings:
 
 
 @dataclass(frozen=True)
-class FrameSettings:
-    """Conv-AE and ConvLSTM-AE, on gray frames; see `models.conv_ae`, `models.conv_lstm_ae`."""
+class ConvAESettings:
+    """Conv-AE, on gray frames; see `models.conv_ae`."""
 
     conv_ae_size_px: int = cited(227, "Hasan et al. 2016")
     conv_ae_filters: int = cited(512, "Hasan et al. 2016")  # then a half and a quarter
+    conv_ae_iterations: int = cited(200_000, HASAN_2016)  # at most, see FrameSettings
+    conv_ae_batch_clips: int = cited(64, HASAN_2016)
+    conv_ae_learning_rate: float = cited(1e-4, HASAN_2016)
+    conv_ae_bias_rate: float = cited(1.0, HASAN_2016)  # times the learning rate
+
+    @property
+    def size_px(self) -> int:
+        """Return the side of the frames."""
+        return self.conv_ae_size_px
+
+
+@dataclass(frozen=True)
+class ConvLSTMAESettings:
+    """ConvLSTM-AE, on gray frames; see `models.conv_lstm_ae`."""
+
     conv_lstm_size_px: int = cited(225, LUO_2017)
     conv_lstm_filters: int = cited(128, LUO_2017)  # then two and four times as many
     conv_lstm_memory: int = cited(512, LUO_2017)
-    frames_iterations: int = cited(50_000, LUO_2017)  # for both
-    frames_batch_clips: int = cited(8, LUO_2017)  # for both
-    frames_learning_rate: float = cited(1e-3, LUO_2017)  # for both
+    conv_lstm_iterations: int = cited(50_000, LUO_2017)  # at most, see FrameSettings
+    conv_lstm_batch_clips: int = cited(8, LUO_2017)
+    conv_lstm_learning_rate: float = cited(1e-3, LUO_2017)
+    conv_lstm_bias_rate: float = cited(2.0, LUO_2017)  # times the learning rate
+
+    @property
+    def size_px(self) -> int:
+        """Return the side of the frames."""
+        return self.conv_lstm_size_px
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """How both are trained, and until when; see `models.conv_ae.CaffeAdaGrad`, `training.held_out`."""
+
+    adagrad_start: float = cited(0.0, "Caffe")  # of its sum of squares; Keras' own is 0.1
+    frames_hold_out_every: int = choice(8)  # of so many training clips one is held out
+    frames_checkpoint_every: int = choice(1000)  # iterations
+    frames_patience_checkpoints: int = choice(5)  # without a gain, then training stops
+    frames_least_gain: float = choice(0.01)  # of the loss on held-out clips
 
 
 @dataclass(frozen=True)
@@ -215,6 +250,7 @@ class MovingMNISTSettings:
 
     mnist_train_sequences: int = 10_000  # Sec. 4.2
     mnist_test_sequences: int = 3000  # Sec. 4.2
+    mnist_held_out_sequences: int = choice(64)  # of the training sequences; for Conv-AE, see FrameSettings
     mnist_step_px: int = choice(4)  # how far a digit moves in a frame
     mnist_seed: int = choice(0)  # of the sequences
     mnist_n_atoms: int = 2048  # Sec. 4.4; of both
@@ -249,6 +285,8 @@ class Settings:
     train: TrainSettings = field(default_factory=TrainSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)
     lstm_ae: LSTMSettings = field(default_factory=LSTMSettings)
+    conv_ae: ConvAESettings = field(default_factory=ConvAESettings)
+    conv_lstm_ae: ConvLSTMAESettings = field(default_factory=ConvLSTMAESettings)
     frames: FrameSettings = field(default_factory=FrameSettings)
     baselines: BaselineSettings = field(default_factory=BaselineSettings)
     sweep: SweepSettings = field(default_factory=SweepSettings)

@@ -1,27 +1,32 @@
-"""Conv-AE and ConvLSTM-AE: windows of gray frames, how each network takes them, and how frames are scored.
+"""Conv-AE, ConvLSTM-AE and the mean frame: how each takes windows of gray frames, is trained, and is scored.
 
-They read shards of gray frames (`data_prep.gray_frames`), one region, and train by gradients.
+They read a `gray_frames.FrameSource`: a dataset's shards, or Moving-MNIST.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+import functools
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from data_prep.shards import Shard, list_shards
-from data_prep.windows import WindowSampler
-from experiments.lab.scoring.score import ClipScores
-from experiments.lab.settings.schema import Settings
+from experiments.lab.settings.schema import Settings, TrainSettings
+from experiments.lab.systems.gray_frames import FrameSource, ShardFrames
+from experiments.lab.training.fitting import Fit
 from experiments.lab.training.gradients import Gradients
-from experiments.lab.training.task import Task, shards_data
+from experiments.lab.training.held_out import (
+    ERROR,
+    LOSS,
+    MEAN_FRAME_ERROR,
+    MEAN_FRAME_LOSS,
+    HeldOut,
+)
+from experiments.lab.training.task import Score, Task
 from models import conv_ae, conv_lstm_ae
 from models.blocks import jit_compile
-from models.conv_ae import ConvAE
-from models.conv_lstm_ae import ConvLSTMAE
-
-WINDOWS_AT_ONCE = 16
+from models.conv_ae import CaffeAdaGrad, ConvAE, euclidean_loss
+from models.conv_lstm_ae import ConvLSTMAE, reconstruction_loss
 
 
 def as_channels(windows: np.ndarray) -> np.ndarray:
@@ -36,123 +41,180 @@ def as_video(windows: np.ndarray) -> np.ndarray:
     return windows.reshape(*windows.shape[:2], side, side, 1)
 
 
-def mean_frame(shards: Sequence[Path]) -> np.ndarray:
-    """Return the mean training frame, float32 (H * W,); memory holds one clip."""
-    total, n_frames = 0.0, 0
-    for path in shards:
-        with Shard(path) as shard:
-            total = total + shard.features()[:, 0].sum(0, dtype=np.float64)
-            n_frames += shard.n_frames
-    return (total / n_frames).astype(np.float32)
+class MeanFrame:
+    """What a network that has learned nothing but the mean training frame draws, whatever it is shown.
+
+    Ours, no system of the paper: frames come minus that frame, so that it is zeros.
+    """
+
+    def predict_on_batch(self, x: np.ndarray) -> np.ndarray:
+        """Return zeros like x."""
+        return np.zeros_like(x)
 
 
-def conv_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
-    """Return the task of Conv-AE: every frame is scored once, in consecutive windows."""
-    options = settings.frames
+@dataclass(frozen=True)
+class Formulas:
+    """How a network takes frames minus their mean, and what is made of its output.
+
+    Attributes:
+        shape: windows (n, T, H * W) -> the network's input x.
+        loss: (x, output) -> what training minimizes without the decay, scalar: a mean over windows.
+        errors: (x, output) -> errors of the frames as they are scored, (n, T).
+        of_zeros: zeros like x -> the output of a network that draws nothing else.
+        step_frames: T -> frames between the windows that are scored.
+    """
+
+    shape: Callable[[np.ndarray], np.ndarray]
+    loss: Callable
+    errors: Callable
+    of_zeros: Callable
+    step_frames: Callable[[int], int]
+
+    def of_mean_frame(self) -> "Formulas":
+        """Return these formulas for the output of `MeanFrame`."""
+        loss, errors = (
+            lambda x, zeros, formula=formula: formula(x, self.of_zeros(zeros))
+            for formula in (self.loss, self.errors)
+        )
+        return replace(self, loss=loss, errors=errors)
+
+
+FORMULAS = {
+    # Every frame is scored once, in consecutive windows.
+    "Conv-AE": Formulas(as_channels, euclidean_loss, conv_ae.frame_errors, lambda zeros: zeros, lambda T: T),
+    # The second half of each window is scored, as the released code does.
+    "ConvLSTM-AE": Formulas(
+        as_video,
+        reconstruction_loss,
+        conv_lstm_ae.frame_errors,
+        lambda zeros: {"current": zeros, "past": zeros[:, 1:]},
+        lambda T: -(-T // 2),
+    ),
+}
+# The row's name -> the system whose formulas, and size of frames, the mean frame is scored with.
+MEAN_FRAMES = {f"mean frame (error of {system})": system for system in FORMULAS}
+
+
+def build_conv_ae(settings: Settings, window_frames: int, size_px: int, seed: int) -> ConvAE:
+    """Return a fresh Conv-AE, compiled."""
+    options = settings.conv_ae
     wide = options.conv_ae_filters
-
-    def build(sample: np.ndarray) -> ConvAE:
-        return ConvAE(sample.shape[-1], (wide, wide // 2, wide // 4), sample.shape[1], seed=seed)
-
-    window_frames = settings.train.window_frames
-    return frame_task(
-        "Conv-AE",
-        shards,
-        settings,
-        seed,
-        sample_frames,
-        build,
-        as_channels,
-        conv_ae.frame_errors,
-        window_frames,
-    )
+    model = ConvAE(window_frames, (wide, wide // 2, wide // 4), size_px, seed=seed)
+    rates = (options.conv_ae_learning_rate, options.conv_ae_bias_rate)
+    model.compile(CaffeAdaGrad(*rates, settings.frames.adagrad_start), jit_compile=jit_compile())
+    return model
 
 
-def conv_lstm_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
-    """Return the task of ConvLSTM-AE: the second half of each window is scored, as the released code does."""
-    options = settings.frames
+def build_conv_lstm_ae(settings: Settings, window_frames: int, size_px: int, seed: int) -> ConvLSTMAE:
+    """Return a fresh ConvLSTM-AE, compiled; it takes windows of any length."""
+    options = settings.conv_lstm_ae
     narrow = options.conv_lstm_filters
+    filters, memory = (narrow, 2 * narrow, 4 * narrow), (options.conv_lstm_memory,)
+    model = ConvLSTMAE(filters, memory, size_px, seed=seed)
+    rates = (options.conv_lstm_learning_rate, options.conv_lstm_bias_rate)
+    model.compile(CaffeAdaGrad(*rates, settings.frames.adagrad_start), jit_compile=jit_compile())
+    return model
 
-    def build(sample: np.ndarray) -> ConvLSTMAE:
-        filters = (narrow, 2 * narrow, 4 * narrow)
-        return ConvLSTMAE(filters, (options.conv_lstm_memory,), sample.shape[2], seed=seed)
 
-    step = -(-settings.train.window_frames // 2)
-    return frame_task(
-        "ConvLSTM-AE", shards, settings, seed, sample_frames, build, as_video, conv_lstm_ae.frame_errors, step
+BUILDERS = {"Conv-AE": build_conv_ae, "ConvLSTM-AE": build_conv_lstm_ae}
+
+
+def own_settings(system: str, settings: Settings) -> tuple[dict, TrainSettings]:
+    """Return the settings of one system, and those of its training."""
+    if system == "Conv-AE":
+        own = settings.conv_ae
+        how = (own.conv_ae_iterations, own.conv_ae_batch_clips, own.conv_ae_learning_rate)
+    else:
+        own = settings.conv_lstm_ae
+        how = (own.conv_lstm_iterations, own.conv_lstm_batch_clips, own.conv_lstm_learning_rate)
+    names = ("iterations", "batch_clips", "learning_rate")
+    train = replace(settings.train, **dict(zip(names, how, strict=True)))
+    every = settings.frames.frames_checkpoint_every
+    return asdict(own), replace(train, checkpoint_every=every, log_every=min(train.log_every, every))
+
+
+def shard_task(
+    system: str, shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None
+) -> Task:
+    """Return the task of a system on a dataset's shards of gray frames, see `frame_task`."""
+    every = settings.frames.frames_hold_out_every
+    source = ShardFrames(shards, every, settings.train.window_frames, sample_frames)
+    return frame_task(system, source, settings, seed)
+
+
+conv_ae_task = functools.partial(shard_task, "Conv-AE")
+conv_lstm_ae_task = functools.partial(shard_task, "ConvLSTM-AE")
+mean_frame_as_conv_ae_task, mean_frame_as_conv_lstm_task = (
+    functools.partial(shard_task, row) for row in MEAN_FRAMES
+)
+
+
+def frame_task(system: str, source: FrameSource, settings: Settings, seed: int) -> Task:
+    """Return the task of Conv-AE, of ConvLSTM-AE or of a mean frame on any source of gray frames."""
+    if system in MEAN_FRAMES:
+        return mean_frame_task(system, source, settings)
+    formulas, (own, train) = FORMULAS[system], own_settings(system, settings)
+    draw = source.sampler(train.window_frames, train.batch_clips, seed)
+    trainer = Gradients(
+        train,
+        lambda step: formulas.shape(draw(step) - source.mean),
+        lambda sample: BUILDERS[system](settings, train.window_frames, source.size_px, seed),
+        held_out_rule(formulas, source, settings),
     )
+    config = {"model": own, "frames": asdict(settings.frames)}
+    scorer = window_scorer(formulas, source, train.window_frames)
+    return Task(system, source.stream, seed, source.data, config, trainer, scorer)
 
 
-def frame_task(system, shards, settings, seed, sample_frames, build, shape, errors, step_frames) -> Task:
-    """Return the task of a system on gray frames, trained with AdaGrad as both of their papers do.
+def window_scorer(formulas: Formulas, source: FrameSource, window_frames: int) -> Callable:
+    """Return the `scorer` (see `Task`) of a network on windows of frames minus the mean training frame."""
 
-    Args:
-        system, shards, settings, seed, sample_frames: see `run_system`.
-        build: a sample batch -> the network.
-        shape: `as_channels` or `as_video`.
-        errors: (batch, the network's output) -> errors of the frames, (n, T).
-        step_frames: frames between the windows that are scored.
-    """
-    options = settings.frames
-    train = replace(
-        settings.train,
-        iterations=options.frames_iterations,
-        batch_clips=options.frames_batch_clips,
-        learning_rate=options.frames_learning_rate,
-    )
-    paths = list_shards(shards, "train")
-    windows = WindowSampler(paths, "spatial", train.window_frames, train.batch_clips, seed)
-    mean = mean_frame(paths)
-
-    def compiled(sample: np.ndarray) -> keras.Model:
-        model = build(sample)
-        model.compile(keras.optimizers.Adagrad(train.learning_rate), jit_compile=jit_compile())
-        return model
-
-    def scorer(model):
+    def scorer(model: keras.Model) -> Score:
         def errors_of(windows: np.ndarray) -> np.ndarray:
-            x = shape(windows - mean)
-            return keras.ops.convert_to_numpy(errors(x, model.predict_on_batch(x)))
+            x = formulas.shape(windows - source.mean)
+            return keras.ops.convert_to_numpy(formulas.errors(x, model.predict_on_batch(x)))
 
-        return lambda split: [
-            score_windows(path, errors_of, train.window_frames, step_frames)
-            for path in list_shards(shards, split)
-        ]
+        step_frames = formulas.step_frames(window_frames)
+        return lambda split: source.score(split, errors_of, window_frames, step_frames)
 
-    return Task(
-        system,
-        "frames",
-        seed,
-        shards_data(shards, sample_frames),
-        {"model": asdict(options)},
-        Gradients(train, lambda step: shape(windows.batch(step) - mean), compiled),
-        scorer,
-    )
+    return scorer
 
 
-def score_windows(path: Path, errors_of: Callable, window_frames: int, step_frames: int) -> ClipScores:
-    """Return the scores of one clip, R = 1: each window gives the errors of its frames not scored before.
+def held_out_rule(formulas: Formulas, source: FrameSource, settings: Settings) -> HeldOut:
+    """Return what is measured on the frames held out, and when training stops."""
+    window_frames, frames = settings.train.window_frames, settings.frames
 
-    A clip shorter than a window is filled up with its last frame.
+    def measure(model: keras.Model) -> dict[str, float]:
+        return dict(zip((LOSS, ERROR), held_out(formulas, source, window_frames, model), strict=True))
 
-    Args:
-        path: shard of gray frames.
-        errors_of: windows (n, T, H * W) -> errors (n, T).
-        window_frames: T.
-        step_frames: frames between windows; the last one ends with the clip.
-    """
-    with Shard(path) as shard:
-        n_frames, labels, clip = shard.n_frames, shard.labels, shard.info.clip
-        last = max(0, n_frames - window_frames)
-        starts = [*range(0, last, step_frames), last]
-        error = np.empty(n_frames, np.float32)
-        scored = 0
-        for first in range(0, len(starts), WINDOWS_AT_ONCE):
-            group = starts[first : first + WINDOWS_AT_ONCE]
-            windows = [shard.features(start, start + window_frames)[:, 0] for start in group]
-            windows = [np.pad(w, ((0, window_frames - len(w)), (0, 0)), "edge") for w in windows]
-            for start, errors in zip(group, errors_of(np.stack(windows)), strict=True):
-                stop = min(start + window_frames, n_frames)
-                error[scored:stop] = errors[scored - start : stop - start]
-                scored = stop
-    return ClipScores(clip, labels, error[:, None])
+    @functools.cache
+    def mean_frame() -> dict[str, float]:
+        found = held_out(formulas.of_mean_frame(), source, window_frames, MeanFrame())
+        return dict(zip((MEAN_FRAME_LOSS, MEAN_FRAME_ERROR), found, strict=True))
+
+    return HeldOut(measure, mean_frame, frames.frames_patience_checkpoints, frames.frames_least_gain)
+
+
+def held_out(
+    formulas: Formulas, source: FrameSource, window_frames: int, model: keras.Model
+) -> tuple[float, float]:
+    """Return the loss of a model on the windows held out, and the mean of their frames' errors."""
+    loss = error = 0.0
+    n_windows = 0
+    for windows in source.held_out(window_frames):
+        x = formulas.shape(windows - source.mean)
+        output = model.predict_on_batch(x)
+        loss += len(x) * float(formulas.loss(x, output))
+        error += len(x) * float(keras.ops.mean(formulas.errors(x, output)))
+        n_windows += len(x)
+    return loss / n_windows, error / n_windows
+
+
+def mean_frame_task(row: str, source: FrameSource, settings: Settings) -> Task:
+    """Return the task of the mean frame, scored as the system that `MEAN_FRAMES` names."""
+    formulas, window_frames = FORMULAS[MEAN_FRAMES[row]], settings.train.window_frames
+    config = {"model": {"error_of": MEAN_FRAMES[row]}, "frames": asdict(settings.frames)}
+    rule = held_out_rule(formulas, source, settings)
+    trainer = Fit(MeanFrame, lambda _: rule.mean_frame())
+    scorer = window_scorer(formulas.of_mean_frame(), source, window_frames)
+    return Task(row, source.stream, 0, source.data, config, trainer, scorer)

@@ -1,7 +1,7 @@
-"""Moving-MNIST (Sec. 4.2): its files, and Conv-AE, TSC and sRNN-AE trained and scored on them.
+"""The systems on Moving-MNIST (Sec. 4.2): Conv-AE and the mean frame, TSC, sRNN-AE.
 
-A sequence is one row (R = 1). Its features are the C = 50,625 intensities of a frame, scaled to length 1
-(TSC and sRNN-AE), or its pixels in [0, 1], resized (Conv-AE).
+TSC and sRNN-AE read the C = 50,625 intensities of a frame, scaled to length 1; Conv-AE and the mean frame its
+pixels in [0, 1], resized.
 
 TSC and sRNN-AE hold only those pixels that some training sequence lights. This takes nothing away: were A, Z
 and phi zero at a pixel that is dark in all training frames, their gradients would be zero too, and they would
@@ -10,142 +10,66 @@ stay zero. What a test frame has at such pixels is not reconstructed and adds to
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.frames import resize
-from data_prep.mnist_digits import load_digits
-from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, generate, intensities
+from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, intensities
 from experiments.lab.scoring.score import ClipScores, step_function
-from experiments.lab.settings.schema import Settings, config_hash
-from experiments.lab.systems.frame_systems import as_channels
+from experiments.lab.scoring.score_files import clips_of, load_scores, save_scores
+from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.catalogue import FRAME_SYSTEMS, frame_size_px
+from experiments.lab.systems.frame_systems import frame_task
+from experiments.lab.systems.gray_frames import WINDOWS_AT_ONCE, WindowErrors, steps_of_windows
+from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, SequenceWindows, score_sequences
 from experiments.lab.systems.srnn_ae import build_srnn_ae
 from experiments.lab.systems.tsc import alternations, tsc_config
 from experiments.lab.training.gradients import Gradients
 from experiments.lab.training.runs import Run
-from experiments.lab.training.task import Data, Task
+from experiments.lab.training.task import Task
 from experiments.lab.training.train import make_run
-from models.blocks import jit_compile
-from models.conv_ae import ConvAE, frame_errors
 from models.srnn_ae import Streaming
 from models.tsc import Block
 
-SYSTEMS = ("Conv-AE", "TSC", "sRNN-AE")
-SEQUENCES_AT_ONCE = 64
+MEAN_FRAME = "mean frame (error of Conv-AE)"
+SYSTEMS = ("Conv-AE", MEAN_FRAME, "TSC", "sRNN-AE")
 BLOCK_FRAMES = 5
-DATASET = "moving_mnist"
-digits = functools.cache(load_digits)
 
 
-@dataclass(frozen=True)
-class Files:
-    """The training and the test sequences of one kind of anomaly, "spatial" or "temporal"."""
-
-    kind: str
-    train: Path
-    test: Path
-
-    @functools.cached_property
-    def settings(self) -> dict[str, dict]:
-        """Return what determines the sequences of each split."""
-        found = {}
-        for split in ("train", "test"):
-            with MovingMNIST(getattr(self, split)) as reader:
-                found[split] = asdict(reader.settings)
-        return found
-
-    @functools.cached_property
-    def pixels(self) -> np.ndarray:
-        """Return the numbers of the pixels that some training sequence lights, ascending."""
-        with MovingMNIST(self.train) as reader:
-            return np.flatnonzero(reader.lit)
-
-    @property
-    def data(self) -> Data:
-        """Return the sequences as the data of a run: their settings tell them from others."""
-        identity = {"dataset": DATASET, "backbone": "", "features": self.settings}
-        return Data(identity, lambda split: config_hash(self.settings[split]), sample_frames(self))
-
-
-def sequence_files(kind: str, settings: Settings, folder: Path, data_dir: Path | None) -> Files:
-    """Return the files of a kind, generated in `folder` where they are not there.
-
-    Raises InputError: no MNIST digits, or a file that cannot be written.
-    """
-    options = settings.moving_mnist
-    counts = {"train": options.mnist_train_sequences, "test": options.mnist_test_sequences}
-    paths = {}
-    for split, n_sequences in counts.items():
-        source = digits(data_dir, split)
-        key = config_hash(
-            {
-                "n": n_sequences,
-                "seed": options.mnist_seed,
-                "step": options.mnist_step_px,
-                "digits": source.sha256,
-            }
-        )
-        path = folder / f"{kind}-{split}-{key}.h5"
-        paths[split] = generate(
-            path, kind, split, n_sequences, options.mnist_seed, source, step_px=options.mnist_step_px
-        )
-    return Files(kind, **paths)
-
-
-class SequenceWindows:
-    """Random windows of consecutive frames; batch number `step` depends on the seed and `step` alone.
-
-    Every window of every sequence is equally likely.
-
-    Args:
-        path: file of the training sequences.
-        features: pictures uint8 (B, T, 225, 225) -> what a batch holds of them.
-        window_frames: T.
-        batch_sequences: B.
-        seed: seed of the draw.
-
-    Raises InputError: windows longer than a sequence.
-    """
-
-    def __init__(self, path: Path, features: Callable, window_frames=10, batch_sequences=4, seed=0):
-        if window_frames > SEQUENCE_FRAMES:
-            raise InputError(
-                f"window_frames: expected at most the {SEQUENCE_FRAMES} frames of a Moving-MNIST sequence, "
-                f"got {window_frames}"
-            )
-        self.path, self.features, self.seed = path, features, seed
-        self.window_frames, self.batch_sequences = window_frames, batch_sequences
-
-    def batch(self, step: int) -> np.ndarray:
-        """Return batch number `step`."""
-        rng = np.random.default_rng([self.seed, step])
-        with MovingMNIST(self.path) as reader:
-            indices = rng.integers(len(reader.labels), size=self.batch_sequences)
-            starts = rng.integers(SEQUENCE_FRAMES - self.window_frames + 1, size=self.batch_sequences)
-            windows = [
-                reader.window(index, start, self.window_frames)
-                for index, start in zip(indices, starts, strict=True)
-            ]
-        return self.features(np.stack(windows))
-
-
-def run_on_sequences(system: str, files: Files, settings: Settings, seed: int, out: Path) -> Run:
-    """Return the finished run of a system, trained first where it is not there.
+def task_on_sequences(system: str, files: Files, settings: Settings, seed: int) -> Task:
+    """Return the task of a system.
 
     Args:
         system: one of `SYSTEMS`.
         files: the sequences.
         settings: all settings; those of `moving_mnist` take the place of what they name.
         seed: seed of initial weights and batches.
-        out: root of the outputs.
     """
     settings = with_mnist_settings(settings)
-    task = {"Conv-AE": conv_ae_task, "TSC": tsc_task, "sRNN-AE": srnn_ae_task}[system]
-    return make_run(task(files, settings, seed), out)
+    if system in FRAME_SYSTEMS:
+        source = SequenceFrames(files, frame_size_px(system, settings), settings)
+        return frame_task(system, source, settings, seed)
+    return {"TSC": tsc_task, "sRNN-AE": srnn_ae_task}[system](files, settings, seed)
+
+
+def run_on_sequences(system: str, files: Files, settings: Settings, seed: int, out: Path) -> Run:
+    """Return the finished run of a system, trained first where it is not there, see `task_on_sequences`.
+
+    It goes under `out`, the root of the outputs.
+    """
+    return make_run(task_on_sequences(system, files, settings, seed), out)
+
+
+def control_scores(task: Task, run: Run) -> list[ClipScores]:
+    """Return the scores of the control sequences under a finished run's model, kept in the run's folder."""
+    path, clips = run.folder / "control_scores.npz", task.data.clips("control")
+    if clips_of(path) != clips:
+        model = run.model() if task.trainer.keeps_model else task.trainer.fit()
+        save_scores(path, task.scorer(model)("control"), clips)
+    return load_scores(path, clips)
 
 
 def with_mnist_settings(settings: Settings) -> Settings:
@@ -201,69 +125,72 @@ def tsc_task(files: Files, settings: Settings, seed: int) -> Task:
     return Task("TSC", files.kind, seed, files.data, tsc_config(settings), trainer, streaming_scorer(files))
 
 
-def conv_ae_task(files: Files, settings: Settings, seed: int) -> Task:
-    """Return the task of Conv-AE: frames minus the mean training frame, scored in consecutive windows."""
-    options = settings.frames
-    wide, size_px = options.conv_ae_filters, options.conv_ae_size_px
-    train = replace(
-        settings.train,
-        iterations=options.frames_iterations,
-        batch_clips=options.frames_batch_clips,
-        learning_rate=options.frames_learning_rate,
-    )
-    gray = functools.partial(gray_pixels, size_px=size_px)
-    mean = mean_frame(files.train, size_px)
-    windows = SequenceWindows(files.train, gray, train.window_frames, train.batch_clips, seed)
+class SequenceFrames:
+    """The sequences' frames in gray, resized, as a `gray_frames.FrameSource`; the last are held out.
 
-    def build(sample: np.ndarray) -> ConvAE:
-        model = ConvAE(sample.shape[-1], (wide, wide // 2, wide // 4), size_px, seed=seed)
-        model.compile(keras.optimizers.Adagrad(train.learning_rate), jit_compile=jit_compile())
-        return model
+    Args:
+        files: the sequences.
+        size_px: side of the frames.
+        settings: all settings.
 
-    def scorer(model: ConvAE):
-        def errors(frames: np.ndarray) -> dict[str, np.ndarray]:
-            return {"error": window_errors(model, gray(frames) - mean, train.window_frames)}
+    Raises InputError: as many sequences held out as there are to train on.
+    """
 
-        return lambda split: score_sequences(getattr(files, split), errors)
+    def __init__(self, files: Files, size_px: int, settings: Settings):
+        options = settings.moving_mnist
+        self.files, self.size_px, self.data, self.stream = files, size_px, files.data, files.kind
+        self.gray = functools.partial(gray_pixels, size_px=size_px)
+        self.n_sequences = options.mnist_train_sequences - options.mnist_held_out_sequences
+        if self.n_sequences < 1:
+            raise InputError(
+                f"setting mnist_held_out_sequences: expected less than the {options.mnist_train_sequences} "
+                f"training sequences, got {options.mnist_held_out_sequences}"
+            )
 
-    return Task(
-        "Conv-AE",
-        files.kind,
-        seed,
-        files.data,
-        {"model": asdict(options)},
-        Gradients(train, lambda step: as_channels(windows.batch(step) - mean), build),
-        scorer,
-    )
+    @functools.cached_property
+    def mean(self) -> np.ndarray:
+        """Return the mean training frame, resized, float32 (size_px ** 2,)."""
+        total = 0.0
+        with MovingMNIST(self.files.train) as reader:
+            for first in range(0, self.n_sequences, SEQUENCES_AT_ONCE):
+                frames = reader.frames(first, min(first + SEQUENCES_AT_ONCE, self.n_sequences))
+                total = total + frames.sum((0, 1), dtype=np.uint32).astype(np.float64)
+        mean = total / (self.n_sequences * SEQUENCE_FRAMES * 255)
+        return resize(mean.astype(np.float32), self.size_px).ravel()
+
+    def sampler(self, window_frames: int, batch_clips: int, seed: int) -> Callable[[int], np.ndarray]:
+        """Return what draws windows, each equally likely."""
+        drawn = (window_frames, batch_clips, seed, self.n_sequences)
+        return SequenceWindows(self.files.train, self.gray, *drawn).batch
+
+    def held_out(self, window_frames: int) -> Iterator[np.ndarray]:
+        """Yield the windows of the sequences held out that fit, one after another."""
+        starts = range(0, SEQUENCE_FRAMES - window_frames + 1, window_frames)
+        at_once = max(1, WINDOWS_AT_ONCE // len(starts))
+        with MovingMNIST(self.files.train) as reader:
+            for first in range(self.n_sequences, len(reader.labels), at_once):
+                frames = self.gray(reader.frames(first, first + at_once))
+                yield np.concatenate([frames[:, start : start + window_frames] for start in starts])
+
+    def score(
+        self, split: str, errors_of: WindowErrors, window_frames: int, step_frames: int
+    ) -> list[ClipScores]:
+        """Return the scores of a split's sequences."""
+
+        def scores_of(frames: np.ndarray) -> dict[str, np.ndarray]:
+            x = self.gray(frames)
+            error = np.empty(x.shape[:2], np.float32)
+            for start, scored, places in steps_of_windows(SEQUENCE_FRAMES, window_frames, step_frames):
+                error[:, scored] = errors_of(x[:, start : start + window_frames])[:, places]
+            return {"error": error}
+
+        return score_sequences(getattr(self.files, split), scores_of)
 
 
 def gray_pixels(frames: np.ndarray, size_px: int) -> np.ndarray:
     """Return pictures uint8 (n, T, 225, 225) as pixels in [0, 1], float32 (n, T, size_px ** 2)."""
     resized = np.stack([resize(frame, size_px) for frame in frames.reshape(-1, *frames.shape[2:])])
     return resized.reshape(*frames.shape[:2], -1) / np.float32(255)
-
-
-def mean_frame(path: Path, size_px: int) -> np.ndarray:
-    """Return the mean frame of a file, resized, float32 (size_px ** 2,)."""
-    total = 0.0
-    with MovingMNIST(path) as reader:
-        n_sequences = len(reader.labels)
-        for first in range(0, n_sequences, SEQUENCES_AT_ONCE):
-            frames = reader.frames(first, first + SEQUENCES_AT_ONCE)
-            total = total + frames.sum((0, 1), dtype=np.float64)
-    mean = (total / (n_sequences * SEQUENCE_FRAMES * 255)).astype(np.float32)
-    return resize(mean, size_px).ravel()
-
-
-def window_errors(model: ConvAE, x: np.ndarray, window_frames: int) -> np.ndarray:
-    """Return Conv-AE's errors (n, 20) of the frames x (n, 20, H * W); the last window ends with them."""
-    errors = np.empty(x.shape[:2], np.float32)
-    last = SEQUENCE_FRAMES - window_frames
-    for start in [*range(0, last, window_frames), last]:
-        window = as_channels(x[:, start : start + window_frames])
-        found = frame_errors(window, model.predict_on_batch(window))
-        errors[:, start : start + window_frames] = keras.ops.convert_to_numpy(found)
-    return errors
 
 
 def streaming_scorer(files: Files) -> Callable:
@@ -294,38 +221,3 @@ def streamed(live: Streaming, frames: np.ndarray, pixels: np.ndarray) -> dict[st
         blocks.append(scores)
     scores = {name: np.concatenate([block[name] for block in blocks], 1) for name in blocks[0]}
     return {**scores, "error": scores["error"] + unseen}
-
-
-def score_sequences(path: Path, scores_of: Callable[[np.ndarray], dict]) -> list[ClipScores]:
-    """Return the scores of every sequence of a file, R = 1.
-
-    Args:
-        path: the file.
-        scores_of: pictures uint8 (SEQUENCES_AT_ONCE, 20, 225, 225) -> scores (SEQUENCES_AT_ONCE, 20) by
-            name; black sequences fill up the last group, so that a model is traced for one size.
-
-    Raises InputError: an error that is not finite.
-    """
-    scored = []
-    with MovingMNIST(path) as reader:
-        for first in range(0, len(reader.labels), SEQUENCES_AT_ONCE):
-            frames = reader.frames(first, first + SEQUENCES_AT_ONCE)
-            labels = reader.labels[first : first + len(frames)]
-            missing = SEQUENCES_AT_ONCE - len(frames)
-            scores = scores_of(np.pad(frames, ((0, missing), (0, 0), (0, 0), (0, 0))))
-            for index, truth in enumerate(labels):
-                columns = {name: values[index][:, None] for name, values in scores.items()}
-                if not np.isfinite(columns["error"]).all():
-                    raise InputError(f"{path}: sequence {first + index}: expected finite errors, got others")
-                scored.append(ClipScores(f"{first + index:05d}", truth, **columns))
-    return scored
-
-
-def sample_frames(files: Files) -> Callable[[str, np.ndarray], np.ndarray]:
-    """Return the function (test sequence, frame indices) -> uint8 (n, 225, 225, 3)."""
-
-    def frames(clip: str, indices: np.ndarray) -> np.ndarray:
-        with MovingMNIST(files.test) as reader:
-            return np.repeat(reader.frames(int(clip), int(clip) + 1)[0, indices, ..., None], 3, -1)
-
-    return frames

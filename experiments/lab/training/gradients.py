@@ -16,6 +16,7 @@ from experiments.lab.scoring.regularity import micro_auc, regularity
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import save_scores
 from experiments.lab.settings.schema import TrainSettings
+from experiments.lab.training.held_out import MEASURED, HeldOut
 from experiments.lab.training.run_files import (
     MODEL_FILE,
     TRAIN_AGAIN,
@@ -38,11 +39,13 @@ class Gradients:
         train: iterations, checkpoints, learning rate; a run shorter than a checkpoint is scored at its end.
         batch: step -> the training batch, which depends on the seed and the step alone.
         build: a sample batch -> the compiled model, its loss in `compute_loss`.
+        held_out: when to stop and what to keep; None: at the end of the iterations, the last.
     """
 
     train: TrainSettings
     batch: Callable[[int], np.ndarray]
     build: Callable[[np.ndarray], keras.Model]
+    held_out: HeldOut | None = None
     keeps_model = True
 
     def __post_init__(self) -> None:
@@ -71,7 +74,7 @@ class Gradients:
         model = load_model(folder) if (folder / MODEL_FILE).exists() else self.build(sample)
         step = int(model.optimizer.iterations.numpy()) if model.optimizer.built else 0
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
-        recorder = Recorder(folder, log, task, train)
+        recorder = Recorder(folder, log, task, train, self.held_out)
         recorder.start(model, step, sample)
         if step < train.iterations:
             model.fit(
@@ -84,25 +87,39 @@ class Gradients:
                 verbose=0,
             )
         recorder.bar.close()
+        if self.kept(recorder.history) is not recorder.history[-1]:
+            return recorder.history, task.scorer(load_model(folder))
         return recorder.history, recorder.score
 
+    def kept(self, history: list[dict]) -> dict:
+        """Return the row of the checkpoint that is kept."""
+        return self.held_out.gains(history)[-1] if self.held_out else history[-1]
+
     def summary(self, history: list[dict]) -> dict:
-        """Return the final metrics that the history tells."""
-        last, seconds = history[-1], sum(row["seconds"] for row in history)
+        """Return the final metrics that the history tells; "steps" and "loss" are the kept checkpoint's."""
+        kept, seconds = self.kept(history), sum(row["seconds"] for row in history)
         return {
-            "steps": last["step"],
-            "loss": last["loss"],
+            "steps": kept["step"],
+            "loss": kept["loss"],
             "training_seconds": seconds,
-            "steps_per_second": last["step"] / seconds,
+            "steps_per_second": history[-1]["step"] / seconds,
+            **{name: kept[name] for name in MEASURED if name in kept},
         }
 
 
 class Recorder(keras.callbacks.Callback):
     """Progress bar, TensorBoard, history and checkpoints of one run; an epoch is `log_every` steps."""
 
-    def __init__(self, folder: Path, log: TensorBoardLog, task: Task, train: TrainSettings):
+    def __init__(
+        self,
+        folder: Path,
+        log: TensorBoardLog,
+        task: Task,
+        train: TrainSettings,
+        held_out: HeldOut | None = None,
+    ):
         super().__init__()
-        self.folder, self.log, self.task, self.train = folder, log, task, train
+        self.folder, self.log, self.task, self.train, self.held_out = folder, log, task, train, held_out
         self.history: list[dict] = []
 
     def start(self, model: keras.Model, step: int, sample: np.ndarray) -> None:
@@ -137,13 +154,20 @@ class Recorder(keras.callbacks.Callback):
         values["seconds"] = time.perf_counter() - self.clock
         if not np.isfinite(values["loss"]):
             raise InputError(f"{self.folder}: training diverged, the loss is {values['loss']} at step {step}")
+        is_checkpoint = step % self.train.checkpoint_every == 0
+        if is_checkpoint and self.held_out:
+            values |= self.held_out.measure(self.model) | self.held_out.mean_frame()
         self.history.append({"step": step, **values})
         self.log.scalars(step, {f"train/{key}": value for key, value in values.items()})
         shown = {"loss": f"{values['loss']:.4g}"}
         if "sparsity" in values:
             shown["zeros"] = f"{values['sparsity']:.0%}"
         self.bar.set_postfix(shown)
-        if step % self.train.checkpoint_every == 0:
+        if is_checkpoint and self.held_out and self.held_out.gains(self.history)[-1]["step"] < step:
+            self.log.flush()
+            write_json(self.folder / "history.json", self.history)  # the model of the last gain is kept
+            self.model.stop_training = self.held_out.is_over(self.history)
+        elif is_checkpoint:
             self.checkpoint(step)
         self.clock = time.perf_counter()
 

@@ -11,6 +11,7 @@ from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores
+from experiments.lab.systems.catalogue import UNSEEDED
 from experiments.lab.training.run_files import read_config, read_metrics, scores_path
 
 CARD = "model_card.md"
@@ -36,10 +37,11 @@ USE = {
         "`current`, `past`",
     ),
 }
-# system -> what is fitted anew, as no model is kept
+# system -> how it is made again, as no model is kept
 FITTED = {
-    "Nearest Subspace": "models.nearest_subspace.NearestSubspace",
-    "OC-SVM": "models.one_class_svm.OneClassSVM",
+    "Nearest Subspace": "`models.nearest_subspace.NearestSubspace.fit` on whole-frame features repeats it",
+    "OC-SVM": "`models.one_class_svm.OneClassSVM.fit` on whole-frame features repeats it",
+    **dict.fromkeys(UNSEEDED, "it is the mean of the training frames"),
 }
 
 
@@ -81,7 +83,7 @@ def write_model_card(folder: Path, metrics: Mapping | None = None) -> Path:
 def usage(config: Mapping) -> str:
     """Return how the model is loaded and called; the package `models` is all that it needs."""
     if config["system"] in FITTED:
-        return f"No model is kept: `{FITTED[config['system']]}.fit` on whole-frame features repeats it."
+        return f"No model is kept: {FITTED[config['system']]}."
     module, takes, returns = USE[config["system"]]
     return (
         f"```python\nimport keras\nimport {module}  # registers the classes\n\n"

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ class Task:
     @property
     def name(self) -> str:
         """Return the name of the run's folder."""
-        system = self.system.lower().replace("-", "_")
+        system = re.sub(r"\W+", "_", self.system.lower()).strip("_")
         name = f"{system}-{self.stream}-seed{self.seed}-{config_hash(self.full_config)}"
         return name.replace(" ", "_")
 

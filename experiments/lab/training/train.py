@@ -86,7 +86,8 @@ def write_config(folder: Path, config: dict) -> None:
 
 def finish(task: Task, folder: Path, log: TensorBoardLog, history: list[dict], score: Score) -> None:
     """Score what the last model has not scored yet, write card and HParams, and last `metrics.json`."""
-    result, last = task.trainer.summary(history), history[-1]
+    result = task.trainer.summary(history)
+    last = next(row for row in history if row["step"] == result["steps"])
     test, train = scores_path(folder, last["step"]), folder / "train_errors.npz"
     for split, path in (("test", test), ("train", train)):
         if clips_of(path) != task.clips[split]:

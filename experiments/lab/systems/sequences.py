@@ -1,0 +1,160 @@
+"""Moving-MNIST (Sec. 4.2) in the lab: its files, windows to train on, and the scores of every sequence.
+
+A sequence is one row (R = 1) of 20 frames. The split "control" is the test split without its anomalies.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep import moving_mnist
+from data_prep.errors import InputError
+from data_prep.moving_mnist import SEQUENCE_FRAMES, SPLITS, MovingMNIST, generate
+from experiments.lab.scoring.score import ClipScores
+from experiments.lab.settings.schema import Settings, config_hash
+from experiments.lab.training.task import Data
+
+SEQUENCES_AT_ONCE = 64
+DATASET = "moving_mnist"
+digits = functools.cache(moving_mnist.digits_of)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The training, test and control sequences of one kind of anomaly, "spatial" or "temporal"."""
+
+    kind: str
+    train: Path
+    test: Path
+    control: Path
+
+    @functools.cached_property
+    def settings(self) -> dict[str, dict]:
+        """Return what determines the sequences of each split."""
+        found = {}
+        for split in SPLITS:
+            with MovingMNIST(getattr(self, split)) as reader:
+                found[split] = asdict(reader.settings)
+        return found
+
+    @functools.cached_property
+    def pixels(self) -> np.ndarray:
+        """Return the numbers of the pixels that some training sequence lights, ascending."""
+        with MovingMNIST(self.train) as reader:
+            return np.flatnonzero(reader.lit)
+
+    @property
+    def data(self) -> Data:
+        """Return the sequences as the data of a run: the settings of a split tell it from others."""
+        features = {split: self.settings[split] for split in ("train", "test")}
+        identity = {"dataset": DATASET, "backbone": "", "features": features}
+        return Data(identity, lambda split: config_hash(self.settings[split]), sample_frames(self))
+
+
+def sequence_files(kind: str, settings: Settings, folder: Path, data_dir: Path | None) -> Files:
+    """Return the files of a kind, generated in `folder` where they are not there.
+
+    Raises InputError: no MNIST digits, or a file that cannot be written.
+    """
+    options = settings.moving_mnist
+    counts = {"train": options.mnist_train_sequences, "test": options.mnist_test_sequences}
+    paths = {}
+    for split in SPLITS:
+        source, n_sequences = digits(split, data_dir), counts.get(split, counts["test"])
+        key = config_hash(
+            {
+                "n": n_sequences,
+                "seed": options.mnist_seed,
+                "step": options.mnist_step_px,
+                "digits": source.sha256,
+            }
+        )
+        drawn = moving_mnist.Settings(
+            kind, split, n_sequences, options.mnist_seed, step_px=options.mnist_step_px
+        )
+        paths[split] = generate(folder / f"{kind}-{split}-{key}.h5", drawn, source)
+    return Files(kind, **paths)
+
+
+class SequenceWindows:
+    """Random windows of consecutive frames; batch number `step` depends on the seed and `step` alone.
+
+    Every window of every sequence is equally likely.
+
+    Args:
+        path: file of the training sequences.
+        features: pictures uint8 (B, T, 225, 225) -> what a batch holds of them.
+        window_frames: T.
+        batch_sequences: B.
+        seed: seed of the draw.
+        n_sequences: how many there are to draw from, the first so many; None for all.
+
+    Raises InputError: windows longer than a sequence.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        features: Callable,
+        window_frames: int = 10,
+        batch_sequences: int = 4,
+        seed: int = 0,
+        n_sequences: int | None = None,
+    ):
+        if window_frames > SEQUENCE_FRAMES:
+            raise InputError(
+                f"window_frames: expected at most the {SEQUENCE_FRAMES} frames of a Moving-MNIST sequence, "
+                f"got {window_frames}"
+            )
+        self.path, self.features, self.seed, self.n_sequences = path, features, seed, n_sequences
+        self.window_frames, self.batch_sequences = window_frames, batch_sequences
+
+    def batch(self, step: int) -> np.ndarray:
+        """Return batch number `step`."""
+        rng = np.random.default_rng([self.seed, step])
+        with MovingMNIST(self.path) as reader:
+            indices = rng.integers(self.n_sequences or len(reader.labels), size=self.batch_sequences)
+            starts = rng.integers(SEQUENCE_FRAMES - self.window_frames + 1, size=self.batch_sequences)
+            windows = [
+                reader.window(index, start, self.window_frames)
+                for index, start in zip(indices, starts, strict=True)
+            ]
+        return self.features(np.stack(windows))
+
+
+def score_sequences(path: Path, scores_of: Callable[[np.ndarray], dict]) -> list[ClipScores]:
+    """Return the scores of every sequence of a file, R = 1.
+
+    Args:
+        path: the file.
+        scores_of: pictures uint8 (SEQUENCES_AT_ONCE, 20, 225, 225) -> scores (SEQUENCES_AT_ONCE, 20) by
+            name; black sequences fill up the last group, so that a model is traced for one size.
+
+    Raises InputError: an error that is not finite.
+    """
+    scored = []
+    with MovingMNIST(path) as reader:
+        for first in range(0, len(reader.labels), SEQUENCES_AT_ONCE):
+            frames = reader.frames(first, first + SEQUENCES_AT_ONCE)
+            labels = reader.labels[first : first + len(frames)]
+            missing = SEQUENCES_AT_ONCE - len(frames)
+            scores = scores_of(np.pad(frames, ((0, missing), (0, 0), (0, 0), (0, 0))))
+            for index, truth in enumerate(labels):
+                columns = {name: values[index][:, None] for name, values in scores.items()}
+                if not np.isfinite(columns["error"]).all():
+                    raise InputError(f"{path}: sequence {first + index}: expected finite errors, got others")
+                scored.append(ClipScores(f"{first + index:05d}", truth, **columns))
+    return scored
+
+
+def sample_frames(files: Files) -> Callable[[str, np.ndarray], np.ndarray]:
+    """Return the function (test sequence, frame indices) -> uint8 (n, 225, 225, 3)."""
+
+    def frames(clip: str, indices: np.ndarray) -> np.ndarray:
+        with MovingMNIST(files.test) as reader:
+            return np.repeat(reader.frames(int(clip), int(clip) + 1)[0, indices, ..., None], 3, -1)
+
+    return frames
