@@ -33,6 +33,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.errors import InputError
+from data_prep.files import locked, remove_leftovers
 from data_prep.hdf5 import hdf5_written_whole, open_hdf5, readable
 from data_prep.mnist_digits import Digits, load_digits
 
@@ -82,10 +83,24 @@ def generate(path: Path, settings: Settings, digits: Digits | None = None, progr
     digits = digits_of(settings.split) if digits is None else digits
     settings = replace(settings, digits=digits.source, digits_sha256=digits.sha256)
     _check(settings, digits)
-    if path.is_file():
-        with MovingMNIST(path) as present:
-            if present.settings == settings:
-                return path
+    if not _is_there(path, settings):
+        with locked(path.parent):
+            if not _is_there(path, settings):  # what was waited for may have written it
+                remove_leftovers(path)
+                _write(path, settings, digits, progress)
+    return path
+
+
+def _is_there(path: Path, settings: Settings) -> bool:
+    """Tell whether a file of these settings is there."""
+    if not path.is_file():
+        return False
+    with MovingMNIST(path) as present:
+        return present.settings == settings
+
+
+def _write(path: Path, settings: Settings, digits: Digits, progress: bool) -> None:
+    """Write a split, whole or not at all."""
     n_sequences, label = settings.n_sequences, f"Moving-MNIST {settings.kind} {settings.split}"
     with hdf5_written_whole(path) as file:
         shape = (n_sequences, SEQUENCE_FRAMES, SIZE_PX, SIZE_PX)
@@ -102,7 +117,6 @@ def generate(path: Path, settings: Settings, digits: Digits | None = None, progr
         for name, array in {"labels": labels, "boxes": boxes, "lit": lit}.items():
             file[name] = array
         file.attrs.update(asdict(settings))
-    return path
 
 
 def digits_of(split: str, folder: Path | None = None) -> Digits:

@@ -12,7 +12,7 @@ from data_prep.pooling import rolling_temporal
 from data_prep.read_ahead import read_ahead
 from data_prep.shards import Shard
 
-STREAMS = ("spatial", "temporal", "early")
+FEATURE_STREAMS = ("spatial", "temporal", "early")
 MOST_DRAWS = 1000  # windows in search of one in which something moves
 
 
@@ -25,8 +25,8 @@ def stream_features(
     `temporal_window_frames` consecutive frames; "early": both, stacked along C (early fusion).
     Max over space and max over time commute, so the temporal stream costs no second pass of the CNN.
     """
-    if stream not in STREAMS:
-        raise ValueError(f"stream: expected one of {STREAMS}, got {stream!r}")
+    if stream not in FEATURE_STREAMS:
+        raise ValueError(f"stream: expected one of {FEATURE_STREAMS}, got {stream!r}")
     if stream == "spatial":
         return shard.features(start, stop)
     margin = temporal_window_frames - 1
@@ -47,7 +47,7 @@ class WindowSampler:
 
     Args:
         shards: paths of the training shards.
-        stream: one of `STREAMS`.
+        stream: one of `FEATURE_STREAMS`.
         window_frames: T.
         batch_clips: B; a batch has B * R rows.
         seed: seed of the draw.

@@ -1,6 +1,7 @@
 """Moving-MNIST: labels recounted from pixels, movement from displacements, bad files."""
 
 import tracemalloc
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -200,6 +201,22 @@ def test_equal_file_is_kept_and_another_replaced(tmp_path, digits):
     assert set(np.unique(frames)) == {0, 50, 100}
 
 
+def test_what_another_process_wrote_meanwhile_is_kept(tmp_path, digits, monkeypatch):
+    """The lock is had once the other has written the file; writing it again would be told by its time."""
+    locked, times = moving_mnist.locked, []
+
+    @contextmanager
+    def after_another(folder):
+        monkeypatch.setattr(moving_mnist, "locked", locked)
+        written(tmp_path, digits, "spatial", "train", 2)
+        times.append((tmp_path / "file.h5").stat().st_mtime_ns)
+        yield
+
+    monkeypatch.setattr(moving_mnist, "locked", after_another)
+    written(tmp_path, digits, "spatial", "train", 2)
+    assert times == [(tmp_path / "file.h5").stat().st_mtime_ns]
+
+
 def test_written_whole_or_not_at_all(tmp_path, digits, monkeypatch):
     drawn = moving_mnist.draw_sequence
 
@@ -211,7 +228,7 @@ def test_written_whole_or_not_at_all(tmp_path, digits, monkeypatch):
     monkeypatch.setattr(moving_mnist, "draw_sequence", interrupted)
     with pytest.raises(KeyboardInterrupt):
         written(tmp_path, digits, "spatial", "train")
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_memory_does_not_grow_with_the_sequences(tmp_path, digits):
