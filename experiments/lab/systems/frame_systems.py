@@ -122,15 +122,17 @@ BUILDERS = {"Conv-AE": build_conv_ae, "ConvLSTM-AE": build_conv_lstm_ae}
 def own_settings(system: str, settings: Settings) -> tuple[dict, TrainSettings]:
     """Return the settings of one system, and those of its training."""
     if system == "Conv-AE":
-        own = settings.conv_ae
-        how = (own.conv_ae_iterations, own.conv_ae_batch_clips, own.conv_ae_learning_rate)
+        conv = settings.conv_ae
+        own = asdict(conv)
+        how = (conv.conv_ae_iterations, conv.conv_ae_batch_clips, conv.conv_ae_learning_rate)
     else:
-        own = settings.conv_lstm_ae
-        how = (own.conv_lstm_iterations, own.conv_lstm_batch_clips, own.conv_lstm_learning_rate)
+        lstm = settings.conv_lstm_ae
+        own = asdict(lstm)
+        how = (lstm.conv_lstm_iterations, lstm.conv_lstm_batch_clips, lstm.conv_lstm_learning_rate)
     names = ("iterations", "batch_clips", "learning_rate")
     train = replace(settings.train, **dict(zip(names, how, strict=True)))
     every = settings.frames.frames_checkpoint_every
-    return asdict(own), replace(train, checkpoint_every=every, log_every=min(train.log_every, every))
+    return own, replace(train, checkpoint_every=every, log_every=min(train.log_every, every))
 
 
 def shard_task(

@@ -27,6 +27,7 @@ from experiments.lab.systems.gray_frames import WINDOWS_AT_ONCE, WindowErrors, s
 from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, SequenceWindows, score_sequences
 from experiments.lab.systems.srnn_ae import build_srnn_ae
 from experiments.lab.systems.tsc import alternations, tsc_config
+from experiments.lab.training.fitting import Fit
 from experiments.lab.training.gradients import Gradients
 from experiments.lab.training.runs import Run
 from experiments.lab.training.task import Task
@@ -67,7 +68,7 @@ def control_scores(task: Task, run: Run) -> list[ClipScores]:
     """Return the scores of the control sequences under a finished run's model, kept in the run's folder."""
     path, clips = run.folder / "control_scores.npz", task.data.clips("control")
     if clips_of(path) != clips:
-        model = run.model() if task.trainer.keeps_model else task.trainer.fit()
+        model = task.trainer.fit() if isinstance(task.trainer, Fit) else run.model()
         save_scores(path, task.scorer(model)("control"), clips)
     return load_scores(path, clips)
 
@@ -150,7 +151,7 @@ class SequenceFrames:
     @functools.cached_property
     def mean(self) -> np.ndarray:
         """Return the mean training frame, resized, float32 (size_px ** 2,)."""
-        total = 0.0
+        total = np.zeros(())
         with MovingMNIST(self.files.train) as reader:
             for first in range(0, self.n_sequences, SEQUENCES_AT_ONCE):
                 frames = reader.frames(first, min(first + SEQUENCES_AT_ONCE, self.n_sequences))
