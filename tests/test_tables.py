@@ -43,8 +43,7 @@ def test_text_table_has_the_headline_alone_and_says_what_is_missing():
         "                  Ped2       Walkway",
         "TSC                     95.00 ± 1.23",
         "sRNN-AE  79.84 (92.21)",
-        "no data: Avenue is not on disk",
-        "not run: the paper's number alone",
+        "no data: Avenue; not run: MPPCA",
     ]
 
 

@@ -17,7 +17,7 @@ from experiments.lab.publishing.findings import first_screen
 from experiments.lab.publishing.notes import read_notes, read_summary
 from experiments.lab.publishing.published import exhibit_order, exhibit_title
 from experiments.lab.publishing.results import PERCENT_METRICS, Row, headline, read_rows
-from experiments.lab.publishing.tables import format_cell, format_value, grid, intervals, number_of
+from experiments.lab.publishing.tables import format_cell, format_value, grid, intervals, missing, number_of
 from experiments.lab.publishing.verdict import ABOVE, BELOW, COUNT_METRICS, REACHED, difference, verdict
 
 LONGEST_NOTE = 300  # characters that are shown at once
@@ -132,13 +132,8 @@ def _grid(rows: Sequence[Row]) -> str:
     legend += "difference or ratio."
     if any(row.metric in PERCENT_METRICS for row in rows):
         legend += " AUC in per cent, differences in percentage points."
-    missing: dict[str, list[str]] = {}
-    for row in rows:
-        for name in (row.row, row.column):
-            if measured and not row.measured and name not in (*systems, *columns):
-                missing.setdefault(str(row.ours), []).append(name)
-    told = (f"{status}: {', '.join(dict.fromkeys(names))}" for status, names in missing.items())
-    legend += f" Without a number of ours, {escape('; '.join(told)).rstrip('.')}." if missing else ""
+    if measured and (named := missing(rows)):
+        legend += f" Without a number of ours, {escape(named).rstrip('.')}."
     table = f'<table class="grid"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div class="wrap">{table}</div><small>{legend}</small>'
 

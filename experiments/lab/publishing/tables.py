@@ -105,14 +105,21 @@ def text_table(rows: Sequence[Row], profile: str) -> str:
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
         for line in lines
     ]
-    statuses: dict[str, list[str]] = {}
-    for row in main:
-        if not row.measured and row.protocol not in statuses.setdefault(str(row.ours), []):
-            statuses[str(row.ours)].append(row.protocol)
     paper = " (the paper)" if any(row.paper is not None for row in measured) else ""
     interval = " [95 % interval over test clips]" if intervals(measured) else ""
     title = f"{exhibit_title(main[0].exhibit)}, profile {profile}: ours{interval}{paper}"
-    return "\n".join([title, *text, *(f"{status}: {'; '.join(why)}" for status, why in statuses.items())])
+    return "\n".join([title, *text, *filter(None, [missing(main)])])
+
+
+def missing(main: Sequence[Row]) -> str:
+    """Return the systems and the columns without a number of ours: "no data: Avenue; not run: MPPCA"."""
+    measured = {name for row in main if row.measured for name in (row.row, row.column)}
+    named: dict[str, dict[str, None]] = {}
+    for row in main:
+        name = row.row if row.column in measured else row.column
+        if not row.measured and name not in measured:
+            named.setdefault(str(row.ours), {})[name] = None
+    return "; ".join(f"{status}: {', '.join(names)}" for status, names in named.items())
 
 
 def write_markdown_table(

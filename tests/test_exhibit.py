@@ -1,0 +1,75 @@
+"""An exhibit as a command runs it: what it prints, the report that follows, earlier failures forgotten."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from experiments.lab.publishing import notes, results
+from experiments.lab.publishing.exhibit import publish_report, run_exhibit
+from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.results import Row
+
+
+def context_in(folder):
+    absent = {"Avenue": ("no data", "Avenue is not on disk")}
+    return SimpleNamespace(results_dir=folder, profile_name="quick, depth=5", absent_datasets=absent)
+
+
+def exhibit_of(name, system="sRNN-AE", ours=0.8012, writes=()):
+    """Return a script that measures one number of a system on Ped2 and writes files."""
+
+    def run(context):
+        row = Row(name, system, "Ped2", "auc", ours, std=0.01, seeds=3, dataset="Ped2", command="python -m x")
+        publish(context, name, [row], "python -m x", "A note.")
+        for file in writes:
+            (context.results_dir / file).write_bytes(b"new")
+
+    return SimpleNamespace(EXHIBIT=name, run=run)
+
+
+def test_the_table_and_what_was_written_are_printed(tmp_path, capsys):
+    (tmp_path / "table_03_old.png").write_bytes(b"of an earlier call")
+    (tmp_path / "table_03.csv").write_bytes(b"replaced now")
+    run_exhibit(context_in(tmp_path), exhibit_of("table_03", writes=["table_03.csv"]))
+    systems = ["MPPCA", "MPPC+SFA", "HOFME", "Conv-AE", "Entrance", "Exit", "ShanghaiTech", "ConvLSTM-AE"]
+    systems += ["Unmasking", "Hinami et al.", "Nearest Subspace", "OC-SVM", "TSC"]
+    assert capsys.readouterr().out.splitlines() == [
+        "",
+        "Table 3. AUC of all methods on the real datasets, profile quick, depth=5: ours (the paper)",
+        "                         Ped2",
+        "sRNN-AE  80.12 ± 1.00 (92.21)",
+        f"not run: {', '.join(systems)}; no data: Avenue",
+        f"wrote {tmp_path / 'table_03.csv'}",
+        f"wrote {tmp_path / 'table_03.md'}",
+    ]
+
+
+def test_the_table_has_the_rows_of_earlier_calls_too(tmp_path, capsys):
+    for system, ours in (("OC-SVM", 0.68), ("sRNN-AE", 0.77)):
+        run_exhibit(context_in(tmp_path), exhibit_of("table_03", system, ours))
+    second = capsys.readouterr().out.split("Table 3.")[2]
+    assert "OC-SVM   68.00 ± 1.00 (78.58)" in second
+    assert "sRNN-AE  77.00 ± 1.00 (92.21)" in second
+    text = (tmp_path / "table_03.md").read_text()
+    assert "| OC-SVM | 68.00 ± 1.00 (78.58) |" in text
+    assert {row.row for row in results.read_rows(tmp_path) if row.measured} == {"OC-SVM", "sRNN-AE"}
+
+
+def test_the_report_follows_and_an_exhibit_that_runs_is_no_failure_any_more(tmp_path, capsys):
+    context = context_in(tmp_path)
+    run_exhibit(context, exhibit_of("table_03"))
+    publish_report(context, {"table_05": "no such file", "table_03": ""})
+    assert "no such file" in (tmp_path / "report.html").read_text()
+    publish_report(context, {"table_05": ""})
+    assert notes.read_summary(tmp_path)["failures"] == {}
+    assert "no such file" not in (tmp_path / "report.html").read_text()
+    assert capsys.readouterr().out.endswith(f"report: {tmp_path / 'report.html'}\n")
+
+
+def test_an_exhibit_that_breaks_prints_no_table(tmp_path, capsys):
+    def run(context):
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        run_exhibit(context_in(tmp_path), SimpleNamespace(EXHIBIT="table_03", run=run))
+    assert capsys.readouterr().out == ""
