@@ -1,0 +1,70 @@
+"""What a command runs on and where it writes: datasets at hand, reasons of absence, pictures."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from data_prep.errors import InputError
+from experiments.lab import context as module
+from experiments.lab.context import Context
+from experiments.lab.settings.profiles import PROFILES
+
+DATA = Path("data")
+
+
+@pytest.fixture
+def looked(monkeypatch):
+    """Ped2 in whole and a sample of Avenue are on disk; return the folders that were looked into."""
+    folders = []
+
+    def find(folder):
+        folders.append(folder)
+        if folder != DATA:
+            return {"walkway": SimpleNamespace(complete=True)}
+        return {"ped2": SimpleNamespace(complete=True), "avenue": SimpleNamespace(complete=False)}
+
+    monkeypatch.setattr(module, "find_datasets", find)
+    monkeypatch.setattr(module.walkway, "generate", lambda *_, **__: None)
+    return folders
+
+
+def context_of(profile, *names):
+    return Context(profile, PROFILES[profile], Path("out"), DATA, only_datasets=names)
+
+
+@pytest.mark.parametrize(
+    ("profile", "names", "runs_on", "looks"),
+    [
+        ("quick", (), ["ped2", "walkway"], True),
+        ("quick", ("walkway",), ["walkway"], True),
+        ("smoke", (), ["walkway"], False),
+        ("smoke", ("walkway",), ["walkway"], False),
+        ("smoke", ("ped2",), ["ped2"], True),
+    ],
+)
+def test_smoke_runs_on_the_walkway_alone_unless_another_is_named(looked, profile, names, runs_on, looks):
+    assert list(context_of(profile, *names).datasets) == runs_on
+    assert (DATA in looked) == looks
+
+
+def test_a_dataset_that_is_not_there_is_refused(looked):
+    with pytest.raises(InputError, match=r"--datasets avenue: not at hand, expected some of ped2, walkway"):
+        context_of("smoke", "avenue").datasets  # noqa: B018
+
+
+def test_a_dataset_that_is_not_run_on_says_why(looked):
+    quick = context_of("quick", "walkway").absent_datasets
+    assert quick["Ped2"] == ("not run", "Ped2 is not among --datasets")
+    assert quick["Avenue"] == ("no data", "Avenue is not on disk")
+    assert "Walkway" not in quick
+    status, reason = context_of("smoke").absent_datasets["Ped2"]
+    assert (status, "walkway alone" in reason) == ("not run", True)
+
+
+def test_the_picture_of_the_first_dataset_at_hand_has_no_suffix_whatever_is_asked_for(looked):
+    for names in ((), ("ped2",), ("walkway",)):
+        context = context_of("quick", *names)
+        assert context.figure_path("figure_06", "ped2").name == "figure_06.png"
+        assert context.figure_path("figure_06", "walkway").name == "figure_06_walkway.png"
+    assert context_of("smoke").figure_path("figure_06", "walkway").name == "figure_06.png"
