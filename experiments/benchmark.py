@@ -259,14 +259,15 @@ def train_a_little(shards: Path, n_atoms: int) -> None:
     """Train for `MEMORY_STEPS` steps as `make_run` does, without its files."""
     from data_prep.windows import batches
     from experiments.lab.settings.schema import PAPER
-    from experiments.lab.systems.features import sampler
+    from experiments.lab.systems.features import ShardFeatures
     from experiments.lab.systems.srnn_ae import build_srnn_ae
 
     settings = PAPER.override(n_atoms=n_atoms)
-    windows = sampler(shards, "spatial", settings.train, settings, seed=0)
-    sample = windows.batch(0)
+    train = settings.train
+    batch = ShardFeatures(shards, "spatial", settings).sampler(train.window_frames, train.batch_clips, 0)
+    sample = batch(0)
     model = build_srnn_ae(sample.shape[-1], len(sample), settings, seed=0)
-    model.fit(batches(windows.batch), steps_per_epoch=MEMORY_STEPS, epochs=1, shuffle=False, verbose=0)
+    model.fit(batches(batch), steps_per_epoch=MEMORY_STEPS, epochs=1, shuffle=False, verbose=0)
 
 
 if __name__ == "__main__":

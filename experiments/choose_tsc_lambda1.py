@@ -25,6 +25,7 @@ from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.features import ShardFeatures
 from experiments.lab.systems.tsc import build_tsc, training_blocks
 from models.tsc import alternate
 
@@ -63,7 +64,7 @@ def loss_of(settings: Settings, shards: Path, bar: tqdm) -> dict:
     options = settings.tsc
 
     def blocks():
-        return training_blocks(shards, "spatial", settings, seed=0)
+        return training_blocks(ShardFeatures(shards, "spatial", settings), settings, seed=0)
 
     model = build_tsc(blocks, settings, seed=0)
     alternations = alternate(

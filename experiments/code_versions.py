@@ -12,7 +12,7 @@ code before are taken up; with --changed they stay as they are, and new ones sta
 import argparse
 
 from experiments.lab import cli
-from experiments.lab.systems.catalogue import TASKS
+from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.systems.code_versions import code_name, declare, stale
 
 
@@ -22,7 +22,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     which = flags.add_mutually_exclusive_group()
-    names = [*TASKS, "all"]
+    names = [*SYSTEMS, "all"]
     which.add_argument("--same", nargs="+", choices=names, metavar="SYSTEM", help="the numbers are the same")
     which.add_argument("--changed", nargs="+", choices=names, metavar="SYSTEM", help="other numbers")
     arguments = flags.parse_args()
@@ -31,9 +31,9 @@ def main() -> None:
 
 def run(systems, changed: bool) -> None:
     """Declare the code of the systems, all for "all"; print how each system of the catalogue stands."""
-    declare(list(TASKS) if "all" in systems else systems, changed)
+    declare(list(SYSTEMS) if "all" in systems else systems, changed)
     undeclared = stale()
-    for system in TASKS:
+    for system in SYSTEMS:
         print(f"{system}: {'not as declared' if system in undeclared else code_name(system) or '1'}")
 
 

@@ -28,7 +28,8 @@ from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import differences as settings_differences
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems.moving_mnist import MEAN_FRAME, SYSTEMS, control_scores, task_on_sequences
+from experiments.lab.systems.catalogue import SYSTEMS, systems_of
+from experiments.lab.systems.moving_mnist import control_scores, task_on_sequences
 from experiments.lab.systems.sequences import Files, sequence_files
 from experiments.lab.training.train import make_run
 
@@ -47,7 +48,7 @@ def run(context: Context) -> None:
     folder, rows, notes = context.generated_dir / "moving_mnist", [], []
     for column, kind in COLUMNS.items():
         files = sequence_files(kind, context.settings, folder, context.data_dir)
-        for system in SYSTEMS:
+        for system in systems_of(EXHIBIT):
             rows += system_rows(context, system, column, files)
         notes += [order_note(column, rows), pixels_note(column, files)]
     told = [*notes, CONTROLS_NOTE, held_out_note(rows), differences(context, files)]
@@ -56,7 +57,7 @@ def run(context: Context) -> None:
 
 def system_rows(context: Context, system: str, column: str, files: Files) -> list[Row]:
     """Return the rows of one system on one kind of anomaly: every protocol, the controls, what it learned."""
-    seeds = range(1 if system == MEAN_FRAME else context.n_seeds)  # nothing of the mean frame is drawn
+    seeds = range(context.n_seeds if SYSTEMS[system].drawn else 1)
     tasks = [task_on_sequences(system, files, context.settings, seed) for seed in seeds]
     seeded = [{"pixels": make_run(task, context.out)} for task in tasks]
     data = files.settings["test"]

@@ -32,11 +32,10 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
 from experiments.lab.settings.chosen import CHOSEN, chosen_settings
-from experiments.lab.systems.catalogue import BASELINES, FRAME_SYSTEMS
+from experiments.lab.systems.catalogue import SYSTEMS, systems_of
 
 EXHIBIT = "table_03"
 CHOSEN_ROW = "{}, chosen on normal data"
-SYSTEMS = (*BASELINES, *FRAME_SYSTEMS, "TSC", "sRNN-AE")
 
 
 def run(context: Context, systems: Sequence[str] | None = None, with_chosen: bool = True) -> None:
@@ -44,15 +43,16 @@ def run(context: Context, systems: Sequence[str] | None = None, with_chosen: boo
 
     Args:
         context: what it runs in.
-        systems: some of `SYSTEMS`; all for None.
+        systems: some of those of this table; all for None.
         with_chosen: whether, in profile paper, the rows of the settings chosen on normal data stand beside
             the paper's: those chosen for its backbone or, where there are none, those of `--chosen`.
     """
-    systems = SYSTEMS if systems is None else tuple(systems)
-    if strangers := [name for name in systems if name not in SYSTEMS]:
-        raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(SYSTEMS)}")
+    known = systems_of(EXHIBIT)
+    systems = known if systems is None else tuple(systems)
+    if strangers := [name for name in systems if name not in known]:
+        raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(known)}")
     command = context.command("experiments.table_03_methods")
-    if systems != SYSTEMS:
+    if systems != known:
         command += f" --systems {shlex.quote(','.join(systems))}"
     if not with_chosen:
         command += " --without-chosen"
@@ -66,16 +66,16 @@ def run(context: Context, systems: Sequence[str] | None = None, with_chosen: boo
         for name in systems:
             rows += method_rows(context, name, name, dataset, command)
         for name in systems:
-            if beside and name not in FRAME_SYSTEMS:
+            if beside and SYSTEMS[name].reads.of_network:
                 rows += method_rows(chosen, name, CHOSEN_ROW.format(name), dataset, command)
     publish(context, EXHIBIT, rows, command, lambda all_rows: note(context, chosen, all_rows))
 
 
 def note(context: Context, chosen: Context, rows: Sequence[Row]) -> str:
     """Return what differs from the paper in the rows of the table, those with the chosen settings apart."""
-    measured = {row.row for row in rows if row.measured}
-    sentences = [held_out_note(rows), context.differences(*(name for name in SYSTEMS if name in measured))]
-    if others := [name for name in SYSTEMS if CHOSEN_ROW.format(name) in measured]:
+    measured, known = {row.row for row in rows if row.measured}, systems_of(EXHIBIT)
+    sentences = [held_out_note(rows), context.differences(*(name for name in known if name in measured))]
+    if others := [name for name in known if CHOSEN_ROW.format(name) in measured]:
         sentences.append(f'Rows "{CHOSEN_ROW.format("...")}": {chosen.differences(*others)}')
     return " ".join(filter(None, sentences))
 

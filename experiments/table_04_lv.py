@@ -27,10 +27,10 @@ from experiments.lab.publishing.rows import backbones_of, identity_of, late_fusi
 from experiments.lab.scoring import metrics, pixel_metrics
 from experiments.lab.scoring.measure import auc, held_by, scores_of, train_errors_of
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.systems.catalogue import systems_of
 from experiments.lab.training.runs import Run
 
 EXHIBIT = "table_04"
-SYSTEMS = ("TSC", "sRNN-AE")
 
 
 def run(context: Context) -> None:
@@ -39,13 +39,15 @@ def run(context: Context) -> None:
     with_masks = [name for name, dataset in context.datasets.items() if dataset.has_pixel_masks]
     chosen = next((name for name in ("lv", "walkway") if name in with_masks), None)
     rows = (
-        [] if chosen is None else [row for s in SYSTEMS for row in system_rows(context, s, chosen, command)]
+        []
+        if chosen is None
+        else [row for s in systems_of(EXHIBIT) for row in system_rows(context, s, chosen, command)]
     )
     criterion = f"Criterion: pixel level, {100 * pixel_metrics.LV_OVERLAP:g} % covered."
     absent = (
         "" if chosen == "lv" else " LV and its masks are not at hand: the walkway stands in its own column."
     )
-    note = f"{criterion}{absent} {context.differences(*SYSTEMS)}"
+    note = f"{criterion}{absent} {context.differences(*systems_of(EXHIBIT))}"
     publish(context, EXHIBIT, rows, command, note)
 
 

@@ -15,10 +15,9 @@ from experiments.lab.context import Context
 from experiments.lab.publishing.notes import held_out_note
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
+from experiments.lab.systems.catalogue import systems_of
 
 EXHIBIT = "table_05"
-MEAN_FRAME = "mean frame (error of ConvLSTM-AE)"
-SYSTEMS = ("LSTM-AE", "ConvLSTM-AE", MEAN_FRAME, "sRNN-AE")
 
 
 def run(context: Context) -> None:
@@ -26,8 +25,8 @@ def run(context: Context) -> None:
     command = context.command("experiments.table_05_rnn_variants")
     rows = []
     for dataset in context.datasets:
-        for name in SYSTEMS:
+        for name in systems_of(EXHIBIT):
             seeded = late_fusion_runs(context, dataset, name)
             rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
-    differences = context.differences(*SYSTEMS)
+    differences = context.differences(*systems_of(EXHIBIT))
     publish(context, EXHIBIT, rows, command, lambda rows: f"{held_out_note(rows)} {differences}")

@@ -8,25 +8,26 @@ the exhibits do: where the two folders are one, an exhibit on the same backend a
 finished. Several processes may work on one --out, each on another --stream or --seed.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from data_prep.errors import InputError
 from experiments.lab import cli
+from experiments.lab.systems.catalogue import SYSTEMS, run_system
 
 STREAMS = ("spatial", "temporal", "early", "flow")
-SYSTEMS = ("sRNN-AE", "TSC", "LSTM-AE")
 
 
 def main() -> None:
     """Parse the flags, train, exit."""
     flags = cli.settings_parser(__doc__)
     flags.add_argument("shards", type=Path, help="a dataset's features, with folders train and test in it")
-    flags.add_argument("--system", choices=SYSTEMS, default="sRNN-AE", help="(default: sRNN-AE)")
+    readers = [name for name, entry in SYSTEMS.items() if entry.reads.of_network]
+    flags.add_argument("--system", choices=readers, default="sRNN-AE", help="(default: sRNN-AE)")
     flags.add_argument(
         "--stream",
         nargs="+",
         choices=STREAMS,
-        default=["spatial", "temporal"],
         help="(default: spatial temporal); flow: the shards are those of flow",
     )
     flags.add_argument("--seed", nargs="+", type=int, default=[0, 1, 2], help="(default: 0 1 2)")
@@ -41,13 +42,19 @@ def run(arguments) -> None:
         raise InputError(f"{arguments.shards}: no such folder, expected one of data_prep.extract_features")
     if min(arguments.seed) < 0:
         raise InputError(f"--seed: expected at least 0, got {min(arguments.seed)}")
-    from experiments.lab.systems.catalogue import run_system
-
+    own = SYSTEMS[arguments.system].stream
+    if own and arguments.stream:
+        raise InputError(f"--stream: {arguments.system} has one stream, {own}, and takes no other")
     for seed in arguments.seed:
-        for stream in arguments.stream:
+        for stream in arguments.stream or ([own] if own else ["spatial", "temporal"]):
             done = run_system(arguments.system, arguments.shards, stream, settings, seed, arguments.out)
-            numbers = " ".join(f"{name} {value:.6g}" for name, value in done.metrics.items())
-            print(f"{done.folder}: {numbers}", flush=True)
+            print(f"{done.folder}: {numbers(done.metrics)}", flush=True)
+
+
+def numbers(metrics: Mapping[str, float | str]) -> str:
+    """Return a run's final metrics on one line."""
+    told = {name: value if isinstance(value, str) else f"{value:.6g}" for name, value in metrics.items()}
+    return " ".join(f"{name} {value}" for name, value in told.items())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from experiments.lab.settings import changes
 from experiments.lab.settings.chosen import chosen_settings
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems.catalogue import SETTINGS
+from experiments.lab.systems.catalogue import SYSTEMS
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_the_paper_is_credited_with_what_it_gives_alone():
     ],
 )
 def test_a_system_has_its_own_settings(system, has, lacks):
-    names = set(changes.names_of(*SETTINGS[system]))
+    names = set(changes.names_of(*SYSTEMS[system].settings))
     assert names >= has
     assert not names & lacks
 
 
 def test_every_setting_of_a_system_exists():
     known = {f.name for group in fields(PAPER) for f in fields(getattr(PAPER, group.name))}
-    for system, given in SETTINGS.items():
-        assert set(changes.names_of(*given)) <= known, system
+    for system, entry in SYSTEMS.items():
+        assert set(changes.names_of(*entry.settings)) <= known, system

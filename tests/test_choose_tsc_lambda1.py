@@ -13,6 +13,7 @@ from experiments import choose_tsc_lambda1
 from experiments.choose_tsc_lambda1 import largest_that_keeps, loss_of
 from experiments.lab.context import Context
 from experiments.lab.settings.profiles import PROFILES
+from experiments.lab.systems.features import ShardFeatures
 from experiments.lab.systems.tsc import build_tsc, training_blocks
 
 SETTINGS = PROFILES["smoke"].override(
@@ -51,7 +52,8 @@ def test_the_energy_is_that_of_every_training_row_and_the_loss_that_of_the_codes
     with Shard(*list_shards(shards, "train")) as shard:
         rows = shard.features().reshape(-1, shard.features().shape[-1])
     assert line["mean_energy"] == pytest.approx(np.square(rows).sum(1).mean(), rel=1e-5)
-    A = build_tsc(lambda: training_blocks(shards, "spatial", settings, seed=0), settings, seed=0).dictionary
+    source = ShardFeatures(shards, "spatial", settings)
+    A = build_tsc(lambda: training_blocks(source, settings, seed=0), settings, seed=0).dictionary
     left = sum(nnls(A.astype(float), row)[1] ** 2 for row in rows)
     assert line["energy_lost"] == pytest.approx(left / np.square(rows).sum(), rel=1e-3)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.lab.systems import code_versions
-from experiments.lab.systems.catalogue import TASKS
+from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.systems.code_versions import ACT_ON_NO_NUMBER, code_name, digests, modules_behind
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +91,7 @@ def test_declaring_gives_the_same_version_or_the_next(copy, edited):
     subprocess.run([*run, "--changed", "LSTM-AE"], cwd=copy, check=True, capture_output=True)
     assert names(copy) == (["1", "1", "2", "1"], "")
     lines = (copy / path).read_text().splitlines()
-    assert len(lines) == len(TASKS) + 2  # a line a system
+    assert len(lines) == len(SYSTEMS) + 2  # a line a system
     refused = subprocess.run([*run, "--same", "SVM"], cwd=copy, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "invalid choice: 'SVM'" in refused.stderr

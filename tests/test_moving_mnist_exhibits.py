@@ -16,21 +16,21 @@ from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import HELD_OUT, Row, read_rows
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems import moving_mnist, sequences
+from experiments.lab.systems import sequences
+from experiments.lab.systems.catalogue import systems_of
 from experiments.lab.systems.moving_mnist import (
-    MEAN_FRAME,
+    SequenceFeatures,
     SequenceFrames,
     control_scores,
     gray_pixels,
-    run_on_sequences,
-    srnn_ae_task,
     streamed,
-    streaming_scorer,
     task_on_sequences,
     with_mnist_settings,
 )
 from experiments.lab.systems.sequences import Files, SequenceWindows, score_sequences, sequence_files
+from experiments.lab.systems.srnn_ae import build_srnn_ae
 from experiments.lab.training import alternation
+from experiments.lab.training.train import make_run
 from models.blocks import squared_error
 from models.srnn_ae import Streaming
 
@@ -55,6 +55,11 @@ TINY = PAPER.override(
     conv_ae_batch_clips=8,
 )
 ON_SEQUENCES = with_mnist_settings(TINY)
+ON_MNIST, MEAN_FRAME = systems_of("table_01"), "mean frame (error of Conv-AE)"
+
+
+def made(system, files, settings, seed, out):
+    return make_run(task_on_sequences(system, files, settings, seed), out)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +99,7 @@ def test_windows_are_slices_and_depend_on_seed_and_step_alone(files):
 
 def test_scores_do_not_depend_on_the_sequences_beside(files):
     """Each sequence alone, and in a group filled up with black ones; against the model's own call."""
-    task = srnn_ae_task(files, ON_SEQUENCES, 0)
+    task = task_on_sequences("sRNN-AE", files, TINY, 0)
     model = task.trainer.build(task.trainer.batch(0))
     scores = task.scorer(model)("test")
     live = Streaming(model)
@@ -119,10 +124,10 @@ def test_scores_do_not_depend_on_the_sequences_beside(files):
 
 def test_dark_pixels_left_out_equal_dark_pixels_that_start_at_zero(files):
     """The model on all 50,625 pixels, trained beside the one on the lit ones."""
-    task = srnn_ae_task(files, ON_SEQUENCES, 0)
+    task = task_on_sequences("sRNN-AE", files, TINY, 0)
     lit = task.trainer.build(task.trainer.batch(0))
     windows = SequenceWindows(files.train, intensities, 10, 2, 0)
-    full = moving_mnist.build_srnn_ae(50625, 2, ON_SEQUENCES, 0)
+    full = build_srnn_ae(50625, 2, ON_SEQUENCES, 0)
     pixels = files.pixels
     for one, other in zip(full.weights, lit.weights, strict=True):
         if one.shape == other.shape:
@@ -144,7 +149,7 @@ def test_dark_pixels_left_out_equal_dark_pixels_that_start_at_zero(files):
     np.testing.assert_allclose(A[pixels], np.asarray(lit.srnn.dictionary), atol=1e-5)
     x = intensities(all_frames(files.test))
     error = keras.ops.convert_to_numpy(squared_error(x, full(x)["reconstruction"]))
-    scores = streaming_scorer(files)(lit)("test")
+    scores = SequenceFeatures(files).scorer(Streaming)(lit)("test")
     np.testing.assert_allclose(np.stack([clip.error[:, 0] for clip in scores]), error, atol=1e-4)
 
 
@@ -197,10 +202,10 @@ def test_every_frame_of_a_sequence_is_scored_in_a_window(files, window_frames):
 def runs(files, tmp_path_factory):
     """One trained run of every system."""
     out = tmp_path_factory.mktemp("out")
-    return out, {system: run_on_sequences(system, files, TINY, 0, out) for system in moving_mnist.SYSTEMS}
+    return out, {system: made(system, files, TINY, 0, out) for system in ON_MNIST}
 
 
-@pytest.mark.parametrize("system", moving_mnist.SYSTEMS)
+@pytest.mark.parametrize("system", ON_MNIST)
 def test_training_leaves_runs_like_every_other(files, runs, system):
     out, run = runs[0], runs[1][system]
     assert run.folder.parent == out / "checkpoints" / "moving_mnist"
@@ -211,11 +216,11 @@ def test_training_leaves_runs_like_every_other(files, runs, system):
     assert run.train_errors().shape == (5 * 20,)
     assert run.config["features"]["test"]["n_sequences"] == 3
     before = (run.folder / "metrics.json").stat().st_mtime_ns
-    assert run_on_sequences(system, files, TINY, 0, out).folder == run.folder
+    assert made(system, files, TINY, 0, out).folder == run.folder
     assert (run.folder / "metrics.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("system", moving_mnist.SYSTEMS)
+@pytest.mark.parametrize("system", ON_MNIST)
 def test_every_system_has_an_error_a_frame_and_controls_in_table_1(files, runs, system):
     out, run = runs[0], runs[1][system]
     control = control_scores(task_on_sequences(system, files, TINY, 0), run)
@@ -259,9 +264,9 @@ def test_resumed_tsc_ends_as_the_unbroken_one(files, runs, tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(alternation, "log_alternation", break_off)
         with pytest.raises(KeyboardInterrupt):
-            run_on_sequences("TSC", files, TINY, 0, tmp_path)
+            made("TSC", files, TINY, 0, tmp_path)
     assert len(list(tmp_path.rglob("alternation_0001.keras"))) == 1
-    resumed = run_on_sequences("TSC", files, TINY, 0, tmp_path)
+    resumed = made("TSC", files, TINY, 0, tmp_path)
     np.testing.assert_array_equal(resumed.model().dictionary, unbroken.model().dictionary)
     assert [row["objective"] for row in resumed.history] == [row["objective"] for row in unbroken.history]
     for one, other in zip(resumed.scores(), unbroken.scores(), strict=True):

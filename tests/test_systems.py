@@ -9,8 +9,9 @@ from data_prep.errors import InputError
 from data_prep.shards import Shard, list_shards
 from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems import tsc as systems
 from experiments.lab.systems.catalogue import run_system
+from experiments.lab.systems.features import ShardFeatures
+from experiments.lab.systems.tsc import training_blocks
 from experiments.lab.training import alternation
 
 SMALL = PAPER.override(
@@ -102,7 +103,8 @@ def test_interrupted_tsc_resumes_to_the_same_dictionary(features, tmp_path, monk
 
 
 def test_tsc_codes_all_frames_or_the_same_windows(features):
-    everything = list(systems.training_blocks(features, "spatial", SMALL.override(tsc_windows=0), 0))
+    source = ShardFeatures(features, "spatial", SMALL)
+    everything = list(training_blocks(source, SMALL.override(tsc_windows=0), 0))
     assert sum(block.mask.sum() for block in everything) == 3 * 24 * 21
     assert [block.starts for block in everything] == [True, False, False]
     coded = np.concatenate([block.x for block in everything], 1)
@@ -113,6 +115,6 @@ def test_tsc_codes_all_frames_or_the_same_windows(features):
             x = shard.features().transpose(1, 0, 2)
             np.testing.assert_array_equal(coded[rows][:, : shard.n_frames], x)
             assert (real[rows].sum(1) == shard.n_frames).all()
-    first, again = (list(systems.training_blocks(features, "spatial", SMALL, 0)) for _ in range(2))
+    first, again = (list(training_blocks(source, SMALL, 0)) for _ in range(2))
     assert len(first) == 1
     np.testing.assert_array_equal(first[0].x, again[0].x)

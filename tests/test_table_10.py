@@ -13,12 +13,16 @@ from experiments import table_10_running_time as table_10
 from experiments.lab.publishing.published import published
 from experiments.lab.publishing.results import Row
 from experiments.lab.scoring.score import score_clips
-from experiments.lab.systems.frame_systems import FORMULAS
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.systems.baselines import whole_frames
+from experiments.lab.systems.catalogue import SYSTEMS, named
+from experiments.lab.systems.frame_systems import FORMULAS, window_scores
 from experiments.lab.systems.gray_frames import score_windows
 from models.conv_ae import ConvAE
 from models.conv_lstm_ae import ConvLSTMAE
-from models.lstm_ae import LSTMAE
-from models.srnn_ae import SRNNAE
+from models.lstm_ae import LSTMAE, LSTMStreaming
+from models.nearest_subspace import NearestSubspace
+from models.srnn_ae import SRNNAE, Streaming
 from models.tsc import TSC
 
 CHANNELS = 6
@@ -39,11 +43,19 @@ def shards(tmp_path_factory):
 )
 def test_streams_score_as_whole_clips_do(shards, system, build):
     path = list_shards(shards, "test")[0]
-    models = {stream: table_10.streaming(system, build()) for stream in ("spatial", "temporal")}
+    built = {stream: build() for stream in ("spatial", "temporal")}
+    runs = {stream: SimpleNamespace(model=lambda model=model: model) for stream, model in built.items()}
+    live_scores = named(SYSTEMS[system].live)
+    streaming = LSTMStreaming if system == "LSTM-AE" else Streaming
+    models = {stream: streaming(model) for stream, model in built.items()}
     with Shard(path) as shard:
         frames = list(shard.features())
-    live = list(table_10.stream_scores(models, 4, iter(frames)))
-    alone = list(table_10.stream_scores({"spatial": models["spatial"]}, 4, iter(frames)))
+    how, scores = live_scores(runs, PAPER, None)
+    assert how == "two streams (two steps a frame and a rolling maximum)"
+    live = list(scores(iter(frames)))
+    how, scores = live_scores({"spatial": runs["spatial"]}, PAPER, None)
+    assert how == "spatial stream alone"
+    alone = list(scores(iter(frames)))
     for stream, model in models.items():
         expected = score_clips(model, [path], stream)[0].error
         np.testing.assert_allclose([errors[stream] for errors in live], expected, rtol=1e-4, atol=1e-5)
@@ -64,7 +76,7 @@ def test_windows_score_as_whole_clips_do(tmp_path, system, network, side, step):
     clip = np.random.default_rng(0).uniform(0, 1, (12, 1, side * side)).astype(np.float32)
     path, model, mean = write_clip(tmp_path, "test", "01", clip), network(), clip.mean(0)[0]
     formulas = FORMULAS[system]
-    scores = list(table_10.window_scores(model, mean, formulas, 4, iter(clip)))
+    scores = list(window_scores(model, mean, formulas, 4, iter(clip)))
 
     def errors_of_windows(windows):
         x = formulas.shape(windows - mean)
@@ -139,7 +151,13 @@ def test_clip_too_short_to_be_timed_is_refused(tmp_path):
         table_10.Camera.of(SimpleNamespace(datasets={"ped2": dataset}), "ped2", tmp_path, None, 32)
 
 
-def test_baselines_see_the_whole_frame_alone():
-    frames = np.arange(24.0).reshape(2, 3, 4)
-    scores = list(table_10.whole_frame_scores(lambda y: y.sum(1), iter(frames)))
-    assert [score.tolist() for score in scores] == [[6.0], [54.0]]
+def test_baselines_see_the_whole_frame_alone(shards):
+    run = SimpleNamespace(config={"system": "Nearest Subspace", "seed": 0})
+    settings = PAPER.override(n_subspace_atoms=3)
+    source = SYSTEMS["Nearest Subspace"].reads.source(shards, "spatial", settings)
+    how, scores = named(SYSTEMS["Nearest Subspace"].live)({"whole frame": run}, settings, source)
+    assert how == "whole frames"
+    with Shard(list_shards(shards, "test")[0]) as shard:
+        features = shard.features()
+    fitted = NearestSubspace.fit(whole_frames(list_shards(shards, "train"), 0), 3, 0)
+    np.testing.assert_allclose(np.concatenate(list(scores(iter(features)))), fitted.errors(features[:, 0]))

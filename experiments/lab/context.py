@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from data_prep.provenance import git_commit
 from experiments.lab.publishing.results import NO_DATA, NOT_RUN
 from experiments.lab.settings.changes import changes, differences, names_of, results_name
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.catalogue import FRAME_SYSTEMS, SETTINGS, frame_size_px, run_system
+from experiments.lab.systems.catalogue import SYSTEMS, run_system
 from experiments.lab.training.runs import Run
 
 # Datasets as the paper's tables head their columns.
@@ -202,17 +202,20 @@ class Context:
 
         Args:
             dataset: name of a dataset at hand.
-            stream: "spatial", "temporal", "early", "flow"; "frames" for Conv-AE and ConvLSTM-AE.
+            stream: "spatial", "temporal", "early", "flow"; or the one that the system has.
             seed: seed of the run.
             system: as the paper names it, see `experiments.lab.systems.catalogue`.
-            overrides: settings by name.
+            overrides: settings by name, those of the features and of flow too.
         """
-        settings = self.settings.override(**overrides)
-        if system in FRAME_SYSTEMS:
-            shards = self.gray_shards(dataset, frame_size_px(system, settings))
-        else:
-            shards = self.flow_shards(dataset) if stream == "flow" else self.shards(dataset)
-        return run_system(system, shards, stream, settings, seed, self.out, self.sample_frames(dataset))
+        if overrides:
+            return self.changed(**overrides).run(dataset, stream, seed, system)
+        folder = SYSTEMS[system].reads.folder(self, dataset, stream)
+        return run_system(system, folder, stream, self.settings, seed, self.out, self.sample_frames(dataset))
+
+    @functools.cache  # noqa: B019 - as above
+    def changed(self, **overrides) -> "Context":
+        """Return this context with some settings changed, by name."""
+        return replace(self, settings=self.settings.override(**overrides))
 
     def fused_runs_of(self, dataset: Dataset, root: Path, seed: int = 0) -> dict[str, Run]:
         """Return sRNN-AE on every stream that is fused late, of any dataset, its features under `root`."""
@@ -241,9 +244,10 @@ class Context:
             also: groups of settings, or settings, that act beside theirs.
         """
         sentences = []
-        if any(system not in FRAME_SYSTEMS for system in systems):
+        entries = [SYSTEMS[system] for system in systems]
+        if any(entry.reads.of_network for entry in entries):
             sentences.append(f"{self.backbone_sentence()}.")
-        acting = [name for system in systems for name in SETTINGS[system]]
+        acting = [name for entry in entries for name in entry.settings]
         if "flow" in self.settings.score.streams:
             acting.append("flow")
         return " ".join([*sentences, differences(self.settings, names_of(*acting, *also))])

@@ -31,6 +31,7 @@ from experiments.lab.benchmarks.solvers import (
     lower_bound,
     solvers,
 )
+from experiments.lab.systems.features import ShardFeatures
 from experiments.lab.systems.tsc import training_blocks
 from models.sparse_solver import Problem, solve_codes
 from models.tsc import TSC, Block, Statistics, code_blocks, initial_dictionary
@@ -79,7 +80,7 @@ def sparse_coding(context) -> tuple:
     options = context.settings.tsc
     smoke = context.profile == "smoke"
     n_atoms, n_rows = (options.tsc_n_atoms, 50) if smoke else (N_ATOMS, N_ROWS)
-    blocks = training_blocks(shards, "spatial", context.settings, SEED)
+    blocks = training_blocks(ShardFeatures(shards, "spatial", context.settings), context.settings, SEED)
     dictionary = initial_dictionary(blocks, n_atoms, SEED).astype(np.float64)
     x, before = sample_rows(list_shards(shards, "test"), n_rows, SEED)
     lines = compare("rows", Problem(x, dictionary, options.tsc_lambda1))

@@ -9,7 +9,7 @@ from experiments.lab.publishing.results import HELD_OUT, INTERVAL, Row
 from experiments.lab.scoring.measure import auc, auc_interval, protocols_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.schema import config_hash
-from experiments.lab.systems.catalogue import ONE_STREAM, UNSEEDED
+from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.training.held_out import ERROR, MEAN_FRAME_ERROR
 from experiments.lab.training.runs import Run, commits_of
 
@@ -20,11 +20,13 @@ def late_fusion_runs(
     context: Context, dataset: str, system: str = "sRNN-AE", n_seeds: int | None = None, **overrides
 ) -> SEEDED_RUNS:
     """Return the trained runs of every seed: the streams to be fused, or the one that a system has."""
-    streams = ONE_STREAM[system] if system in ONE_STREAM else context.settings.score.streams
-    n_seeds = 1 if system in UNSEEDED else n_seeds or context.n_seeds
+    entry = SYSTEMS[system]
     return [
-        {stream: context.run(dataset, stream, seed, system, **overrides) for stream in streams}
-        for seed in range(n_seeds)
+        {
+            stream: context.run(dataset, stream, seed, system, **overrides)
+            for stream in entry.streams(context.settings)
+        }
+        for seed in range((n_seeds or context.n_seeds) if entry.drawn else 1)
     ]
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, fields
+from typing import Any
 
 from experiments.lab.settings.chosen import chosen_settings
 from experiments.lab.settings.profiles import PROFILES
@@ -13,7 +14,7 @@ LONGEST_NAME = 80
 RECORDING = ("checkpoint_every", "log_every")
 
 
-def values(settings: Settings) -> dict[str, object]:
+def values(settings: Settings) -> dict[str, Any]:
     """Return the settings of all groups by name, in the order of the schema."""
     return {name: value for group in asdict(settings).values() for name, value in group.items()}
 

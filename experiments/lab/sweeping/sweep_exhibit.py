@@ -5,7 +5,7 @@ The sweeps are over test AUC, as in the paper: they show how a setting acts and 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,14 +18,14 @@ from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.scoring.measure import auc, held_by, scores_of
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.settings.changes import values
 from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, streams_of
+from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.training.runs import Run
 from experiments.lab.training.tensorboard import TensorBoardLog
 
 NOT_A_SELECTION = "sweep over test AUC, as in the paper: not a selection"
 UNITS = {"auc": "AUC (%)", "sparsity": "zero codes (%)"}
-N_ATOMS = {"sRNN-AE": "n_atoms", "TSC": "tsc_n_atoms"}
-LENGTH = {"sRNN-AE": "iterations", "TSC": "tsc_alternations"}
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ def run_sweep(
         grid = [str(value) for value in sweep.grids[context.profile]]
     else:
         context = replace(context, flags=f"{context.flags} --grid {','.join(grid)}")
-    values = {system: parse_grid(context, setting, grid) for system, setting in sweep.settings.items()}
+    grids = {system: parse_grid(context, setting, grid) for system, setting in sweep.settings.items()}
     cells = {
         (dataset, system, x): points_of(context, sweep, dataset, system, value)
         for dataset in swept_datasets(context)
         for system in sweep.settings
-        for x, value in values[system].items()
+        for x, value in grids[system].items()
     }
     points = [point for seeded in cells.values() for point in seeded]
     trained = dict(zip((p.name for p in points), run_points(context, points, jobs, cluster), strict=True))
@@ -103,12 +103,12 @@ def points_of(context: Context, sweep: Sweep, dataset: str, system: str, value) 
 
 def reductions(context: Context, sweep: Sweep, system: str) -> dict[str, int]:
     """Return the settings in which a point is less than a full run (`SweepSettings`)."""
-    limits = context.settings.sweep
-    length = limits.sweep_iterations if system == "sRNN-AE" else limits.sweep_alternations
-    limit = {N_ATOMS[system]: limits.sweep_n_atoms, LENGTH[system]: length}
-    full = asdict(context.settings.model) | asdict(context.settings.tsc) | asdict(context.settings.train)
+    full = values(context.settings)
+    limits = {name: full[limit] for name, limit in SYSTEMS[system].sweep_limits.items()}
     reduced = {
-        name: most for name, most in limit.items() if 0 < most < full[name] and name != sweep.settings[system]
+        name: most
+        for name, most in limits.items()
+        if 0 < most < full[name] and name != sweep.settings[system]
     }
     if "iterations" in reduced:
         reduced["checkpoint_every"] = reduced["iterations"]  # scored once, at the end

@@ -1,88 +1,241 @@
-"""The systems of the paper's tables by name: where each is, its stream, its settings; `run_system` runs any.
+"""The catalogue of systems: one entry each. Tables, sweeps, running times, cards and commands ask it.
 
-Nothing heavy is imported before a system runs.
+To add a system: its model in `models/`, the module that makes its task here, its settings in
+`settings.schema`, its entry in `SYSTEMS`, its test. Nothing heavy is imported before a system runs.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.inputs import Features, GrayFrames, Input
 
 if TYPE_CHECKING:
     from experiments.lab.training.runs import Run
     from experiments.lab.training.task import Task
 
-# System -> module and function: (shards, stream, settings, seed, sample_frames) -> its `Task`.
-TASKS = {
-    "Nearest Subspace": "experiments.lab.systems.baselines:nearest_subspace_task",
-    "OC-SVM": "experiments.lab.systems.baselines:one_class_svm_task",
-    "Conv-AE": "experiments.lab.systems.frame_systems:conv_ae_task",
-    "mean frame (error of Conv-AE)": "experiments.lab.systems.frame_systems:mean_frame_as_conv_ae_task",
-    "LSTM-AE": "experiments.lab.systems.lstm_ae:lstm_ae_task",
-    "ConvLSTM-AE": "experiments.lab.systems.frame_systems:conv_lstm_ae_task",
-    "mean frame (error of ConvLSTM-AE)": "experiments.lab.systems.frame_systems:mean_frame_as_conv_lstm_task",
-    "TSC": "experiments.lab.systems.tsc:tsc_task",
-    "sRNN-AE": "experiments.lab.systems.srnn_ae:srnn_ae_task",
-}
-BASELINES = ("Nearest Subspace", "OC-SVM")
-# Systems on gray frames -> the group of settings that says how large these are.
-FRAME_SYSTEMS = {
-    "Conv-AE": "conv_ae",
-    "mean frame (error of Conv-AE)": "conv_ae",
-    "ConvLSTM-AE": "conv_lstm_ae",
-    "mean frame (error of ConvLSTM-AE)": "conv_lstm_ae",
-}
-UNSEEDED = tuple(name for name in FRAME_SYSTEMS if "mean frame" in name)  # nothing of these is drawn
-FEATURE_SYSTEMS = ("sRNN-AE", "TSC", "LSTM-AE")
-# Systems whose error is of whole frames -> their stream; the others have those that are fused late.
-ONE_STREAM = {**dict.fromkeys(FRAME_SYSTEMS, ("frames",)), **dict.fromkeys(BASELINES, ("whole frame",))}
-# The settings that act on each system, groups of them by their name: what a table says of its systems.
+
+@dataclass(frozen=True)
+class Use:
+    """How a trained model is used without this repository but its package `models`.
+
+    Attributes:
+        module: the one that registers the model's classes.
+        takes, returns: in words.
+    """
+
+    module: str
+    takes: str
+    returns: str
+
+
+@dataclass(frozen=True)
+class System:
+    """One system.
+
+    Attributes:
+        name: as the paper's tables print it, or ours beside it.
+        task: "module:function" of (source, settings, seed) -> `task.Task`.
+        reads: what makes the source.
+        idea: what it takes for abnormal, a sentence.
+        settings: those that act on it, whole groups by their name.
+        stream: the one stream that it has; "" for those that are fused late.
+        tables: exhibits that have a row of it.
+        use: how its model is used; None where none is kept.
+        made_again: where no model is kept, what makes it again, in words.
+        has_regions: whether it has errors of a frame's regions; else one error a frame.
+        in_windows: whether it scores windows of consecutive frames, so that an error depends on later ones.
+        drawn: whether a seed acts on it.
+        live: "module:function" of (runs, settings, source) -> how in words, and what scores a camera.
+        depth: the setting that is its K, if it has one.
+        unit: what it is trained in.
+        sweep_limits: its settings that points of a sweep have less of -> the setting that says how much.
+    """
+
+    name: str
+    task: str
+    reads: Input
+    idea: str
+    settings: tuple[str, ...]
+    stream: str = ""
+    tables: tuple[str, ...] = ("table_03", "table_10")
+    use: Use | None = None
+    made_again: str = ""
+    has_regions: bool = False
+    in_windows: bool = False
+    drawn: bool = True
+    live: str = ""
+    depth: str = ""
+    unit: str = "iterations"
+    sweep_limits: Mapping[str, str] = field(default_factory=dict)
+
+    def streams(self, settings: Settings) -> tuple[str, ...]:
+        """Return the streams that its scores are fused from, the first of them that of appearance."""
+        return (self.stream,) if self.stream else settings.score.streams
+
+
+RECONSTRUCTS = "Reconstructs the features of normal video; what it reconstructs badly is taken for abnormal."
+RECONSTRUCTS_FRAMES = "Reconstructs normal video; what it reconstructs badly is taken for abnormal."
+FEATURES = "features float32 (rows, T, C), a row for each of a frame's 21 regions"
+GRAY = "gray frames minus the mean training frame, float32"
+CODES = "`reconstruction`, `codes`, `similarity`"
+_SYSTEMS = "experiments.lab.systems"
+# The settings of training windows, of streams, of what reads gray frames, and of a score without regions.
 _WINDOWS = ("iterations", "batch_clips", "window_frames", "rho", "slot_start")
 _STREAM = ("temporal_window_frames", "alignment")
 _FRAMES = ("frames", "window_frames")
 _FRAME_SCORE = ("fusion", "normalization", "smoothing_frames", "smoothing", "checkpoint")
-SETTINGS = {
-    "sRNN-AE": ("features", "model", "train", "score"),
-    "TSC": ("features", "tsc", "threshold", "window_frames", *_STREAM, "score"),
-    "LSTM-AE": ("features", "lstm_ae", *_WINDOWS, *_STREAM, "score"),
-    "Conv-AE": ("conv_ae", *_FRAMES, *_FRAME_SCORE),
-    "ConvLSTM-AE": ("conv_lstm_ae", *_FRAMES, *_FRAME_SCORE),
-    **{name: ("window_frames", *_FRAME_SCORE) for name in UNSEEDED},
-    "Nearest Subspace": ("features", "n_subspace_atoms", *_FRAME_SCORE),
-    "OC-SVM": ("features", "svm_nu", "svm_exact_rows", "svm_components", *_FRAME_SCORE),
-}
+_ENTRIES = (
+    System(
+        "Nearest Subspace",
+        f"{_SYSTEMS}.baselines:nearest_subspace_task",
+        Features(),
+        "Takes for abnormal what is far from the span of the centers of normal frames' features.",
+        ("features", "n_subspace_atoms", *_FRAME_SCORE),
+        stream="whole frame",
+        made_again="`models.nearest_subspace.NearestSubspace.fit` on whole-frame features repeats it",
+        live=f"{_SYSTEMS}.baselines:live",
+        unit="fit",
+    ),
+    System(
+        "OC-SVM",
+        f"{_SYSTEMS}.baselines:one_class_svm_task",
+        Features(),
+        "Takes for abnormal what is outside the support of normal frames' features.",
+        ("features", "svm_nu", "svm_exact_rows", "svm_components", *_FRAME_SCORE),
+        stream="whole frame",
+        made_again="`models.one_class_svm.OneClassSVM.fit` on whole-frame features repeats it",
+        live=f"{_SYSTEMS}.baselines:live",
+        unit="fit",
+    ),
+    System(
+        "Conv-AE",
+        f"{_SYSTEMS}.frame_systems:conv_ae_task",
+        GrayFrames("conv_ae_size_px"),
+        RECONSTRUCTS_FRAMES,
+        ("conv_ae", *_FRAMES, *_FRAME_SCORE),
+        stream="frames",
+        tables=("table_01", "table_03", "table_10"),
+        use=Use("models.conv_ae", f"{GRAY} (n, H, W, T)", "their reconstruction"),
+        in_windows=True,
+        live=f"{_SYSTEMS}.frame_systems:live",
+    ),
+    System(
+        "mean frame (error of Conv-AE)",
+        f"{_SYSTEMS}.frame_systems:mean_frame_as_conv_ae_task",
+        GrayFrames("conv_ae_size_px"),
+        "Ours, for comparison: what differs from the mean training frame is taken for abnormal.",
+        ("window_frames", *_FRAME_SCORE),
+        stream="frames",
+        tables=("table_01", "table_03"),
+        made_again="it is the mean of the training frames",
+        drawn=False,
+        unit="fit",
+    ),
+    System(
+        "LSTM-AE",
+        f"{_SYSTEMS}.lstm_ae:lstm_ae_task",
+        Features(),
+        RECONSTRUCTS,
+        ("features", "lstm_ae", *_WINDOWS, *_STREAM, "score"),
+        tables=("table_05", "table_10"),
+        use=Use("models.lstm_ae", FEATURES, "`reconstruction`"),
+        has_regions=True,
+        live=f"{_SYSTEMS}.lstm_ae:live",
+    ),
+    System(
+        "ConvLSTM-AE",
+        f"{_SYSTEMS}.frame_systems:conv_lstm_ae_task",
+        GrayFrames("conv_lstm_size_px"),
+        RECONSTRUCTS_FRAMES,
+        ("conv_lstm_ae", *_FRAMES, *_FRAME_SCORE),
+        stream="frames",
+        tables=("table_03", "table_05", "table_10"),
+        use=Use("models.conv_lstm_ae", f"{GRAY} (n, T, H, W, 1)", "`current`, `past`"),
+        in_windows=True,
+        live=f"{_SYSTEMS}.frame_systems:live",
+    ),
+    System(
+        "mean frame (error of ConvLSTM-AE)",
+        f"{_SYSTEMS}.frame_systems:mean_frame_as_conv_lstm_task",
+        GrayFrames("conv_lstm_size_px"),
+        "Ours, for comparison: what differs from the mean training frame is taken for abnormal.",
+        ("window_frames", *_FRAME_SCORE),
+        stream="frames",
+        tables=("table_03", "table_05"),
+        made_again="it is the mean of the training frames",
+        drawn=False,
+        unit="fit",
+    ),
+    System(
+        "TSC",
+        f"{_SYSTEMS}.tsc:tsc_task",
+        Features(),
+        RECONSTRUCTS,
+        ("features", "tsc", "threshold", "window_frames", *_STREAM, "score"),
+        tables=("table_01", "table_03", "table_04", "table_10"),
+        use=Use("models.tsc", FEATURES, CODES),
+        has_regions=True,
+        live=f"{_SYSTEMS}.srnn_ae:live",
+        depth="tsc_depth",
+        unit="alternations",
+        sweep_limits={"tsc_n_atoms": "sweep_n_atoms", "tsc_alternations": "sweep_alternations"},
+    ),
+    System(
+        "sRNN-AE",
+        f"{_SYSTEMS}.srnn_ae:srnn_ae_task",
+        Features(),
+        RECONSTRUCTS,
+        ("features", "model", "train", "score"),
+        tables=("table_01", "table_03", "table_04", "table_05", "table_10"),
+        use=Use("models.srnn_ae", FEATURES, CODES),
+        has_regions=True,
+        live=f"{_SYSTEMS}.srnn_ae:live",
+        depth="depth",
+        sweep_limits={"n_atoms": "sweep_n_atoms", "iterations": "sweep_iterations"},
+    ),
+)
+SYSTEMS = {entry.name: entry for entry in _ENTRIES}
+
+
+def systems_of(table: str) -> tuple[str, ...]:
+    """Return the systems that have a row in an exhibit, by name."""
+    return tuple(name for name, entry in SYSTEMS.items() if table in entry.tables)
+
+
+def named(function: str) -> Callable[..., Any]:
+    """Return the function that an entry names as "module:function", importing its module."""
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def task_of(system: str, source, settings: Settings, seed: int) -> "Task":
+    """Return the task of a system's run on a source, see `System.reads`."""
+    return named(SYSTEMS[system].task)(source, settings, seed)
 
 
 def run_system(
-    system: str, shards: Path, stream: str, settings: Settings, seed: int, out: Path, sample_frames=None
+    system: str, folder: Path, stream: str, settings: Settings, seed: int, out: Path, sample_frames=None
 ) -> "Run":
-    """Return the finished run of a system on a dataset's shards, trained first where it is not there.
+    """Return the finished run of a system on a dataset, made first where it is not there.
 
     Args:
-        system: one of `FEATURE_SYSTEMS`, `FRAME_SYSTEMS` or `BASELINES`.
-        shards: folder of the dataset's shards: features, or gray frames.
-        stream: "spatial", "temporal" or "early"; "flow" on shards of flow features; "frames" on gray frames.
+        system: a name of `SYSTEMS`.
+        folder: where what it reads lies, as its entry's `reads.folder` gives it.
+        stream: "spatial", "temporal" or "early"; "flow" on features of flow; not read by a system that has
+            one stream.
         settings: all settings; those of the system and of training matter here.
         seed: seed of initial weights and batches.
         out: root of the outputs.
-        sample_frames: see `Task`.
+        sample_frames: see `task.Data`.
     """
     from data_prep.normalization import keep_normalization
     from experiments.lab.training.train import make_run
 
-    run = make_run(task_of(system)(shards, stream, settings, seed, sample_frames), out)
-    keep_normalization(shards, run.folder)
+    source = SYSTEMS[system].reads.source(folder, stream, settings, sample_frames)
+    run = make_run(task_of(system, source, settings, seed), out)
+    keep_normalization(folder, run.folder)
     return run
-
-
-def frame_size_px(system: str, settings: Settings) -> int:
-    """Return the side of the gray frames that a system reads."""
-    return getattr(settings, FRAME_SYSTEMS[system]).size_px
-
-
-def task_of(system: str) -> Callable[..., "Task"]:
-    """Return the function that makes the task of a system's run."""
-    module, _, function = TASKS[system].partition(":")
-    return getattr(importlib.import_module(module), function)

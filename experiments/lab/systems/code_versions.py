@@ -5,9 +5,10 @@
 the version of its code, but for version 1; for code that nobody declared it holds the version that the code
 was and its fingerprint.
 
-A fingerprint covers the statements of the module that makes the system's task, and of all modules of this
-repository that it imports in turn, but those of `ACT_ON_NO_NUMBER`. It is blind to what changes no number:
-comments, docstrings, types, formatting, error messages that are f-strings, where a statement stands.
+A fingerprint covers the statements of the modules that make the system's task and open what it reads, and of
+all modules of this repository that these import in turn, but those of `ACT_ON_NO_NUMBER`. It is blind to what
+changes no number: comments, docstrings, types, formatting, error messages that are f-strings, where a
+statement stands.
 """
 
 import ast
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.files import write_atomic
-from experiments.lab.systems.catalogue import TASKS
+from experiments.lab.systems.catalogue import SYSTEMS
 
 DECLARED = Path(__file__).with_name("code_versions.json")
 PACKAGES = ("models", "data_prep", "experiments")
@@ -32,6 +33,9 @@ ACT_ON_NO_NUMBER = {
     "experiments.lab.settings": "settings enter a run's configuration by value",
     "experiments.lab.scoring.score_files": "reads and writes scores, with every check",
     "experiments.lab.scoring.regularity": "acts on a run's errors when a table is made",
+    "experiments.lab.systems.catalogue": "names, and what tables print of a system",
+    "experiments.lab.systems.code_versions": "names code",
+    "experiments.lab.systems.inputs": "finds what is read, whose checksums are in the configuration",
     "experiments.lab.training.model_card": "describes",
     "experiments.lab.training.run_files": "reads and writes, with every check",
     "experiments.lab.training.runs": "reads finished runs",
@@ -71,14 +75,15 @@ def tell_once(message: str) -> None:
 @functools.cache
 def fingerprint(system: str) -> str:
     """Return the fingerprint of a system's code as it is, 64 hex digits."""
-    module = TASKS[system].partition(":")[0]
-    statements = sorted(digest for name in modules_behind(module) for digest in digests(source_of(name)))
+    entry = SYSTEMS[system]
+    behind = modules_behind(entry.task.partition(":")[0], entry.reads.module)
+    statements = sorted(digest for name in behind for digest in digests(source_of(name)))
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()
 
 
-def modules_behind(module: str) -> list[str]:
-    """Return a module and those of this repository that it imports in turn and that act on numbers."""
-    found, waiting = set(), [module]
+def modules_behind(*modules: str) -> list[str]:
+    """Return modules and those of this repository that they import in turn and that act on numbers."""
+    found, waiting = set(), list(modules)
     while waiting:
         name = waiting.pop()
         if name in found or any(f"{name}.".startswith(f"{other}.") for other in ACT_ON_NO_NUMBER):
@@ -165,11 +170,11 @@ def declare(systems: Sequence[str], changed: bool) -> None:
     for system in systems:
         version = declared[system]["version"] + changed if system in declared else 1
         declared[system] = {"version": version, "fingerprint": fingerprint(system)}
-    lines = [f"{json.dumps(name)}: {json.dumps(declared[name])}" for name in TASKS if name in declared]
+    lines = [f"{json.dumps(name)}: {json.dumps(declared[name])}" for name in SYSTEMS if name in declared]
     write_atomic(DECLARED, ("{\n" + ",\n".join(lines) + "\n}\n").encode())  # a line a system, to merge
 
 
 def stale() -> list[str]:
     """Return the systems whose code is not the one declared."""
     declared = read_declared()
-    return [name for name in TASKS if declared.get(name, {}).get("fingerprint") != fingerprint(name)]
+    return [name for name in SYSTEMS if declared.get(name, {}).get("fingerprint") != fingerprint(name)]

@@ -1,47 +1,123 @@
-"""What the systems on streams of features share: training windows, and scoring frame by frame."""
+"""What the systems on streams of features share: windows to train on, scores, and scores as frames come."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
+
+import keras
+import numpy as np
 
 from data_prep.shards import list_shards
-from data_prep.windows import WindowSampler
-from experiments.lab.scoring.score import ClipScores, score_clips
+from data_prep.windows import WindowSampler, clip_blocks
+from experiments.lab.scoring.score import CLIPS_AT_ONCE, score_clips
 from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.inputs import LiveScores
+from experiments.lab.training.runs import Run
+from experiments.lab.training.task import Data, Score, shards_data
+from models.blocks import BlockModel
+
+Streaming = Callable[[keras.Model], BlockModel]  # a trained model -> its form that takes block after block
+# Rows x (rows, T, C) of consecutive frames; how many of them each row really has, None for all; whether
+# sequences begin here.
+FeatureBlock = tuple[np.ndarray, np.ndarray | None, bool]
 
 
-def sampling(stream: str, settings: Settings) -> dict:
-    """Return the keyword arguments that name a stream to the sampler and to the scorer."""
-    train = settings.train
-    return {
-        "stream": stream
-        if stream in ("temporal", "early")
-        else "spatial",  # flow and gray frames: as they are
-        "temporal_window_frames": train.temporal_window_frames,
-        "alignment": train.alignment,
-    }
+class FeatureSource(Protocol):
+    """A stream of features to train on and to score.
+
+    `data` and `stream` are those of a run; `sampling` is what its configuration holds of how the stream is
+    read, where that is not among the settings of its training.
+    """
+
+    data: Data
+    stream: str
+    sampling: dict
+
+    def sampler(self, window_frames: int, batch_clips: int, seed: int) -> Callable[[int], np.ndarray]:
+        """Return the function step -> a batch (rows, T, C), which depends on the seed and the step alone."""
+
+    def blocks(self, n_windows: int, seed: int) -> Iterator[FeatureBlock]:
+        """Yield all training frames in order, or the same `n_windows` random windows of them."""
+
+    def scorer(self, streaming: Streaming) -> Callable[[keras.Model], Score]:
+        """Return the `scorer` (see `Task`) of a system that takes block after block."""
 
 
-def sampler(shards: Path, stream: str, train, settings: Settings, seed: int) -> WindowSampler:
-    """Return the sampler of training windows."""
-    return WindowSampler(
-        list_shards(shards, "train"),
-        window_frames=train.window_frames,
-        batch_clips=train.batch_clips,
-        seed=seed,
-        **sampling(stream, settings),
-    )
+class ShardFeatures:
+    """A dataset's shards of features, as a `FeatureSource`.
+
+    Args:
+        shards: the folder.
+        stream: "spatial", "temporal" or "early"; "flow" where the features are those of flow.
+        settings: those of training say how the stream is made.
+        sample_frames: see `Data`.
+    """
+
+    def __init__(self, shards: Path, stream: str, settings: Settings, sample_frames=None):
+        train = settings.train
+        self.shards, self.stream = shards, stream
+        self.data = shards_data(shards, sample_frames)
+        self.window_frames = train.window_frames
+        self.how = {
+            "stream": stream if stream in ("temporal", "early") else "spatial",  # flow: as it is
+            "temporal_window_frames": train.temporal_window_frames,
+            "alignment": train.alignment,
+        }
+        self.sampling = {"sampling": {**self.how, "window_frames": train.window_frames}}
+
+    def sampler(self, window_frames: int, batch_clips: int, seed: int) -> Callable[[int], np.ndarray]:
+        """Return what draws windows, each equally likely."""
+        paths = list_shards(self.shards, "train")
+        options = {"window_frames": window_frames, "batch_clips": batch_clips, "seed": seed}
+        return WindowSampler(paths, **options, **self.how).batch
+
+    def blocks(self, n_windows: int, seed: int) -> Iterator[FeatureBlock]:
+        """Yield all training frames, several clips side by side, or random windows."""
+        if n_windows:
+            at_once = min(n_windows, CLIPS_AT_ONCE)
+            batch = self.sampler(self.window_frames, at_once, seed)
+            yield from ((batch(step), None, True) for step in range(-(-n_windows // at_once)))
+            return
+        paths = list_shards(self.shards, "train")
+        for first in range(0, len(paths), CLIPS_AT_ONCE):  # rows enough for efficient products, as in scoring
+            group = paths[first : first + CLIPS_AT_ONCE]
+            blocks = clip_blocks(group, block_frames=self.window_frames, **self.how)
+            for index, (x, n_valid) in enumerate(blocks):
+                yield x, np.repeat(n_valid, len(x) // len(group)), index == 0
+
+    def scorer(self, streaming: Streaming) -> Callable[[keras.Model], Score]:
+        """Return what scores clips side by side, the states passed along."""
+
+        def scorer(model):
+            live = streaming(model)
+
+            def score(split: str):
+                live.refresh()
+                return score_clips(live, list_shards(self.shards, split), **self.how)
+
+            return score
+
+        return scorer
 
 
-def streaming_scorer(shards: Path, stream: str, settings: Settings, streaming: Callable) -> Callable:
-    """Return the `scorer` of a system that scores frames as they come, its state passed along."""
+def live_streams(streaming: Streaming, runs: Mapping[str, Run], settings: Settings) -> tuple[str, LiveScores]:
+    """Return in words how a live camera is scored, and what does it: one stream, or two with their maximum.
 
-    def scorer(model):
-        live = streaming(model)
+    Args:
+        streaming: of the system.
+        runs: {"spatial": run, "temporal": another}, or the first alone.
+        settings: all settings.
+    """
+    from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 
-        def score(split: str) -> list[ClipScores]:
-            live.refresh()
-            return score_clips(live, list_shards(shards, split), **sampling(stream, settings))
+    models = {stream: streaming(run.model()) for stream, run in runs.items()}
+    window_frames = settings.train.temporal_window_frames
 
-        return score
+    def scores(frames: Iterable[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        maximum, region_errors = TemporalMaximum(window_frames), RegionErrors(models)
+        for spatial in frames:
+            yield region_errors(maximum(spatial))
 
-    return scorer
+    if len(runs) == 1:
+        return f"{next(iter(runs))} stream alone", scores
+    return "two streams (two steps a frame and a rolling maximum)", scores

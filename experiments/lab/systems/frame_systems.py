@@ -4,15 +4,16 @@ They read a `gray_frames.FrameSource`: a dataset's shards, or Moving-MNIST.
 """
 
 import functools
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from experiments.lab.settings.schema import Settings, TrainSettings
-from experiments.lab.systems.gray_frames import FrameSource, ShardFrames
+from experiments.lab.systems.gray_frames import FrameSource
+from experiments.lab.systems.inputs import LiveScores
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.gradients import Gradients
 from experiments.lab.training.held_out import (
@@ -22,6 +23,7 @@ from experiments.lab.training.held_out import (
     MEAN_FRAME_LOSS,
     HeldOut,
 )
+from experiments.lab.training.runs import Run
 from experiments.lab.training.task import Score, Task
 from models import conv_ae, conv_lstm_ae
 from models.blocks import jit_compile
@@ -135,22 +137,6 @@ def own_settings(system: str, settings: Settings) -> tuple[dict, TrainSettings]:
     return own, replace(train, checkpoint_every=every, log_every=min(train.log_every, every))
 
 
-def shard_task(
-    system: str, shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None
-) -> Task:
-    """Return the task of a system on a dataset's shards of gray frames, see `frame_task`."""
-    every = settings.frames.frames_hold_out_every
-    source = ShardFrames(shards, every, settings.train.window_frames, sample_frames)
-    return frame_task(system, source, settings, seed)
-
-
-conv_ae_task = functools.partial(shard_task, "Conv-AE")
-conv_lstm_ae_task = functools.partial(shard_task, "ConvLSTM-AE")
-mean_frame_as_conv_ae_task, mean_frame_as_conv_lstm_task = (
-    functools.partial(shard_task, row) for row in MEAN_FRAMES
-)
-
-
 def frame_task(system: str, source: FrameSource, settings: Settings, seed: int) -> Task:
     """Return the task of Conv-AE, of ConvLSTM-AE or of a mean frame on any source of gray frames."""
     if system in MEAN_FRAMES:
@@ -166,6 +152,13 @@ def frame_task(system: str, source: FrameSource, settings: Settings, seed: int) 
     config = {"model": own, "frames": asdict(settings.frames)}
     scorer = window_scorer(formulas, source, train.window_frames)
     return Task(system, source.stream, seed, source.data, config, trainer, scorer)
+
+
+conv_ae_task = functools.partial(frame_task, "Conv-AE")
+conv_lstm_ae_task = functools.partial(frame_task, "ConvLSTM-AE")
+mean_frame_as_conv_ae_task, mean_frame_as_conv_lstm_task = (
+    functools.partial(frame_task, row) for row in MEAN_FRAMES
+)
 
 
 def window_scorer(formulas: Formulas, source: FrameSource, window_frames: int) -> Callable:
@@ -220,3 +213,33 @@ def mean_frame_task(row: str, source: FrameSource, settings: Settings) -> Task:
     trainer = Fit(MeanFrame, lambda _: rule.mean_frame())
     scorer = window_scorer(formulas.of_mean_frame(), source, window_frames)
     return Task(row, source.stream, 0, source.data, config, trainer, scorer)
+
+
+def live(runs: Mapping[str, Run], settings: Settings, source: FrameSource) -> tuple[str, LiveScores]:
+    """Return how Conv-AE or ConvLSTM-AE scores a live camera: window by window, see `window_scores`."""
+    (run,) = runs.values()
+    formulas, window_frames = FORMULAS[run.config["system"]], settings.train.window_frames
+    scores = functools.partial(window_scores, run.model(), source.mean, formulas, window_frames)
+    return f"a window of {window_frames} frames every {formulas.step_frames(window_frames)} frames", scores
+
+
+def window_scores(
+    model, mean: np.ndarray, formulas: Formulas, window_frames: int, frames: Iterable[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yield the errors (n,) that each frame completes: those of a full window's frames not scored before.
+
+    Args:
+        model, mean, formulas: the network, the mean training frame, see `Formulas`.
+        window_frames: T.
+        frames: gray frames (1, H * W), frame after frame.
+    """
+    step_frames = formulas.step_frames(window_frames)
+    recent: deque[np.ndarray] = deque(maxlen=window_frames)
+    for n_seen, frame in enumerate(frames, start=1):
+        recent.append(frame[0])
+        if n_seen < window_frames or (n_seen - window_frames) % step_frames:
+            yield np.zeros(0, np.float32)
+            continue
+        x = formulas.shape(np.stack(recent)[None] - mean)
+        errors = keras.ops.convert_to_numpy(formulas.errors(x, model.predict_on_batch(x)))[0]
+        yield errors if n_seen == window_frames else errors[-step_frames:]

@@ -1,4 +1,4 @@
-"""The systems on Moving-MNIST (Sec. 4.2): Conv-AE and the mean frame, TSC, sRNN-AE.
+"""Moving-MNIST (Sec. 4.2) as what systems read: Conv-AE and the mean frame, TSC, sRNN-AE.
 
 TSC and sRNN-AE read the C = 50,625 intensities of a frame, scaled to length 1; Conv-AE and the mean frame its
 pixels in [0, 1], resized.
@@ -10,8 +10,6 @@ stay zero. What a test frame has at such pixels is not reconstructed and adds to
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 
@@ -21,47 +19,29 @@ from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, intensities
 from experiments.lab.scoring.score import ClipScores, step_function
 from experiments.lab.scoring.score_files import clips_of, load_scores, save_scores
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.catalogue import FRAME_SYSTEMS, frame_size_px
-from experiments.lab.systems.frame_systems import frame_task
+from experiments.lab.systems.catalogue import SYSTEMS, task_of
+from experiments.lab.systems.features import FeatureBlock
 from experiments.lab.systems.gray_frames import WINDOWS_AT_ONCE, WindowErrors, steps_of_windows
 from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, SequenceWindows, score_sequences
-from experiments.lab.systems.srnn_ae import build_srnn_ae
-from experiments.lab.systems.tsc import alternations, tsc_config
 from experiments.lab.training.fitting import Fit
-from experiments.lab.training.gradients import Gradients
 from experiments.lab.training.runs import Run
 from experiments.lab.training.task import Task
-from experiments.lab.training.train import make_run
-from models.srnn_ae import Streaming
-from models.tsc import Block
+from models.blocks import BlockModel
 
-MEAN_FRAME = "mean frame (error of Conv-AE)"
-SYSTEMS = ("Conv-AE", MEAN_FRAME, "TSC", "sRNN-AE")
 BLOCK_FRAMES = 5
 
 
 def task_on_sequences(system: str, files: Files, settings: Settings, seed: int) -> Task:
-    """Return the task of a system.
+    """Return the task of a system of the catalogue.
 
     Args:
-        system: one of `SYSTEMS`.
+        system: as the paper names it.
         files: the sequences.
         settings: all settings; those of `moving_mnist` take the place of what they name.
         seed: seed of initial weights and batches.
     """
     settings = with_mnist_settings(settings)
-    if system in FRAME_SYSTEMS:
-        source = SequenceFrames(files, frame_size_px(system, settings), settings)
-        return frame_task(system, source, settings, seed)
-    return {"TSC": tsc_task, "sRNN-AE": srnn_ae_task}[system](files, settings, seed)
-
-
-def run_on_sequences(system: str, files: Files, settings: Settings, seed: int, out: Path) -> Run:
-    """Return the finished run of a system, trained first where it is not there, see `task_on_sequences`.
-
-    It goes under `out`, the root of the outputs.
-    """
-    return make_run(task_on_sequences(system, files, settings, seed), out)
+    return task_of(system, SYSTEMS[system].reads.sequences(files, settings), settings, seed)
 
 
 def control_scores(task: Task, run: Run) -> list[ClipScores]:
@@ -90,40 +70,38 @@ def with_mnist_settings(settings: Settings) -> Settings:
     )
 
 
-def srnn_ae_task(files: Files, settings: Settings, seed: int) -> Task:
-    """Return the task of sRNN-AE. Paper: Sec. 3.4, 4.1 and 4.2."""
-    train = settings.train
-    windows = SequenceWindows(
-        files.train,
-        functools.partial(intensities, pixels=files.pixels),
-        train.window_frames,
-        train.batch_clips,
-        seed,
-    )
-    return Task(
-        "sRNN-AE",
-        files.kind,
-        seed,
-        files.data,
-        {"model": asdict(settings.model)},
-        Gradients(
-            train,
-            windows.batch,
-            lambda sample: build_srnn_ae(sample.shape[-1], len(sample), settings, seed),
-        ),
-        streaming_scorer(files),
-    )
+class SequenceFeatures:
+    """The intensities of the sequences' lit pixels, as a `features.FeatureSource`; R = 1."""
 
+    def __init__(self, files: Files):
+        self.files, self.data, self.stream, self.sampling = files, files.data, files.kind, {}
 
-def tsc_task(files: Files, settings: Settings, seed: int) -> Task:
-    """Return the task of TSC. Paper: Sec. 3.1 to 3.3 and 4.2."""
+    def sampler(self, window_frames: int, batch_clips: int, seed: int) -> Callable[[int], np.ndarray]:
+        """Return what draws windows, each equally likely."""
+        features = functools.partial(intensities, pixels=self.files.pixels)
+        return SequenceWindows(self.files.train, features, window_frames, batch_clips, seed).batch
 
-    def blocks() -> Iterator[Block]:
-        with MovingMNIST(files.train) as reader:
-            yield from map(Block, reader.batches(SEQUENCES_AT_ONCE, files.pixels))
+    def blocks(self, n_windows: int, seed: int) -> Iterator[FeatureBlock]:
+        """Yield all training sequences, each of them a window; `n_windows` does not apply."""
+        with MovingMNIST(self.files.train) as reader:
+            for x in reader.batches(SEQUENCES_AT_ONCE, self.files.pixels):
+                yield x, None, True
 
-    trainer = alternations(blocks, settings, seed)
-    return Task("TSC", files.kind, seed, files.data, tsc_config(settings), trainer, streaming_scorer(files))
+    def scorer(self, streaming: Callable) -> Callable:
+        """Return what scores many sequences side by side, frame by frame."""
+
+        def scorer(model):
+            live = streaming(model)
+
+            def score(split: str) -> list[ClipScores]:
+                live.refresh()
+                return score_sequences(
+                    getattr(self.files, split), lambda frames: streamed(live, frames, self.files.pixels)
+                )
+
+            return score
+
+        return scorer
 
 
 class SequenceFrames:
@@ -194,22 +172,7 @@ def gray_pixels(frames: np.ndarray, size_px: int) -> np.ndarray:
     return resized.reshape(*frames.shape[:2], -1) / np.float32(255)
 
 
-def streaming_scorer(files: Files) -> Callable:
-    """Return the `scorer` (see `Task`) of TSC and sRNN-AE: many sequences side by side, frame by frame."""
-
-    def scorer(model):
-        live = Streaming(model)
-
-        def score(split: str) -> list[ClipScores]:
-            live.refresh()
-            return score_sequences(getattr(files, split), lambda frames: streamed(live, frames, files.pixels))
-
-        return score
-
-    return scorer
-
-
-def streamed(live: Streaming, frames: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
+def streamed(live: BlockModel, frames: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
     """Return the scores (n, 20) of pictures uint8 (n, 20, 225, 225) by name, as `ClipScores` has them.
 
     The model sees `pixels` alone: what the others hold of a frame's unit energy adds to its error.

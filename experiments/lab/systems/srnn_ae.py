@@ -1,34 +1,31 @@
 """sRNN-AE on streams of features. Paper: Sec. 3.4."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.features import sampler, streaming_scorer
+from experiments.lab.systems.features import FeatureSource, live_streams
+from experiments.lab.systems.inputs import LiveScores
 from experiments.lab.training.gradients import Gradients
-from experiments.lab.training.task import Task, shards_data
+from experiments.lab.training.runs import Run
+from experiments.lab.training.task import Task
 from models.blocks import jit_compile
 from models.srnn_ae import SRNNAE, Streaming
 
 
-def srnn_ae_task(shards: Path, stream: str, settings: Settings, seed: int, sample_frames=None) -> Task:
+def srnn_ae_task(source: FeatureSource, settings: Settings, seed: int) -> Task:
     """Return the task of sRNN-AE. Paper: Sec. 3.4 and 4.1."""
-
-    def build(sample: np.ndarray) -> SRNNAE:
-        return build_srnn_ae(sample.shape[-1], len(sample), settings, seed)
-
-    return Task(
-        "sRNN-AE",
-        stream,
-        seed,
-        shards_data(shards, sample_frames),
-        {"model": asdict(settings.model)},
-        Gradients(settings.train, sampler(shards, stream, settings.train, settings, seed).batch, build),
-        streaming_scorer(shards, stream, settings, Streaming),
+    train = settings.train
+    trainer = Gradients(
+        train,
+        source.sampler(train.window_frames, train.batch_clips, seed),
+        lambda sample: build_srnn_ae(sample.shape[-1], len(sample), settings, seed),
     )
+    config = {"model": asdict(settings.model)}
+    return Task("sRNN-AE", source.stream, seed, source.data, config, trainer, source.scorer(Streaming))
 
 
 def build_srnn_ae(n_features: int, n_rows: int, settings: Settings, seed: int) -> SRNNAE:
@@ -42,3 +39,8 @@ def build_srnn_ae(n_features: int, n_rows: int, settings: Settings, seed: int) -
         if "velocity" in variable.path:
             variable.assign(np.full(variable.shape, train.slot_start, "float32"))
     return model
+
+
+def live(runs: Mapping[str, Run], settings: Settings, source: FeatureSource) -> tuple[str, LiveScores]:
+    """Return how sRNN-AE or TSC scores a live camera, see `features.live_streams`."""
+    return live_streams(Streaming, runs, settings)

@@ -67,12 +67,15 @@ class Gradients:
         return {"backend": keras.backend.backend(), "train": asdict(self.train)}
 
     def __call__(self, task: Task, folder: Path, log: TensorBoardLog) -> tuple[list[dict], Score]:
-        """Train from the last checkpoint on, where there is one."""
+        """Train from the last checkpoint on, where there is one; score alone where training is over."""
         train = self.train
         keras.utils.set_random_seed(task.seed)
+        begun = (folder / MODEL_FILE).exists()
         sample = self.batch(0)
-        model = load_model(folder) if (folder / MODEL_FILE).exists() else self.build(sample)
+        model = load_model(folder) if begun else self.build(sample)
         step = int(model.optimizer.iterations.numpy()) if model.optimizer.built else 0
+        if begun and self.is_over(history := read_history(folder)) and self.kept(history)["step"] == step:
+            return history, task.scorer(model)
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
         recorder = Recorder(folder, log, task, train, self.held_out)
         recorder.start(model, step, sample)
@@ -90,6 +93,11 @@ class Gradients:
         if self.kept(recorder.history) is not recorder.history[-1]:
             return recorder.history, task.scorer(load_model(folder))
         return recorder.history, recorder.score
+
+    def is_over(self, history: list[dict]) -> bool:
+        """Return whether training ends with this history."""
+        by_rule = self.held_out is not None and self.held_out.is_over(history)
+        return by_rule or history[-1]["step"] == self.train.iterations
 
     def kept(self, history: list[dict]) -> dict:
         """Return the row of the checkpoint that is kept."""

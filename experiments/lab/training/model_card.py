@@ -11,7 +11,7 @@ from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores
-from experiments.lab.systems.catalogue import UNSEEDED
+from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.training.run_files import read_config, read_metrics, scores_path
 
 CARD = "model_card.md"
@@ -19,29 +19,6 @@ NORMALIZATIONS = {
     "per_clip": "limits of each clip, Eq. (14): looks ahead",
     "global": "limits of all test clips: looks ahead",
     "train": "limits of the training errors: can run live",
-}
-# system -> module that registers its classes, what the model takes, what it returns
-FEATURES = "features float32 (rows, T, C), a row for each of a frame's 21 regions"
-USE = {
-    "sRNN-AE": ("models.srnn_ae", FEATURES, "`reconstruction`, `codes`, `similarity`"),
-    "TSC": ("models.tsc", FEATURES, "`reconstruction`, `codes`, `similarity`"),
-    "LSTM-AE": ("models.lstm_ae", FEATURES, "`reconstruction`"),
-    "Conv-AE": (
-        "models.conv_ae",
-        "gray frames minus the mean training frame, float32 (n, H, W, T)",
-        "their reconstruction",
-    ),
-    "ConvLSTM-AE": (
-        "models.conv_lstm_ae",
-        "gray frames minus the mean training frame, float32 (n, T, H, W, 1)",
-        "`current`, `past`",
-    ),
-}
-# system -> how it is made again, as no model is kept
-FITTED = {
-    "Nearest Subspace": "`models.nearest_subspace.NearestSubspace.fit` on whole-frame features repeats it",
-    "OC-SVM": "`models.one_class_svm.OneClassSVM.fit` on whole-frame features repeats it",
-    **dict.fromkeys(UNSEEDED, "it is the mean of the training frames"),
 }
 
 
@@ -59,7 +36,7 @@ def write_model_card(folder: Path, metrics: Mapping | None = None) -> Path:
     title = f"{config['system']}, {config['stream']} stream, {config['dataset']}, seed {config['seed']}"
     parts = [
         f"# {title}",
-        "Reconstructs the features of normal video; what it reconstructs badly is taken for abnormal. "
+        f"{SYSTEMS[config['system']].idea} "
         "Luo et al., *Video Anomaly Detection With Sparse Coding Inspired Deep Neural Networks*, TPAMI 2019.",
         "## Use",
         usage(config),
@@ -82,13 +59,14 @@ def write_model_card(folder: Path, metrics: Mapping | None = None) -> Path:
 
 def usage(config: Mapping) -> str:
     """Return how the model is loaded and called; the package `models` is all that it needs."""
-    if config["system"] in FITTED:
-        return f"No model is kept: {FITTED[config['system']]}."
-    module, takes, returns = USE[config["system"]]
+    entry = SYSTEMS[config["system"]]
+    if entry.use is None:
+        return f"No model is kept: {entry.made_again}."
     return (
-        f"```python\nimport keras\nimport {module}  # registers the classes\n\n"
+        f"```python\nimport keras\nimport {entry.use.module}  # registers the classes\n\n"
         'model = keras.saving.load_model("last.keras")\noutputs = model(x)\n```\n\n'
-        f"`x`: {takes}; returns {returns}. Needs the folder `models/` of the repository, nothing else of it."
+        f"`x`: {entry.use.takes}; returns {entry.use.returns}. Needs the folder `models/` of the repository, "
+        "nothing else of it."
     )
 
 
@@ -163,8 +141,10 @@ def limits(config: Mapping) -> str:
         "What also occurs in the training footage is normal to it, whatever it is.",
         "A score has a meaning only beside those of the same model; thresholds are per model and camera.",
     ]
-    if config["system"] in ("sRNN-AE", "TSC", "LSTM-AE"):
+    entry = SYSTEMS[config["system"]]
+    if entry.reads.of_network and config["backbone"]:
         lines.append(f"Features of another network than {config['backbone']} are not what it was trained on.")
+    if entry.has_regions and config["backbone"]:
         lines.append(
             "Regions overlap and are large: the finest is about a quarter of each side of the frame."
         )

@@ -12,6 +12,7 @@ from data_prep.errors import InputError
 from experiments.lab.scoring import metrics
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores
+from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.training.run_files import (
     load_model,
     read_config,
@@ -20,8 +21,6 @@ from experiments.lab.training.run_files import (
     scored_steps,
     scores_path,
 )
-
-SCORED_IN_WINDOWS = ("Conv-AE", "ConvLSTM-AE")  # of consecutive frames; the others score frame after frame
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Run:
         """Return up to how many frames after t the errors at t depend on."""
         config = self.config
         sampling = config.get("sampling", config.get("train", {}))
-        if config["system"] in SCORED_IN_WINDOWS:
+        if config["system"] in SYSTEMS and SYSTEMS[config["system"]].in_windows:
             return sampling["window_frames"] - 1
         centered = config["stream"] in ("temporal", "early") and sampling.get("alignment") == "centered"
         return (sampling["temporal_window_frames"] - 1) // 2 if centered else 0
