@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from experiments.lab.systems import code_versions
-from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.systems.code_versions import ACT_ON_NO_NUMBER, code_name, digests, modules_behind
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +90,7 @@ def test_declaring_gives_the_same_version_or_the_next(copy, edited):
     subprocess.run([*run, "--changed", "LSTM-AE"], cwd=copy, check=True, capture_output=True)
     assert names(copy) == (["1", "1", "2", "1"], "")
     lines = (copy / path).read_text().splitlines()
-    assert len(lines) == len(SYSTEMS) + 2  # a line a system
+    assert len(lines) == len(code_versions.names()) + 2  # a line a system
     refused = subprocess.run([*run, "--same", "SVM"], cwd=copy, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "invalid choice: 'SVM'" in refused.stderr
@@ -127,3 +126,14 @@ def test_digests_are_blind_to_where_a_statement_stands(tmp_path):
     )
     other.write_text("import numpy as np\ndef f(x):\n    return (x + A)  # same\nA: int = 1\nA = 1\n")
     assert set(digests(one)) < set(digests(other))
+
+
+def test_the_code_that_opens_moving_mnist_counts_for_runs_on_it_alone(copy, edited):
+    ask = "from experiments.lab.systems.code_versions import stale; print(stale())"
+
+    def stale():
+        return subprocess.run([sys.executable, "-c", ask], cwd=copy, capture_output=True, text=True).stdout
+
+    assert stale().strip() == "[]"
+    edited("experiments/lab/systems/moving_mnist.py", "BLOCK_FRAMES = 5", "BLOCK_FRAMES = 4")
+    assert stale().strip() == "['Moving-MNIST']"

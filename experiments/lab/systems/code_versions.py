@@ -47,11 +47,18 @@ ACT_ON_NO_NUMBER = {
     "data_prep.files": "reads and writes",
     "data_prep.provenance": "describes",
 }
+# Data that code of their own opens for every system -> the modules with it.
+DATA = {"Moving-MNIST": ("experiments.lab.systems.moving_mnist", "experiments.lab.systems.sequences")}
 LEFT_OUT = ("annotation", "returns", "type_comment", "type_ignores", "kind", "ctx", "type_params")
 
 
+def names() -> tuple[str, ...]:
+    """Return all that has a version: the systems of the catalogue, and `DATA`."""
+    return (*SYSTEMS, *DATA)
+
+
 def code_name(system: str) -> str:
-    """Return the name of the code that makes a system's runs: "2", "" for version 1, "1+5f0c2a91" undeclared.
+    """Return the name of the code behind one of `names`: "2", "" for version 1, "1+5f0c2a91" for undeclared.
 
     Code that is not as declared is told on stderr, once.
     """
@@ -75,8 +82,10 @@ def tell_once(message: str) -> None:
 @functools.cache
 def fingerprint(system: str) -> str:
     """Return the fingerprint of a system's code as it is, 64 hex digits."""
-    entry = SYSTEMS[system]
-    behind = modules_behind(entry.task.partition(":")[0], entry.reads.module)
+    if system in DATA:
+        behind = modules_behind(*DATA[system])
+    else:
+        behind = modules_behind(SYSTEMS[system].task.partition(":")[0], SYSTEMS[system].reads.module)
     statements = sorted(digest for name in behind for digest in digests(source_of(name)))
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()
 
@@ -170,11 +179,11 @@ def declare(systems: Sequence[str], changed: bool) -> None:
     for system in systems:
         version = declared[system]["version"] + changed if system in declared else 1
         declared[system] = {"version": version, "fingerprint": fingerprint(system)}
-    lines = [f"{json.dumps(name)}: {json.dumps(declared[name])}" for name in SYSTEMS if name in declared]
+    lines = [f"{json.dumps(name)}: {json.dumps(declared[name])}" for name in names() if name in declared]
     write_atomic(DECLARED, ("{\n" + ",\n".join(lines) + "\n}\n").encode())  # a line a system, to merge
 
 
 def stale() -> list[str]:
     """Return the systems whose code is not the one declared."""
     declared = read_declared()
-    return [name for name in SYSTEMS if declared.get(name, {}).get("fingerprint") != fingerprint(name)]
+    return [name for name in names() if declared.get(name, {}).get("fingerprint") != fingerprint(name)]

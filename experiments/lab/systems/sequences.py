@@ -51,7 +51,8 @@ class Files:
         """Return the sequences as the data of a run: the settings of a split tell it from others."""
         features = {split: self.settings[split] for split in ("train", "test")}
         identity = {"dataset": DATASET, "backbone": "", "features": features}
-        return Data(identity, lambda split: config_hash(self.settings[split]), sample_frames(self))
+        clips = {split: config_hash(settings) for split, settings in self.settings.items()}
+        return Data(identity, clips.__getitem__, sample_frames(self), code="Moving-MNIST")
 
 
 def sequence_files(kind: str, settings: Settings, folder: Path, data_dir: Path | None) -> Files:

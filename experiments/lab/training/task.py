@@ -28,11 +28,13 @@ class Data:
         identity: "dataset", "backbone" and "features" of the run's configuration; the weights depend on it.
         clips: split -> what tells its clips, their order, features and labels from others.
         sample_frames: (clip, frame indices) -> uint8 (n, H, W, 3) of test clips, for pictures in TensorBoard.
+        code: what `code_versions.DATA` calls the code that opens it, where that is not the system's.
     """
 
     identity: dict
     clips: Callable[[str], str]
     sample_frames: Callable[[str, np.ndarray], np.ndarray] | None = None
+    code: str = ""
 
 
 class Trainer(Protocol):
@@ -86,8 +88,8 @@ class Task:
     def full_config(self) -> dict:
         """Return everything that the numbers depend on."""
         run = {"system": self.system, "stream": self.stream, "seed": self.seed}
-        if code := code_name(self.system):
-            run["code"] = code
+        codes = {"code": self.system, "code_of_data": self.data.code}
+        run |= {key: code for key, name in codes.items() if name and (code := code_name(name))}
         return {**run, **self.data.identity, **self.config, **self.trainer.config}
 
     @property
