@@ -1,6 +1,7 @@
 """A run read from its folder, which `training.train` wrote."""
 
 import functools
+import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,10 @@ class Run:
         )
 
     def model(self) -> keras.Model:
-        """Return the trained model."""
+        """Return the trained model. InputError: of a system that keeps none, or whose file is damaged."""
+        system = self.config["system"]
+        if system in SYSTEMS and (use := SYSTEMS[system].use):
+            importlib.import_module(use.module)  # registers the model's classes
         return load_model(self.folder)
 
 
