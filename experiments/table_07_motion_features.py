@@ -6,6 +6,7 @@ Paper: Table 7, Sec. 4.7. The flow stream is a sRNN-AE of its own on features of
 (`data_prep.optical_flow`); of two streams the scores are added, the motion's times `temporal_weight`. Speed
 is that of a live camera: decoding, flow, networks and sRNN-AE on one frame after another, nothing overlapped,
 on the first test clip of the first dataset. The flow network has not been trained on flow, see DEVIATIONS.md.
+The row of flow windows is ours: no network, see `data_prep.flow_windows`.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
@@ -14,13 +15,14 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
     cli.main(__spec__.name, cli.parser(__doc__))
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat, tee
 
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.flow_windows.place import load_place
 from data_prep.frames import Source, iter_frames, resize
 from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.context import COLUMNS, Context
@@ -29,6 +31,7 @@ from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import backbones_of, identity_of, measured_row, rows_under
 from experiments.lab.scoring.measure import protocols_of
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.settings.flow_windows import reads_windows, window_options
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from models.srnn_ae import Streaming
 
@@ -40,6 +43,7 @@ STREAMS = {
     "Appearance+Optical flow based": ("spatial", "flow"),
     "Appearance+Appearance aggregation based": ("spatial", "temporal"),
 }
+WINDOWS_ROW = "Flow windows based only"
 WARM_FRAMES = 5
 TIMED_FRAMES = 50
 
@@ -53,8 +57,17 @@ def run(context: Context) -> None:
     publish(context, EXHIBIT, rows, command, note)
 
 
+def contexts_of(context: Context) -> dict[str, tuple[Context, tuple[str, ...]]]:
+    """Return the settings and the streams of each row of the table."""
+    windows = context.changed(flow_input="windows", frame_error="max")
+    paper = {name: (context, streams) for name, streams in STREAMS.items()}
+    return {**paper, WINDOWS_ROW: (windows, ("flow",))}
+
+
 def flow_note(context: Context) -> str:
-    """Return what the flow features are, in two sentences."""
+    """Return what the flow features are, in a sentence or two."""
+    if reads_windows("flow", context.settings):
+        return f"Flow windows: {window_options(context.settings)}."
     return (
         f"Flow: {context.flow_options}. Flow network: {context.flow_backbone.name} at "
         f"{context.flow_backbone.input_size_px} px (paper: a network trained on UCF101)."
@@ -64,12 +77,12 @@ def flow_note(context: Context) -> str:
 def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
     """Return the AUC of every row of the table on one dataset, the headline normalization first."""
     rows = []
-    for name, streams in STREAMS.items():
+    for name, (own, streams) in contexts_of(context).items():
         seeded = [
-            {stream: context.run(dataset, stream, seed) for stream in streams}
+            {stream: own.run(dataset, stream, seed) for stream in streams}
             for seed in range(context.n_ablation_seeds)
         ]
-        headline, *beside = protocols_of(seeded[0], Protocol.of(context.settings.score))
+        headline, *beside = protocols_of(seeded[0], Protocol.of(own.settings.score))
         # Each stream alone has a row of its own in this table.
         protocols = [headline, *(one for one in beside if one.streams == headline.streams)]
         place = {"exhibit": EXHIBIT, "row": name, "command": command, "backbone": backbones_of(seeded[0])}
@@ -80,13 +93,13 @@ def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
 def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
     """Return the frames per second of every row of the table on the first test clip of a dataset."""
     clip = context.datasets[dataset].split("test")[0]
-    camera = live_camera(context, dataset)
-    runs = {
-        name: {stream: context.run(dataset, stream) for stream in streams}
-        for name, streams in STREAMS.items()
-    }
+    rows = contexts_of(context)
+    cameras = {own: live_camera(own, dataset) for own, _ in rows.values()}
+    runs = {name: {s: own.run(dataset, s) for s in streams} for name, (own, streams) in rows.items()}
     results = {
-        name: camera.errors(clip.source, {stream: Streaming(run.model()) for stream, run in parts.items()})
+        name: cameras[rows[name][0]].errors(
+            clip.source, {stream: Streaming(run.model()) for stream, run in parts.items()}
+        )
         for name, parts in runs.items()
     }
     rates, n_frames = frames_per_second(results, clip.source)
@@ -114,16 +127,15 @@ class LiveCamera:
     """From frames to region errors as they come.
 
     Attributes:
-        appearance, flow: networks with pooling, see `network_features.feature_function`.
+        appearance: the network with pooling, see `network_features.feature_function`.
+        flow: frames of a clip -> the features of the flow of each, (R, C).
         input_size_px: of the appearance network.
-        options: how flow is computed.
         temporal_window_frames: of the temporal maximum, which is causal here.
     """
 
     appearance: Callable[[np.ndarray], np.ndarray]
-    flow: Callable[[np.ndarray], np.ndarray]
+    flow: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
     input_size_px: int
-    options: FlowOptions
     temporal_window_frames: int
 
     def errors(self, source: Source, models: Mapping[str, Streaming]) -> Iterator[dict[str, np.ndarray]]:
@@ -136,10 +148,10 @@ class LiveCamera:
         Frames are decoded once; where only flow is asked for, the appearance network does not run.
         """
         frames, again = tee(iter_frames(source))
-        stacks = flow_inputs(again, self.options) if "flow" in streams else repeat(None)
+        flows = self.flow(again) if "flow" in streams else repeat(None)
         temporal_maximum = TemporalMaximum(self.temporal_window_frames)
-        for frame, stack in zip(frames, stacks, strict=False):
-            features = {} if stack is None else {"flow": self.flow(stack[None])[0]}
+        for frame, flow in zip(frames, flows, strict=False):
+            features = {} if flow is None else {"flow": flow}
             if {"spatial", "temporal"} & set(streams):
                 features |= temporal_maximum(self.appearance(resize(frame, self.input_size_px)[None])[0])
             yield features
@@ -149,11 +161,24 @@ def live_camera(context: Context, dataset: str) -> LiveCamera:
     """Return what scores a dataset's frames under these settings, its networks compiled."""
     return LiveCamera(
         context.extractor(dataset),
-        context.extractor(dataset, flow=True),
+        live_flow(context, dataset),
         context.backbone.input_size_px,
-        context.flow_options,
         context.settings.train.temporal_window_frames,
     )
+
+
+def live_flow(context: Context, dataset: str) -> Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]:
+    """Return the function from the frames of a clip to the features of the flow of each, as they come."""
+    if reads_windows("flow", context.settings):
+        return load_place(context.flow_shards(dataset)).rows
+    return through_network(context.extractor(dataset, flow=True), context.flow_options)
+
+
+def through_network(
+    network: Callable[[np.ndarray], np.ndarray], options: FlowOptions
+) -> Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]:
+    """Return the same through a network with pooling, see `network_features.feature_function`."""
+    return lambda frames: (network(stack[None])[0] for stack in flow_inputs(frames, options))
 
 
 def frames_per_second(

@@ -61,7 +61,9 @@ def test_calibration_is_that_of_the_training_frames(tmp_path):
     frame = {s: clips[0][7].astype(np.float32) for s, clips in test.items()}
     assert calibration.score(frame) == pytest.approx(scored[7], abs=1e-5)
     cells = sum(w * frame[s][5:] / np.ptp(limits[s]) for s, w in (("spatial", 1), ("temporal", 0.25)))
-    assert calibration.worst_cell(frame) == cells.argmax()
+    boxes = np.arange(64.0).reshape(16, 4)
+    places = dict.fromkeys(limits, (slice(5, None), boxes))
+    np.testing.assert_array_equal(calibration.worst_box(frame, places), boxes[cells.argmax()])
 
 
 @pytest.mark.parametrize(("n_false_alarms", "warned"), [(0, False), (10, False), (11, True), (88, True)])
@@ -101,7 +103,15 @@ def test_a_frame_as_it_comes_is_scored_as_among_its_clip(tmp_path, fusion):
     parts = {s: weights[s] * by_hand(e, e.max(axis=1)) for s, e in errors.items()}
     frame = {stream: e[7] for stream, e in errors.items()}
     assert calibration.score(frame) == pytest.approx(-sum(part[7].max() for part in parts.values()))
-    assert calibration.worst_cell(frame) == sum(part[7, 5:] for part in parts.values()).argmax()
+    cells, windows = np.arange(64.0).reshape(16, 4), np.arange(84.0).reshape(21, 4) + 100
+    same = dict.fromkeys(parts, (slice(5, None), cells))
+    together = sum(part[7, 5:] for part in parts.values())
+    np.testing.assert_array_equal(calibration.worst_box(frame, same), cells[together.argmax()])
+    apart = {"spatial": (slice(5, None), cells), "flow": (slice(None), windows)}
+    expected = windows[parts["flow"][7].argmax()]
+    if parts["spatial"][7, 5:].max() > parts["flow"][7].max():
+        expected = cells[parts["spatial"][7, 5:].argmax()]
+    np.testing.assert_array_equal(calibration.worst_box(frame, apart), expected)
     scores = -sum(part.max(axis=1) for part in parts.values())
     assert calibration.threshold == pytest.approx(np.percentile(scores, 10))
 

@@ -10,7 +10,8 @@ import pytest
 from data_prep.errors import InputError
 from experiments.lab.scoring.fusion import smooth
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.watching.live import ahead, smoothed
+from experiments.lab.watching.live import smoothed
+from experiments.lab.watching.queues import ahead
 
 
 def test_ahead_keeps_the_order_and_raises_what_the_thread_raised():

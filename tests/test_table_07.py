@@ -12,6 +12,8 @@ from data_prep.backbones import Backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
 from data_prep.extraction import extract
+from data_prep.flow_windows.extraction import FlowWindowRecipe
+from data_prep.flow_windows.options import FlowWindowOptions
 from data_prep.network_features import NetworkRecipe, feature_function
 from data_prep.optical_flow import FlowOptions, FlowRecipe
 from data_prep.shards import list_shards
@@ -22,17 +24,18 @@ from experiments.lab.settings.schema import PAPER
 from models.srnn_ae import SRNNAE, Streaming
 
 SIZE_PX, N_FRAMES = 16, 12
+BACKBONES = {"flow": "thin-flow", "windows": "flow_windows"}
 
 
 def made_run(stream: str):
     """A run with random errors on two clips, of its own for each stream."""
-    rng = np.random.default_rng(["spatial", "temporal", "flow"].index(stream))
+    rng = np.random.default_rng(["spatial", "temporal", "flow", "windows"].index(stream))
     labels = [np.array([0, 0, 1, 1, 0, 1], np.uint8), np.array([1, 0, 0, 0], np.uint8)]
     scores = [ClipScores(str(i), x, rng.uniform(0, 9, (len(x), 21))) for i, x in enumerate(labels)]
     return SimpleNamespace(
         scores=lambda step=None: scores,
         train_errors=lambda _: np.arange(9.0),
-        config={"backbone": "thin-flow" if stream == "flow" else "thin", "commit": "abc"},
+        config={"backbone": BACKBONES.get(stream, "thin"), "commit": "abc"},
         steps=[20],
         ahead_frames=0,
     )
@@ -45,12 +48,14 @@ def abnormality_by_hand(run):
 
 def test_rows_score_their_streams_and_fuse_motion_at_its_weight():
     runs = {stream: made_run(stream) for stream in ("spatial", "temporal", "flow")}
+    windows = made_run("windows")
+    common = {"n_ablation_seeds": 1, "backbone": SimpleNamespace(name="thin"), "commit": "abc"}
+    on_windows = SimpleNamespace(settings=PAPER, run=lambda dataset, stream, seed: windows, **common)
     context = SimpleNamespace(
         settings=PAPER,
-        n_ablation_seeds=1,
         run=lambda dataset, stream, seed: runs[stream],
-        backbone=SimpleNamespace(name="thin"),
-        commit="abc",
+        changed=lambda **settings: on_windows if settings["flow_input"] == "windows" else None,
+        **common,
     )
     rows = table_07.auc_rows(context, "ped2", "command")
     intervals = [row for row in rows if row.metric != "auc"]
@@ -62,6 +67,7 @@ def test_rows_score_their_streams_and_fuse_motion_at_its_weight():
         "Appearance aggregation based only": (temporal, "thin"),
         "Appearance+Optical flow based": (spatial + 0.5 * flow, "thin + thin-flow"),
         "Appearance+Appearance aggregation based": (spatial + 0.5 * temporal, "thin"),
+        "Flow windows based only": (abnormality_by_hand(windows), "flow_windows"),
     }
     headlines = [row for row in rows if "per_clip" in row.protocol]
     assert [row.row for row in headlines] == list(expected)
@@ -69,9 +75,11 @@ def test_rows_score_their_streams_and_fuse_motion_at_its_weight():
         abnormality, backbone = expected[row.row]
         assert row.ours == pytest.approx(roc_auc_score(labels, abnormality))
         assert row.backbone == backbone
-        assert row.paper == published("table_07")[row.row, "Ped2", "auc"][0]
+        paper = published("table_07").get((row.row, "Ped2", "auc"), [None])[0]
+        assert row.paper == paper
+        assert (paper is None) == (row.row == table_07.WINDOWS_ROW)
     assert "spatial + 0.5 flow" in headlines[2].protocol
-    assert len({row.key for row in rows}) == len(rows) == 3 * 4
+    assert len({row.key for row in rows}) == len(rows) == 3 * 5
     assert [(row.row, row.metric) for row in intervals] == [
         (row.row, metric) for row in headlines for metric in ("auc_ci_low", "auc_ci_high")
     ]
@@ -107,9 +115,8 @@ def test_live_scores_are_those_of_the_shards(dataset, tmp_path):
     spatial_recipe = NetworkRecipe(appearance, dtype="float32")
     flow_recipe = FlowRecipe(flow, dtype="float32", options=FlowOptions.of(flow, 24, 1))
     spatial_shards, flow_shards = (extract(dataset, one, tmp_path) for one in (spatial_recipe, flow_recipe))
-    camera = table_07.LiveCamera(
-        feature_function(appearance), feature_function(flow), SIZE_PX, FlowOptions(24, 1, SIZE_PX), 4
-    )
+    motion = table_07.through_network(feature_function(flow), FlowOptions(24, 1, SIZE_PX))
+    camera = table_07.LiveCamera(feature_function(appearance), motion, SIZE_PX, 4)
     shards = {"spatial": spatial_shards, "temporal": spatial_shards, "flow": flow_shards}
     models = {
         stream: Streaming(SRNNAE(20 if stream == "flow" else 3, n_atoms=8, similarity_units=4, seed=1))
@@ -123,16 +130,30 @@ def test_live_scores_are_those_of_the_shards(dataset, tmp_path):
         np.testing.assert_allclose([errors[stream] for errors in live], stored, rtol=1e-3, atol=1e-5)
 
 
+def test_live_flow_windows_are_those_of_the_shards(dataset, tmp_path):
+    training = Clip("walkway", "train", "01", dataset.clips[0].source)
+    both = Dataset(dataset.record, tmp_path, "re-packed", (training, *dataset.clips), dataset.test_labels, {})
+    folder = extract(both, FlowWindowRecipe(FlowWindowOptions()), tmp_path)
+    context = SimpleNamespace(settings=PAPER.override(flow_input="windows"), flow_shards=lambda name: folder)
+    camera = table_07.LiveCamera(lambda _: None, table_07.live_flow(context, "walkway"), SIZE_PX, 4)
+    model = Streaming(SRNNAE(40, n_atoms=8, similarity_units=4, seed=1))
+    live = [errors["flow"] for errors in camera.errors(dataset.clips[0].source, {"flow": model})]
+    stored = score_clips(model, list_shards(folder, "test"), "spatial")[0].error
+    assert stored.any()
+    np.testing.assert_allclose(live, stored, rtol=2e-2, atol=1e-3)  # shards hold float16
+
+
 def test_only_what_a_row_needs_is_computed(dataset):
     def refuse(_):
         raise AssertionError("this network should not run")
 
-    flow = feature_function(means(20, "means-flow", "float16"))
-    camera = table_07.LiveCamera(refuse, flow, SIZE_PX, FlowOptions(24, 1, SIZE_PX), 4)
+    network = feature_function(means(20, "means-flow", "float16"))
+    flow = table_07.through_network(network, FlowOptions(24, 1, SIZE_PX))
+    camera = table_07.LiveCamera(refuse, flow, SIZE_PX, 4)
     source = dataset.clips[0].source
     assert [list(features) for features in camera.features(source, ["flow"])] == [["flow"]] * N_FRAMES
     appearance = feature_function(means(3, "means", "uint8"))
-    camera = table_07.LiveCamera(appearance, refuse, SIZE_PX, FlowOptions(24, 1, SIZE_PX), 4)
+    camera = table_07.LiveCamera(appearance, refuse, SIZE_PX, 4)
     assert len(list(camera.features(source, ["spatial", "temporal"]))) == N_FRAMES
 
 

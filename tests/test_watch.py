@@ -161,10 +161,35 @@ def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeyp
     assert call(monkeypatch, trained.video, "--run", runs["flow"], *flags) == 2
 
 
+@pytest.mark.parametrize("alignment", ["causal", "centered"])
+def test_flow_windows_score_as_in_training(trained, tmp_path, monkeypatch, alignment):
+    chosen = {"appearance": "none", "motion": "flow", "flow_input": "windows", "fusion": "calibrated"}
+    chosen |= {"windows_iterations": 20, "windows_rows": 8, "windows_alignment": alignment}
+    flags = [*FLAGS, *(f"--set={name}={value}" for name, value in chosen.items()), "--out", tmp_path]
+    assert call(monkeypatch, trained.video, "--train", trained.video, "--train-until", "0.5", *flags) == 0
+    results = results_folder(tmp_path, **chosen) / "scores.csv"
+    lines = lines_of(results)
+    assert [int(line["frame"]) for line in lines] == list(range(1, N_FRAMES + 1))
+    run = next(tmp_path.glob("checkpoints/*/*-flow-*"))
+    errors = load_scores(run / "train_errors.npz")[0].error.max(axis=1)
+    low, high = np.percentile(errors, [50, 90])
+    n_alike = 27 if alignment == "causal" else 27 - 4  # the others see what the held-out frames show
+    scores = np.array([float(line["score"]) for line in lines])
+    np.testing.assert_allclose(scores[:n_alike], -(errors[:n_alike] - low) / (high - low), atol=2e-2)
+    places = {(int(line["region_row"]), int(line["region_column"])) for line in lines[5:35]}
+    assert places <= {(row, column) for row in (1, 2, 3) for column in range(1, 5)}  # where the square walks
+    assert len(places) > 2
+    # The same by the folder of the run; windows of another size are refused.
+    text = results.read_text()
+    assert call(monkeypatch, trained.video, "--run", run, *flags) == 0
+    assert results.read_text() == text
+    assert call(monkeypatch, trained.video, "--run", run, *flags, "--set=windows_px=24") == 2
+
+
 def test_a_live_video_has_no_stacks_of_flow(trained, tmp_path, monkeypatch, capsys):
     options = ["--train", trained.video, *FLAGS, "--set", "motion=flow", "--out", tmp_path]
     error = refused(monkeypatch, capsys, trained.video, *options)
-    assert "setting flow_input: expected picture, for a live video, got stack" in error
+    assert "setting flow_input: expected picture or windows, for a live video, got stack" in error
 
 
 def test_one_run_alone_on_a_folder_of_images_with_the_rate_it_is_given(trained, tmp_path, monkeypatch):

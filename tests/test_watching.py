@@ -14,9 +14,13 @@ from experiments.lab.watching.live import FrameScore
 from tests.videos import lines_of
 
 
+def box_of(cell):
+    return tuple(cell_boxes(7)[cell].tolist())
+
+
 def frames_of(scores, threshold=0.0, seconds_a_frame=0.25):
     return [
-        FrameScore(number, (number - 1) * seconds_a_frame, score, score < threshold, number % 16)
+        FrameScore(number, (number - 1) * seconds_a_frame, score, score < threshold, box_of(number % 16))
         for number, score in enumerate(scores, start=1)
     ]
 
@@ -75,9 +79,9 @@ def test_table_is_valid_at_any_moment(tmp_path):
 @pytest.mark.parametrize("abnormal", [False, True])
 def test_the_outline_is_around_the_cell(abnormal):
     calibration = SimpleNamespace(threshold=0.0, highest=1.5)
-    annotator = Annotator(calibration, cell_boxes(7))
+    annotator = Annotator(calibration)
     picture = np.full((70, 140, 3), 90, np.uint8)
-    canvas = annotator.draw(picture, FrameScore(1, 0.0, -1.0 if abnormal else 1.0, abnormal, 6))
+    canvas = annotator.draw(picture, FrameScore(1, 0.0, -1.0 if abnormal else 1.0, abnormal, box_of(6)))
     assert canvas.shape[0] > 70
     changed = (canvas[:70] != 90).any(axis=2)
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
@@ -112,8 +116,8 @@ def test_outputs_of_an_earlier_watching_are_removed(tmp_path):
     calibration = SimpleNamespace(threshold=0.0, highest=1.5)
 
     def broken_off():
-        with watching.Outputs(tmp_path, "", calibration, cell_boxes(7), 10, live=False) as outputs:
-            outputs.add(np.zeros((32, 32, 3), np.uint8), FrameScore(1, 0.0, -1.0, True, 0))
+        with watching.Outputs(tmp_path, "", calibration, 10, live=False) as outputs:
+            outputs.add(np.zeros((32, 32, 3), np.uint8), FrameScore(1, 0.0, -1.0, True, box_of(0)))
             raise KeyError
 
     with pytest.raises(KeyError):

@@ -17,7 +17,14 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.files import one_line, write_atomic
 from data_prep.flow_windows.options import FlowWindowOptions
-from data_prep.flow_windows.rows import clip_flows, window_boxes, window_rows
+from data_prep.flow_windows.rows import (
+    clip_flows,
+    gray_frame,
+    halved_flow,
+    pairs_of,
+    window_boxes,
+    window_rows,
+)
 from data_prep.flow_windows.speed_unit import SpeedUnit, fit_speed_unit
 from data_prep.frames import Source, count_frames, iter_frames, source_digest
 from data_prep.read_ahead import Map, stack_batches
@@ -50,7 +57,17 @@ class Place:
         going on. `each` computes flow and windows, in order; the builtin `map` in turn, when they are asked
         for.
         """
-        flows = clip_flows(frames, self.options, each)
+        grays = (gray_frame(frame, self.options) for frame in frames)
+        yield from self.rows_of_pairs(pairs_of(grays), each)
+
+    def rows_of_pairs(
+        self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], each: Map = map
+    ) -> Iterator[np.ndarray]:
+        """Yield the same from what flow is computed between: of each frame, the one before it and itself.
+
+        Both uint8 (h, w), gray, see `rows.gray_frame`; `rows.pairs_of` says what the first frame has.
+        """
+        flows = each(halved_flow, pairs)
         yield from window_rows(flows, self.unit, self.options, self.factor, each)
 
     def boxes(self, frame_shape: tuple[int, int]) -> np.ndarray:

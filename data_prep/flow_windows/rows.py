@@ -42,10 +42,10 @@ def clip_flows(
 
     Frames are uint8 (H, W, 3) RGB, at least one. The first takes the flow of the second; a single one, zeros.
     """
-    return each(halved_flow, _pairs(_gray(frame, options) for frame in frames))
+    return each(halved_flow, pairs_of(gray_frame(frame, options) for frame in frames))
 
 
-def _gray(frame: np.ndarray, options: FlowWindowOptions) -> np.ndarray:
+def gray_frame(frame: np.ndarray, options: FlowWindowOptions) -> np.ndarray:
     """Return a frame, uint8 (H, W, 3) RGB, gray and of the size that flow is computed on, (h, w)."""
     size = options.picture_size(*frame.shape[:2])
     shrinks = size[0] <= frame.shape[1]
@@ -53,7 +53,7 @@ def _gray(frame: np.ndarray, options: FlowWindowOptions) -> np.ndarray:
     return cv2.resize(gray, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _pairs(grays: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def pairs_of(grays: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (before, frame) of each frame; the first has what the second has, or itself."""
     first = next(grays)
     second = next(grays, None)

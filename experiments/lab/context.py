@@ -12,6 +12,7 @@ from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
 from data_prep.extraction import extract
+from data_prep.flow_windows.extraction import FlowWindowRecipe
 from data_prep.frames import read_frames
 from data_prep.gray_frames import gray_frames
 from data_prep.network_features import NetworkRecipe
@@ -20,6 +21,7 @@ from data_prep.optical_flow import FlowOptions, FlowRecipe
 from data_prep.provenance import git_commit
 from experiments.lab.publishing.results import NO_DATA, NOT_RUN
 from experiments.lab.settings.changes import changes, differences, names_of, results_name
+from experiments.lab.settings.flow_windows import reads_windows, window_options
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS, run_system
 from experiments.lab.training.runs import Run
@@ -162,6 +164,8 @@ class Context:
 
     def features_of(self, dataset: Dataset, root: Path, flow: bool = False) -> Path:
         """Return the folder of any dataset's shards under `root/features`, extracted where not there."""
+        if flow and self.settings.flow.flow_input == "windows":
+            return extract(dataset, FlowWindowRecipe(window_options(self.settings)), root / "features")
         shards = extract(dataset, self.recipe(flow), root / "features")
         return normalize_shards(shards, self.settings.features.feature_normalization)
 
@@ -217,11 +221,13 @@ class Context:
         """Return this context with some settings changed, by name."""
         return replace(self, settings=self.settings.override(**overrides))
 
-    def fused_runs_of(self, dataset: Dataset, root: Path, seed: int = 0) -> dict[str, Run]:
-        """Return sRNN-AE on every stream that is fused late, of any dataset, its features under `root`."""
+    def fused_runs_of(
+        self, dataset: Dataset, root: Path, seed: int = 0, system: str = "sRNN-AE"
+    ) -> dict[str, Run]:
+        """Return a system on every stream that is fused late, of any dataset, its features under `root`."""
         return {
             stream: run_system(
-                "sRNN-AE",
+                system,
                 self.features_of(dataset, root, flow=stream == "flow"),
                 stream,
                 self.settings,
@@ -229,7 +235,7 @@ class Context:
                 self.out,
                 frames_of(dataset),
             )
-            for stream in self.settings.score.streams
+            for stream in SYSTEMS[system].streams(self.settings)
         }
 
     def sample_frames(self, dataset: str) -> Callable[[str, Sequence[int]], np.ndarray]:
@@ -249,7 +255,7 @@ class Context:
             sentences.append(f"{self.backbone_sentence()}.")
         acting = [name for entry in entries for name in entry.settings]
         if "flow" in self.settings.score.streams:
-            acting.append("flow")
+            acting.append("windows" if reads_windows("flow", self.settings) else "flow")
         return " ".join([*sentences, differences(self.settings, names_of(*acting, *also))])
 
     def backbone_sentence(self) -> str:

@@ -20,6 +20,11 @@ CELLS = level_regions(N_REGIONS)[CELLS_PER_SIDE]  # among the regions
 OVERFITTED_PERCENT = 10
 
 
+# Of a stream: which of its regions say where in the frame something is, and what each covers as shares of the
+# frame, left, top, right, bottom, (n, 4). Coarser regions contain finer ones, and would say less.
+Places = tuple[slice, np.ndarray]
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What the training frames say about the errors of others.
@@ -69,17 +74,23 @@ class Calibration:
         }
         return float(fusion.score(frame, self.protocol, self.limits)[0])
 
-    def worst_cell(self, errors: Mapping[str, np.ndarray]) -> int:
-        """Return the 4x4 cell, 0..15 row by row, whose errors take most from the score.
+    def worst_box(self, errors: Mapping[str, np.ndarray], places: Mapping[str, Places]) -> np.ndarray:
+        """Return the region whose errors take most from the score: its box as shares of the frame, (4,).
 
-        The coarser regions contain the cells, so that they would say less about the place.
+        Streams that have the same boxes take from the score together.
+
+        Args:
+            errors: stream -> region errors, (R,).
+            places: stream -> which of its regions are looked at, and their boxes, see `Places`.
         """
-        weights = self.protocol.weights
-        taken = [
-            weights[stream] * fusion.anomaly(errors[stream][CELLS], limits, self.protocol.fusion)
-            for stream, limits in self.limits.items()
-        ]
-        return int(np.argmax(np.sum(taken, axis=0)))
+        taken: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for stream, limits in self.limits.items():
+            regions, boxes = places[stream]
+            anomaly = fusion.anomaly(errors[stream][regions], limits, self.protocol.fusion)
+            _, others = taken.get(id(boxes), (boxes, 0.0))
+            taken[id(boxes)] = boxes, others + self.protocol.weights[stream] * anomaly
+        boxes, most = max(taken.values(), key=lambda item: item[1].max())
+        return boxes[np.argmax(most)]
 
 
 def calibrate(runs: Mapping[str, Run], protocol: Protocol, percentile: float) -> Calibration:

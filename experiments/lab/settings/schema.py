@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass, field, fields, replace
 
 from data_prep.errors import InputError
+from experiments.lab.settings.in_place import MovingMNISTSettings, WindowSettings
+from experiments.lab.settings.sources import choice, cited
 
 # What a setting may be, beyond its type: the allowed words, or the least and greatest number.
 CHOICES = {
@@ -18,7 +20,9 @@ CHOICES = {
     "pyramid": ("1", "1,2", "1,2,4", "1,2,4,8"),
     "feature_normalization": ("none", "l2", "standardized"),
     "feature_dtype": ("float16", "float32"),
-    "flow_input": ("stack", "picture"),
+    "flow_input": ("stack", "picture", "windows"),
+    "windows_alignment": ("causal", "centered"),
+    "appearance": ("spatial", "none"),
     "similarity": ("learned", "gaussian"),
     "first_layer": ("algorithm1", "eq7"),
     "threshold": ("nonnegative", "two_sided"),
@@ -49,20 +53,12 @@ AT_LEAST = {
     "sweep_iterations": 0,
     "sweep_alternations": 0,
     "sweep_n_atoms": 0,
+    "windows_px": 4.0,
+    "windows_least_px": 4.0,
 }
 AT_MOST = {"temporal_weight": 1.0, "spatial_weight": 1.0, "rho": 1.0, "frames_least_gain": 1.0}
 LUO_2017 = "Luo et al. 2017, released configuration"
 HASAN_2016 = "Hasan et al. 2016, released configuration"
-
-
-def cited(default, source: str):
-    """Return the field of a setting whose default is that of a source, which is not the paper."""
-    return field(default=default, metadata={"source": source})
-
-
-def choice(default):
-    """Return the field of a setting that the paper leaves open: its default is a choice of ours."""
-    return cited(default, "choice of ours at full size")
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,8 @@ class FlowSettings:
     flow_size_px: int = choice(224)  # frames that TV-L1 works on; the network's own size
     flow_warps: int = choice(5)  # OpenCV's default of TV-L1
     flow_input_size_px: int = choice(224)  # the ResNet's own
-    flow_input: str = cited("stack", "Simonyan and Zisserman 2014")  # "picture": one flow, as colors
+    # "picture": one flow, as colors; "windows": no network, see `WindowSettings`
+    flow_input: str = cited("stack", "Simonyan and Zisserman 2014")
     flow_weights: str = choice("")  # a file; empty: the backbone's, its first filters averaged over RGB
 
 
@@ -147,6 +144,7 @@ class ScoreSettings:
     """From region errors to a frame's regularity score; a trained run is not touched by these."""
 
     frame_error: str = "max"  # Sec. 3.7
+    appearance: str = "spatial"  # Sec. 3.6; "none" leaves the spatial stream out
     motion: str = "temporal"  # Sec. 3.6: the streams added to the spatial one; "flow" is Sec. 4.7's
     fusion: str = "paper"  # Sec. 3.7; "calibrated", "log": see `experiments.lab.scoring.fusion`
     normalization: str = "per_clip"  # Eq. (14), of fusion "paper"; "global" and "train" stand beside it
@@ -166,7 +164,8 @@ class ScoreSettings:
     @property
     def streams(self) -> tuple[str, ...]:
         """Return the streams that are fused late, the spatial one first."""
-        return ("spatial", *self.motion.split("+"))
+        appearance = () if self.appearance == "none" else ("spatial",)
+        return (*appearance, *self.motion.split("+"))
 
 
 @dataclass(frozen=True)
@@ -226,12 +225,14 @@ class FrameSettings:
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """Nearest Subspace and OC-SVM on whole-frame features."""
+    """Nearest Subspace, OC-SVM and Nearest Neighbor on whole-frame features, and on flow windows."""
 
     n_subspace_atoms: int = 1000  # Sec. 4.3
     svm_nu: float = choice(0.5)  # scikit-learn's default
     svm_exact_rows: int = choice(5000)  # beyond, Nystroem features
     svm_components: int = choice(300)  # Nystroem features
+    n_neighbors: int = choice(5)
+    neighbor_rows: int = choice(5_000)  # at most, an even sample
 
 
 @dataclass(frozen=True)
@@ -242,26 +243,6 @@ class SweepSettings:
     sweep_iterations: int = choice(0)  # of sRNN-AE
     sweep_alternations: int = choice(0)  # of TSC
     sweep_n_atoms: int = choice(0)  # of both, where the dictionary size is not swept
-
-
-@dataclass(frozen=True)
-class MovingMNISTSettings:
-    """Moving-MNIST (Sec. 4.2), and what TSC and sRNN-AE have on it in place of their settings above."""
-
-    mnist_train_sequences: int = 10_000  # Sec. 4.2
-    mnist_test_sequences: int = 3000  # Sec. 4.2
-    mnist_held_out_sequences: int = choice(64)  # of the training sequences; for Conv-AE, see FrameSettings
-    mnist_step_px: int = choice(4)  # how far a digit moves in a frame
-    mnist_seed: int = choice(0)  # of the sequences
-    mnist_n_atoms: int = 2048  # Sec. 4.4; of both
-    mnist_similarity_units: int = 512  # Sec. 4.1
-    mnist_iterations: int = 20_000  # Sec. 4.1
-    mnist_batch_sequences: int = 4  # Sec. 4.1
-    mnist_learning_rate: float = 1e-5  # Sec. 4.1
-    mnist_lambda1: float = choice(0.01)  # initial; with 0.1 no code of a frame of length 1 is ever active
-    mnist_weight_decay: float = choice(1e-4)  # 0.005 outweighs the error of a frame of length 1
-    mnist_tsc_lambda1: float = choice(0.01)  # not given
-    mnist_tsc_alternations: int = choice(10)  # not given
 
 
 @dataclass(frozen=True)
@@ -280,6 +261,7 @@ class Settings:
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
     flow: FlowSettings = field(default_factory=FlowSettings)
+    windows: WindowSettings = field(default_factory=WindowSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     tsc: TSCSettings = field(default_factory=TSCSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
@@ -292,6 +274,14 @@ class Settings:
     sweep: SweepSettings = field(default_factory=SweepSettings)
     moving_mnist: MovingMNISTSettings = field(default_factory=MovingMNISTSettings)
     walkway: WalkwaySettings = field(default_factory=WalkwaySettings)
+
+    def __post_init__(self) -> None:
+        """Check what two groups say together."""
+        windows = "flow" in self.score.streams and self.flow.flow_input == "windows"
+        if windows and self.score.frame_error != "max":
+            raise InputError(
+                f"setting frame_error: expected max beside flow_input windows, got {self.score.frame_error}"
+            )
 
     def override(self, **values):
         """Return a copy with the named settings replaced, in whichever group they stand.

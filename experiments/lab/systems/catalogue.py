@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.lab.settings.flow_windows import reads_windows, with_window_settings
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.inputs import Features, GrayFrames, Input
 
@@ -43,6 +44,7 @@ class System:
         idea: what it takes for abnormal, a sentence.
         settings: those that act on it, whole groups by their name.
         stream: the one stream that it has; "" for those that are fused late.
+        takes_windows: whether it has flow windows beside its one stream, where they are fused.
         tables: exhibits that have a row of it.
         use: how its model is used; None where none is kept.
         made_again: where no model is kept, what makes it again, in words.
@@ -61,6 +63,7 @@ class System:
     idea: str
     settings: tuple[str, ...]
     stream: str = ""
+    takes_windows: bool = False
     tables: tuple[str, ...] = ("table_03", "table_10")
     use: Use | None = None
     made_again: str = ""
@@ -73,13 +76,17 @@ class System:
     sweep_limits: Mapping[str, str] = field(default_factory=dict)
 
     def streams(self, settings: Settings) -> tuple[str, ...]:
-        """Return the streams that its scores are fused from, the first of them that of appearance."""
-        return (self.stream,) if self.stream else settings.score.streams
+        """Return the streams that its scores are fused from, that of appearance first, if there is one."""
+        fused = settings.score.streams
+        if not self.stream:
+            return fused
+        windows = tuple(s for s in fused if self.takes_windows and reads_windows(s, settings))
+        return windows if windows == fused else (self.stream, *windows)
 
 
 RECONSTRUCTS = "Reconstructs the features of normal video; what it reconstructs badly is taken for abnormal."
 RECONSTRUCTS_FRAMES = "Reconstructs normal video; what it reconstructs badly is taken for abnormal."
-FEATURES = "features float32 (rows, T, C), a row for each of a frame's 21 regions"
+FEATURES = "features float32 (rows, T, C), a row for each region or window of a frame"
 GRAY = "gray frames minus the mean training frame, float32"
 CODES = "`reconstruction`, `codes`, `similarity`"
 _SYSTEMS = "experiments.lab.systems"
@@ -96,7 +103,8 @@ _ENTRIES = (
         "Takes for abnormal what is far from the span of the centers of normal frames' features.",
         ("features", "n_subspace_atoms", *_FRAME_SCORE),
         stream="whole frame",
-        made_again="`models.nearest_subspace.NearestSubspace.fit` on whole-frame features repeats it",
+        takes_windows=True,
+        made_again="`models.nearest_subspace.NearestSubspace.fit` on the same rows repeats it",
         live=f"{_SYSTEMS}.baselines:live",
         unit="fit",
     ),
@@ -107,7 +115,20 @@ _ENTRIES = (
         "Takes for abnormal what is outside the support of normal frames' features.",
         ("features", "svm_nu", "svm_exact_rows", "svm_components", *_FRAME_SCORE),
         stream="whole frame",
-        made_again="`models.one_class_svm.OneClassSVM.fit` on whole-frame features repeats it",
+        takes_windows=True,
+        made_again="`models.one_class_svm.OneClassSVM.fit` on the same rows repeats it",
+        live=f"{_SYSTEMS}.baselines:live",
+        unit="fit",
+    ),
+    System(
+        "Nearest Neighbor",
+        f"{_SYSTEMS}.baselines:nearest_neighbor_task",
+        Features(),
+        "Ours, for comparison: what is far from the nearest normal rows is taken for abnormal.",
+        ("features", "n_neighbors", "neighbor_rows", *_FRAME_SCORE),
+        stream="whole frame",
+        takes_windows=True,
+        made_again="`models.nearest_neighbor.NearestNeighbor.fit` on the same rows repeats it",
         live=f"{_SYSTEMS}.baselines:live",
         unit="fit",
     ),
@@ -232,10 +253,14 @@ def run_system(
         out: root of the outputs.
         sample_frames: see `task.Data`.
     """
+    from data_prep.flow_windows.place import keep_place
     from data_prep.normalization import keep_normalization
     from experiments.lab.training.train import make_run
 
+    if SYSTEMS[system].reads.of_network and reads_windows(stream, settings):
+        settings = with_window_settings(settings)
     source = SYSTEMS[system].reads.source(folder, stream, settings, sample_frames)
     run = make_run(task_of(system, source, settings, seed), out)
     keep_normalization(folder, run.folder)
+    keep_place(folder, run.folder)
     return run

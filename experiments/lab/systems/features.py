@@ -1,6 +1,7 @@
 """What the systems on streams of features share: windows to train on, scores, and scores as frames come."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 
 from data_prep.shards import list_shards
-from data_prep.windows import WindowSampler, clip_blocks
+from data_prep.windows import ActiveRowSampler, WindowSampler, clip_blocks
 from experiments.lab.scoring.score import CLIPS_AT_ONCE, score_clips
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.inputs import LiveScores
@@ -98,6 +99,25 @@ class ShardFeatures:
             return score
 
         return scorer
+
+
+class WindowFeatures(ShardFeatures):
+    """A dataset's shards of flow windows, as a `FeatureSource`.
+
+    Hundreds of windows a frame are at rest: what is drawn for training are rows in which something moves.
+    """
+
+    def __init__(self, shards: Path, stream: str, settings: Settings, sample_frames=None):
+        super().__init__(shards, stream, settings, sample_frames)
+        self.n_rows = settings.windows.windows_rows
+        identity = self.data.identity
+        features = {**identity["features"], "windows_rows": self.n_rows}
+        self.data = replace(self.data, identity={**identity, "features": features})
+
+    def sampler(self, window_frames: int, batch_clips: int, seed: int) -> Callable[[int], np.ndarray]:
+        """Return what draws windows in time, each equally likely, and active rows of each."""
+        paths = list_shards(self.shards, "train")
+        return ActiveRowSampler(paths, self.n_rows, window_frames, batch_clips, seed).batch
 
 
 def live_streams(streaming: Streaming, runs: Mapping[str, Run], settings: Settings) -> tuple[str, LiveScores]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from experiments.lab.settings.changes import values
+from experiments.lab.settings.flow_windows import reads_windows
 from experiments.lab.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ class Features:
 
     def source(self, folder: Path, stream: str, settings: Settings, sample_frames=None):
         """Return the stream as a `features.FeatureSource`."""
-        from experiments.lab.systems.features import ShardFeatures
+        from experiments.lab.systems.features import ShardFeatures, WindowFeatures
 
-        return ShardFeatures(folder, stream, settings, sample_frames)
+        source = WindowFeatures if reads_windows(stream, settings) else ShardFeatures
+        return source(folder, stream, settings, sample_frames)
 
     def sequences(self, files: "Files", settings: Settings):
         """Return the intensities as a `features.FeatureSource`."""

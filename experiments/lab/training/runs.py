@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.flow_windows import place
 from experiments.lab.scoring import metrics
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores
@@ -69,6 +70,8 @@ class Run:
         sampling = config.get("sampling", config.get("train", {}))
         if config["system"] in SYSTEMS and SYSTEMS[config["system"]].in_windows:
             return sampling["window_frames"] - 1
+        if (self.folder / place.FILE).exists():
+            return place.load_place(self.folder).options.delay_frames
         centered = config["stream"] in ("temporal", "early") and sampling.get("alignment") == "centered"
         return (sampling["temporal_window_frames"] - 1) // 2 if centered else 0
 
@@ -127,7 +130,9 @@ def load_runs(folders: Sequence[Path]) -> dict[str, Run]:
         run = streams[stream]
         keys = ("system", "dataset") if stream == "flow" else ("system", "dataset", "features")
         same = [(key, first.config[key], run.config[key]) for key in keys]
-        for what, expected, got in [*same, ("steps", first.steps, run.steps)]:
+        if not (run.folder / place.FILE).exists():  # flow windows have steps of their own
+            same.append(("steps", first.steps, run.steps))
+        for what, expected, got in same:
             if expected != got:
                 raise InputError(
                     f"{run.folder}: expected the {what} of the spatial run, {expected}, got {got}"

@@ -119,7 +119,7 @@ def shards_data(shards: Path, sample_frames=None) -> Data:
             "normalization": first.normalization,
             "weights_sha256": first.weights_sha256,
             "training_shards": clips_identity(shards, "train"),
-            **({"flow": first.resizing} if "-flow" in first.backbone else {}),
+            **({"flow": first.resizing} if "flow" in first.backbone else {}),
         },
     }
     return Data(identity, functools.partial(clips_identity, shards), sample_frames)

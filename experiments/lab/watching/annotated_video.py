@@ -26,7 +26,7 @@ BLUE, VERMILLION = (86, 180, 233), (213, 94, 0)
 
 
 class AnnotatedVideo:
-    """The watched video, its most abnormal cell outlined and its scores on a strip below, as MP4 (H.264).
+    """The watched video, its most abnormal region outlined and its scores on a strip below, as MP4 (H.264).
 
     The file appears when it is closed. A context manager: what leaves it by an exception leaves no file.
 
@@ -87,15 +87,13 @@ class Annotator:
 
     Args:
         calibration: for the threshold and the range of the strip.
-        boxes: of the 16 cells as shares of the frame, see `live.cell_boxes`.
     """
 
-    def __init__(self, calibration: Calibration, boxes: np.ndarray):
+    def __init__(self, calibration: Calibration):
         self._threshold = calibration.threshold
         self._top = calibration.highest
         # The threshold lies across the middle; what is still lower runs along the bottom.
         self._bottom = 2 * self._threshold - self._top
-        self._boxes = boxes
         self._recent: deque[FrameScore] = deque()
 
     def draw(self, picture: np.ndarray, frame: FrameScore) -> np.ndarray:
@@ -110,10 +108,10 @@ class Annotator:
         return canvas
 
     def _outline(self, picture: np.ndarray, frame: FrameScore) -> None:
-        """Outline the cell: vermillion where the frame is abnormal, thin and gray elsewhere."""
+        """Outline the region: vermillion where the frame is abnormal, thin and gray elsewhere."""
         height, width = picture.shape[:2]
         thickness = max(2, round(height / 150)) if frame.abnormal else 1
-        left, top, right, bottom = self._boxes[frame.cell] * (width, height, width, height)
+        left, top, right, bottom = np.array(frame.box) * (width, height, width, height)
         inset = thickness // 2
         corners = (
             (round(left) + inset, round(top) + inset),

@@ -4,35 +4,33 @@ Nothing here grows with the number of frames, and nothing looks ahead but the ce
 where it is asked for: a frame is then given out half of `smoothing_frames` later.
 """
 
-import queue
 import signal
 import statistics
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, tee
 from typing import TypeVar
 
 import cv2
 import numpy as np
 
+from data_prep.flow_windows.place import Place
+from data_prep.flow_windows.rows import gray_frame
 from data_prep.frames import resize
 from data_prep.live_frames import FrameStream
 from data_prep.optical_flow import FlowOptions, flow_picture, scaled_flow
-from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration
+from experiments.lab.scoring.calibration import CELLS, CELLS_PER_SIDE, Calibration, Places
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import step_function
+from experiments.lab.watching.queues import ahead
 from models.srnn_ae import Streaming
 
 BATCH_FRAMES = 8  # of a file through the network at once; a live frame waits for no other
 AHEAD_FRAMES = 8
 SHOWN_WIDTH_PX = (480, 1280)  # narrower frames are shown at the first width, wider ones at the second
-POLL_SECONDS = 0.1
-# A thread that waits for a camera cannot be ended: it is left behind after so long.
-LEAVE_SECONDS = 1.0
-_END = object()
 Item = TypeVar("Item")
 
 
@@ -45,20 +43,20 @@ class FrameScore:
         seconds: its time, from the first frame.
         score: s(t); low is abnormal.
         abnormal: whether it is below the threshold.
-        cell: the most abnormal of the 4x4 cells, 0..15 row by row.
+        box: the most abnormal region as shares of the frame: left, top, right, bottom.
     """
 
     number: int
     seconds: float
     score: float
     abnormal: bool
-    cell: int
+    box: tuple[float, float, float, float]
 
     @property
     def place(self) -> tuple[int, int]:
-        """Row and column of the cell, counted from 1 at the top left."""
-        row, column = divmod(self.cell, CELLS_PER_SIDE)
-        return row + 1, column + 1
+        """Row and column of the box's middle among 4x4 cells, counted from 1 at the top left."""
+        left, top, right, bottom = self.box
+        return tuple(int((a + b) / 2 * CELLS_PER_SIDE) + 1 for a, b in ((top, bottom), (left, right)))
 
 
 Reading = tuple[int, float, np.ndarray]  # number of the frame, its time in seconds, uint8 (h, w, 3) RGB
@@ -70,18 +68,32 @@ class Networks:
     """From frames to features.
 
     Attributes:
-        input_size_px, appearance: of the network on frames, see `network_features.feature_function`.
-        flow, options: likewise on flow, and how flow is computed; None where no stream reads it.
+        input_size_px, appearance: of the network on frames, see `network_features.feature_function`; None
+            where no stream reads it.
+        flow, options: likewise on flow, and how flow is computed.
+        place: how flow windows are computed, in place of a network on flow.
     """
 
-    input_size_px: int
-    appearance: Callable[[np.ndarray], np.ndarray]
+    input_size_px: int = 0
+    appearance: Callable[[np.ndarray], np.ndarray] | None = None
     flow: Callable[[np.ndarray], np.ndarray] | None = None
     options: FlowOptions | None = None
+    place: Place | None = None
+
+    def gray(self, frame: np.ndarray) -> np.ndarray | None:
+        """Return what flow is computed on of a frame, uint8 (h, w); None where no stream reads flow."""
+        if self.place is not None:
+            return gray_frame(frame, self.place.options)
+        if self.options is not None:
+            return resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), self.options.size_px)
+        return None
 
     def features(self, frames: Sequence[np.ndarray], pairs: Sequence[GrayPair]) -> list[dict]:
-        """Return {"spatial", "flow"}, float32 (R, C), of each frame; flow where there is a network for it."""
-        found = [{"spatial": x} for x in self.appearance(np.stack(frames))]
+        """Return {"spatial", "flow"}, float32 (R, C), of each frame, as far as there are networks for it."""
+        found: list[dict] = [{} for _ in frames]
+        if self.appearance is not None:
+            small = np.stack([resize(frame, self.input_size_px) for frame in frames])
+            found = [{"spatial": x} for x in self.appearance(small)]
         if self.flow is None:
             return found
         pictures = np.stack([flow_picture(scaled_flow(pair, self.options)) for pair in pairs])
@@ -94,6 +106,7 @@ def live_scores(
     models: Mapping[str, Streaming],
     window_frames: int,
     calibration: Calibration,
+    cells: np.ndarray,
     stop: threading.Event,
 ) -> Generator[tuple[np.ndarray, FrameScore]]:
     """Yield each frame of a source as it is shown, uint8 (h, w, 3) RGB with even sides, and what is in it.
@@ -104,49 +117,48 @@ def live_scores(
         models: stream -> sRNN-AE.
         window_frames: of the temporal maximum.
         calibration: from region errors to scores.
+        cells: boxes of the 4x4 cells, see `calibration.cell_boxes`.
         stop: set it, and the source ends with the frames that are on their way. It must be set before the
             generator is closed early.
     """
-    frames = _read(stream, networks.input_size_px, stop)
-    readings = ahead(_with_pairs(frames, networks.options), AHEAD_FRAMES, stop, newest=stream.is_address)
+    readings = ahead(_with_pairs(_read(stream, stop), networks), AHEAD_FRAMES, stop, newest=stream.is_address)
     n_batch = 1 if stream.is_live else BATCH_FRAMES
     features = ahead(_extract(readings, networks, n_batch), AHEAD_FRAMES)
-    return ahead(_score(features, models, window_frames, calibration), AHEAD_FRAMES)
+    score = FrameScores(models, window_frames, calibration, cells, networks.place)
+    return ahead(_score(features, score, calibration), AHEAD_FRAMES)
 
 
-def _read(
-    stream: FrameStream, size_px: int, stop: threading.Event
-) -> Iterator[tuple[Reading, np.ndarray, np.ndarray]]:
-    """Yield each frame as it is shown, as the network takes it, uint8 (s, s, 3), and as it came."""
+def _read(stream: FrameStream, stop: threading.Event) -> Iterator[tuple[Reading, np.ndarray]]:
+    """Yield each frame as it is shown, and as it came."""
     shown_px = None
     for number, (seconds, frame) in enumerate(stream, start=1):
         if stop.is_set():
             return
         shown_px = shown_px or _shown_size(frame)
         shown = frame if frame.shape[1::-1] == shown_px else cv2.resize(frame, shown_px)
-        yield (number, seconds, shown), resize(frame, size_px), frame
+        yield (number, seconds, shown), frame
 
 
 def _with_pairs(
-    frames: Iterator, options: FlowOptions | None
+    frames: Iterator[tuple[Reading, np.ndarray]], networks: Networks
 ) -> Iterator[tuple[Reading, np.ndarray, GrayPair | None]]:
     """Yield each frame with what its flow leads from and to: the frame before it and itself, gray and small.
 
     So each has its own flow even where frames are dropped. The first takes the second's, as in training.
     """
     before, first = None, None
-    for reading, inputs, frame in frames:
-        if options is None:
-            yield reading, inputs, None
+    for reading, frame in frames:
+        gray = networks.gray(frame)
+        if gray is None:
+            yield reading, frame, None
             continue
-        gray = resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), options.size_px)
         if before is None:
-            first = reading, inputs
+            first = reading, frame
         else:
             if first is not None:
                 yield *first, (before, gray)
                 first = None
-            yield reading, inputs, (before, gray)
+            yield reading, frame, (before, gray)
         before = gray
     if first is not None:  # the only one
         yield *first, (before, before)
@@ -159,30 +171,36 @@ def _shown_size(frame: np.ndarray) -> tuple[int, int]:
     return tuple(max(2, 2 * int(side * scale / 2)) for side in (width, height))
 
 
-def _extract(readings: Iterator, networks: Networks, n_batch: int) -> Iterator[tuple[Reading, dict]]:
-    """Yield each frame with its features, see `Networks.features`."""
+Extracted = tuple[Reading, tuple[int, int], dict[str, np.ndarray]]  # frame, its height and width, features
+
+
+def _extract(readings: Iterator, networks: Networks, n_batch: int) -> Iterator[Extracted]:
+    """Yield each frame with its features, see `Networks.features`; flow windows are added to them."""
+    if networks.place is None:
+        yield from _through_networks(readings, networks, n_batch)
+        return
+    readings, again = tee(readings)
+    rows = networks.place.rows_of_pairs(pair for _, _, pair in again)
+    extracted = _through_networks(readings, networks, n_batch)
+    for (reading, shape, features), windows in zip(extracted, rows, strict=True):
+        yield reading, shape, features | {"flow": windows}
+
+
+def _through_networks(readings: Iterator, networks: Networks, n_batch: int) -> Iterator[Extracted]:
+    """Yield each frame with what networks make of it, `n_batch` frames at once."""
     while batch := list(islice(readings, n_batch)):
-        kept, inputs, pairs = zip(*batch, strict=True)
-        yield from zip(kept, networks.features(inputs, pairs), strict=True)
+        kept, frames, pairs = zip(*batch, strict=True)
+        found = networks.features(frames, pairs)
+        yield from ((reading, f.shape[:2], x) for reading, f, x in zip(kept, frames, found, strict=True))
 
 
 def _score(
-    features: Iterator, models: Mapping[str, Streaming], window_frames: int, calibration: Calibration
+    features: Iterator[Extracted], score: "FrameScores", calibration: Calibration
 ) -> Iterator[tuple[np.ndarray, FrameScore]]:
     """Yield each frame with what was found in it."""
-    scored = _frame_scores(features, models, window_frames, calibration)
-    for (number, seconds, shown, cell), score in smoothed(scored, calibration.protocol):
-        yield shown, FrameScore(number, seconds, score, score < calibration.threshold, cell)
-
-
-def _frame_scores(
-    features: Iterator, models: Mapping[str, Streaming], window_frames: int, calibration: Calibration
-) -> Iterator[tuple[tuple[int, float, np.ndarray, int], float]]:
-    """Yield number, time, picture and worst cell of each frame, and its score, not smoothed."""
-    temporal_maximum, region_errors = TemporalMaximum(window_frames), RegionErrors(models)
-    for reading, x in features:
-        errors = region_errors(x | temporal_maximum(x["spatial"]))
-        yield (*reading, calibration.worst_cell(errors)), calibration.score(errors)
+    scored = (((*reading, box), s) for reading, shape, x in features for box, s in (score(x, shape),))
+    for (number, seconds, shown, box), smooth in smoothed(scored, calibration.protocol):
+        yield shown, FrameScore(number, seconds, smooth, smooth < calibration.threshold, tuple(box.tolist()))
 
 
 def smoothed(scored: Iterable[tuple[Item, float]], protocol: Protocol) -> Iterator[tuple[Item, float]]:
@@ -209,72 +227,6 @@ def smoothed(scored: Iterable[tuple[Item, float]], protocol: Protocol) -> Iterat
             yield oldest()
     while waiting:
         yield oldest()
-
-
-@dataclass(frozen=True)
-class _Fault:
-    """What a thread raised, on its way to the thread that takes its items."""
-
-    error: BaseException
-
-
-def ahead(
-    items: Generator, n_ahead: int, stop: threading.Event | None = None, newest: bool = False
-) -> Iterator:
-    """Yield the items in order while a thread makes the next `n_ahead`; its exceptions come out here.
-
-    Args:
-        items: a generator; it is closed when this one is.
-        n_ahead: length of the queue; the thread waits where it is full.
-        stop: given where the thread may wait forever, for a source that sends nothing: once it is set, the
-            items end with those that are there.
-        newest: drop the oldest waiting item where the queue is full, rather than let the source wait.
-    """
-    waiting: queue.Queue = queue.Queue(n_ahead)
-    closed = threading.Event()
-    thread = threading.Thread(target=_fill, args=(waiting, items, closed, newest), daemon=True)
-    thread.start()
-    try:
-        while True:
-            try:
-                item = waiting.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                if stop is not None and stop.is_set():
-                    return
-                continue
-            if isinstance(item, _Fault):
-                if stop is not None and stop.is_set():  # what fed the source was stopped as well
-                    return
-                raise item.error
-            if item is _END:
-                return
-            yield item
-    finally:
-        closed.set()
-        thread.join(None if stop is None else LEAVE_SECONDS)
-
-
-def _fill(waiting: queue.Queue, items: Generator, closed: threading.Event, newest: bool) -> None:
-    """Put every item into the queue, then the end or what was raised; end early once `closed` is set."""
-    last: object = _END
-    try:
-        while not closed.is_set() and (item := next(items, _END)) is not _END:
-            _put(waiting, item, closed, newest)
-        items.close()
-    except BaseException as error:  # handed on, not swallowed: `ahead` raises it
-        last = _Fault(error)
-    _put(waiting, last, closed)
-
-
-def _put(waiting: queue.Queue, item: object, closed: threading.Event, newest: bool = False) -> None:
-    """Put one item, waiting for room, or making it, until `closed` is set."""
-    while not closed.is_set():
-        try:
-            return waiting.put(item, timeout=0 if newest else POLL_SECONDS)
-        except queue.Full:
-            if newest:
-                with suppress(queue.Empty):  # the taker may have been quicker
-                    waiting.get_nowait()
 
 
 @contextmanager
@@ -311,6 +263,40 @@ class TemporalMaximum:
         return {"spatial": spatial, "temporal": np.maximum.reduce(list(self._recent))}
 
 
+class FrameScores:
+    """Scores of frames as they come, not smoothed: call it with the features of each frame.
+
+    Args:
+        models, window_frames, calibration, cells: as of `live_scores`.
+        place: of the flow windows; None where there are none.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Streaming],
+        window_frames: int,
+        calibration: Calibration,
+        cells: np.ndarray,
+        place: Place | None,
+    ):
+        self._errors, self._maximum = RegionErrors(models), TemporalMaximum(window_frames)
+        self._calibration, self._place = calibration, place
+        self._places: dict[str, Places] = dict.fromkeys(models, (CELLS, cells))
+
+    def __call__(
+        self, features: Mapping[str, np.ndarray], shape: tuple[int, int]
+    ) -> tuple[np.ndarray, float]:
+        """Return the most abnormal box, see `Calibration.worst_box`, and the score of a frame (H, W)."""
+        if "spatial" in features:
+            features = {**features, **self._maximum(features["spatial"])}
+        if self._place is not None:
+            height, width = shape
+            boxes = self._place.boxes(shape) / np.float32([width, height, width, height])
+            self._places["flow"] = slice(None), boxes
+        errors = self._errors(features)
+        return self._calibration.worst_box(errors, self._places), self._calibration.score(errors)
+
+
 class RegionErrors:
     """The streams' models on frames as they come: call it with the features of each frame. Paper: Eq. (13)
 
@@ -324,11 +310,14 @@ class RegionErrors:
         self._states: dict[str, dict] = {}
 
     def __call__(self, features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return ||x - x^||^2 of every region, float32 (R,) a stream, given features (R, C) a stream."""
+        """Return ||x - x^||^2 of every region, float32 (R,) a stream, given features (R, C) a stream.
+
+        It is 0 where all features are: of a window at rest.
+        """
         errors = {}
         for stream, step in self._steps.items():
             x = features[stream][:, None]
             state = self._states.get(stream) or self._models[stream].initial_state(len(x))
             scores, self._states[stream] = step(x, state)
-            errors[stream] = scores["error"][:, 0]
+            errors[stream] = scores["error"][:, 0] * features[stream].any(axis=-1)
         return errors

@@ -70,18 +70,15 @@ class Outputs:
         folder: of the outputs; those of an earlier watching are removed.
         title: of the overview.
         calibration: for threshold and range.
-        boxes: see `calibration.cell_boxes`.
         rate: frames per second, nominal.
         live: whether the video may never end.
     """
 
-    def __init__(
-        self, folder: Path, title: str, calibration: Calibration, boxes: np.ndarray, rate: float, live: bool
-    ):
+    def __init__(self, folder: Path, title: str, calibration: Calibration, rate: float, live: bool):
         for name in FILES:
             (folder / name).unlink(missing_ok=True)
         self.folder, self._title, self._calibration = folder, title, calibration
-        self._annotator = Annotator(calibration, boxes)
+        self._annotator = Annotator(calibration)
         self._overview = Overview()
         self._closing = ExitStack()
         self._video = self._closing.enter_context(AnnotatedVideo(folder / VIDEO, rate, live))

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,20 @@ from tqdm import tqdm
 
 from data_prep.backbones import Backbone
 from data_prep.errors import InputError
+from data_prep.flow_windows.extraction import NAME
+from data_prep.flow_windows.options import FlowWindowOptions
+from data_prep.flow_windows.place import load_place
 from data_prep.live_frames import FrameStream
 from data_prep.network_features import feature_function
 from data_prep.normalization import load_normalization
 from data_prep.pooling import PYRAMIDS
 from experiments.lab import cli
 from experiments.lab.context import Context
+from experiments.lab.publishing.rows import backbones_of
 from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.scoring.pixel_metrics import map_side
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.settings.flow_windows import window_options
 from experiments.lab.training.runs import Run, load_runs
 from experiments.lab.watching.footage import train_on_footage
 from experiments.lab.watching.live import FrameScore, Networks, live_scores, stop_on_signal
@@ -42,12 +48,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.train:
         if context.settings.train.alignment != "causal":
             raise InputError("setting alignment: expected causal, for a live video, got centered")
-        if "flow" in context.settings.score.streams and context.settings.flow.flow_input != "picture":
-            raise InputError("setting flow_input: expected picture, for a live video, got stack")
+        if "flow" in context.settings.score.streams and context.settings.flow.flow_input == "stack":
+            raise InputError("setting flow_input: expected picture or windows, for a live video, got stack")
         runs = train_on_footage(context, arguments.train, arguments.train_until or 1.0)
     else:
         runs = load_runs(arguments.run)
-        if list(runs) == ["flow"]:
+        if list(runs) == ["flow"] and not on_windows(runs["flow"]):
             raise InputError(f"{arguments.run[0]}: a run on flow, expected a spatial one beside it")
         for trained in runs.values():
             check_run(trained, context)
@@ -64,6 +70,9 @@ def check_run(trained: Run, context: Context) -> None:
             f"{trained.folder}: expected a run of {SYSTEM}, {' or '.join(STREAMS)}, got {config['system']}, "
             f"{config['stream']}"
         )
+    if on_windows(trained):
+        check_options(trained, window_options(context.settings))
+        return
     flow = config["stream"] == "flow"
     backbone = context.flow_backbone if flow else context.backbone
     asked = {
@@ -89,16 +98,33 @@ def check_run(trained: Run, context: Context) -> None:
         raise InputError(f"{trained.folder}: its temporal maximum looks ahead, expected alignment causal")
 
 
+def on_windows(trained: Run) -> bool:
+    """Return whether a run is on flow windows."""
+    return trained.config["backbone"] == NAME
+
+
+def check_options(trained: Run, asked: FlowWindowOptions) -> None:
+    """Raise InputError where a run's flow windows are computed otherwise than the settings ask for."""
+    made = load_place(trained.folder).options
+    for field in fields(FlowWindowOptions):
+        if getattr(made, field.name) != getattr(asked, field.name):
+            raise InputError(
+                f"{trained.folder}: trained on flow windows of {field.name} {getattr(made, field.name)}, "
+                f"expected {getattr(asked, field.name)}, which --profile or --set ask for"
+            )
+
+
 def watch(stream: FrameStream, context: Context, runs: Mapping[str, Run], calibration: Calibration) -> str:
     """Score and draw every frame of a source; return in words what was found.
 
     Raises InputError: a source that breaks off, after what it gave has been written.
     """
-    config = next(iter(runs.values())).config
+    first = next(iter(runs.values()))
+    config = first.config
     folder = context.results_dir / "watch" / folder_name(stream)
-    names = f"{SYSTEM}, {' + '.join(runs)}, {config['backbone']}"
+    names = f"{SYSTEM}, {' + '.join(runs)}, {backbones_of(runs)}"
     title = f"{folder.name}: {names}, profile {context.profile_name}"
-    boxes = cell_boxes(map_side(config["features"]))
+    cells = cell_boxes(map_side(config["features"])) if not on_windows(first) else np.empty((0, 4))
     models = {name: Streaming(run.model()) for name, run in runs.items()}
     networks = networks_for(context, runs)
     window_frames = config["train"]["temporal_window_frames"]
@@ -106,14 +132,14 @@ def watch(stream: FrameStream, context: Context, runs: Mapping[str, Run], calibr
     outputs = None
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        scored = live_scores(stream, networks, models, window_frames, calibration, stop)
+        scored = live_scores(stream, networks, models, window_frames, calibration, cells, stop)
         stack.callback(scored.close)
         stack.callback(stop.set)
         bar = stack.enter_context(tqdm(total=stream.n_frames, desc=folder.name, unit="frame", disable=None))
         for picture, frame in until_fault(scored, faults):
             if outputs is None:
                 outputs = stack.enter_context(
-                    Outputs(folder, title, calibration, boxes, stream.rate, stream.is_live)
+                    Outputs(folder, title, calibration, stream.rate, stream.is_live)
                 )
                 start = time.perf_counter()
             if outputs.add(picture, frame):
@@ -129,18 +155,23 @@ def watch(stream: FrameStream, context: Context, runs: Mapping[str, Run], calibr
 
 
 def networks_for(context: Context, runs: Mapping[str, Run]) -> Networks:
-    """Return the networks that the runs' features come from, their normalization included."""
+    """Return what makes the runs' features, the networks with their normalization."""
     settings = context.settings.features
-    backbone, flow = context.backbone, context.flow_backbone if "flow" in runs else None
 
     def extract(network: Backbone, run: Run) -> Callable[[np.ndarray], np.ndarray]:
         normalization = load_normalization(run.folder)
         return feature_function(network, settings.pooling, settings.pyramid, normalization)
 
-    appearance = extract(backbone, next(iter(runs.values())))
-    if flow is None:
-        return Networks(backbone.input_size_px, appearance)
-    return Networks(backbone.input_size_px, appearance, extract(flow, runs["flow"]), context.flow_options)
+    networks = Networks()
+    if of_frames := [run for stream, run in runs.items() if stream != "flow"]:
+        appearance = extract(context.backbone, of_frames[0])
+        networks = Networks(context.backbone.input_size_px, appearance)
+    if "flow" not in runs:
+        return networks
+    if on_windows(runs["flow"]):
+        return replace(networks, place=load_place(runs["flow"].folder))
+    flow = extract(context.flow_backbone, runs["flow"])
+    return replace(networks, flow=flow, options=context.flow_options)
 
 
 def until_fault(scored: Iterator, faults: list[InputError]) -> Iterator[tuple[np.ndarray, FrameScore]]:

@@ -1,0 +1,236 @@
+"""Choose settings on labelled development scenes, which are not the dataset that is reported.
+
+    python -m experiments.choose_on_scenes --development DIR [DIR ...] [--seeds 3] [--profile quick]
+
+Scenes, criterion, grid and rule are written down in docs/choosing.md. In short: candidates are tried in
+stages, each on top of what the stage before chose. Of a stage's candidates those within TIE of the highest
+mean AUC on the real scenes stay, of these those within TIE of the highest mean AUC on two rendered walkways,
+and of these the first in the list is chosen.
+
+Writes results/<profile>/choice.csv, a line a candidate with the AUC on every scene, and prints the chosen
+settings as flags. Of the common flags, --data, --datasets and --chosen are refused.
+"""
+
+if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
+    from pathlib import Path
+
+    from experiments.lab import cli
+
+    flags = cli.parser(__doc__)
+    flags.add_argument(
+        "--development", type=Path, nargs="+", required=True, metavar="DIR", help="labelled scenes"
+    )
+    cli.main(__spec__.name, flags)
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from data_prep import walkway
+from data_prep.datasets import Dataset, find_datasets, read_labelled_set
+from data_prep.errors import InputError
+from experiments.lab.context import Context
+from experiments.lab.publishing.results import write_csv
+from experiments.lab.scoring.measure import auc, held_by
+from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.scoring.score import DivergedError
+from experiments.lab.settings.chosen import CHOSEN
+
+TIE = 0.005
+N_WALKWAYS = 2
+Candidate = Mapping[str, object]  # settings by name
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Candidates that are compared, in the order in which they are preferred; `system` is run on them."""
+
+    name: str
+    candidates: Sequence[Candidate]
+    system: str = "sRNN-AE"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What candidates are tried on: a dataset, the folder that its features go under, whether it is real."""
+
+    name: str
+    dataset: Dataset
+    root: Path
+    is_real: bool
+
+
+def spatial(**fusion) -> Candidate:
+    """Return the candidate with the spatial stream added."""
+    return {"appearance": "spatial", **fusion}
+
+
+# Of the streams of appearance: a network that need not be downloaded, a model that takes minutes.
+START = {
+    "backbone": "thin_resnet50",
+    "n_atoms": 256,
+    "learning_rate": 1e-3,
+    "iterations": 300,
+    "checkpoint_every": 50,
+    "log_every": 50,
+}
+WINDOWS = {"appearance": "none", "motion": "flow", "flow_input": "windows", "fusion": "calibrated"}
+STAGES = (
+    Stage("motion", [{"motion": "temporal"}, WINDOWS]),
+    Stage("window", [{"windows_px": px, "windows_least_px": px * 0.625} for px in (16.0, 12.0, 24.0)]),
+    Stage("direction", [{"windows_direction_weight": weight} for weight in (0.5, 0.0, 1.0)]),
+    Stage(
+        "averaging",
+        [
+            {"windows_flow_frames": flows, "windows_row_frames": rows, "windows_alignment": alignment}
+            for flows, rows, alignment in (
+                (5, 5, "causal"),
+                (1, 1, "causal"),
+                (3, 3, "causal"),
+                (9, 5, "causal"),
+                (5, 5, "centered"),
+                (3, 3, "centered"),
+            )
+        ],
+    ),
+    Stage("atoms", [{"windows_n_atoms": n} for n in (8, 4, 16, 64)]),
+    Stage("steps", [{"windows_iterations": n} for n in (300, 1000)]),
+    Stage(
+        "appearance",
+        [
+            {"appearance": "none"},
+            spatial(fusion="log", spatial_weight=0.25),
+            spatial(fusion="log", spatial_weight=0.5),
+            spatial(fusion="calibrated"),
+            spatial(fusion="paper"),
+        ],
+    ),
+    Stage(
+        "smoothing",
+        [
+            {"smoothing_frames": 1},
+            *({"smoothing_frames": n, "smoothing": kind} for kind in ("causal", "centered") for n in (5, 9)),
+        ],
+    ),
+    Stage("TSC", [{"windows_tsc_lambda1": value} for value in (0.02, 0.1, 0.005)], "TSC"),
+    Stage("LSTM-AE", [{"windows_lstm_units": n} for n in (8, 4, 16)], "LSTM-AE"),
+    Stage("subspace", [{"windows_n_subspace_atoms": n} for n in (4, 2, 8)], "Nearest Subspace"),
+)
+
+
+def run(context: Context, development: Sequence[Path]) -> None:
+    """Choose on the scenes; write and print what was tried."""
+    for name, given in (("data", context.data_dir), ("datasets", context.only_datasets)):
+        if given:
+            raise InputError(f"--{name}: not used here, expected --development alone")
+    if context.chosen:
+        raise InputError("--chosen: not used here, it is what this command makes")
+    chosen, lines = choose(context, scenes_for(context, development), STAGES, START)
+    path = context.results_dir / "choice.csv"
+    write_csv(path, lines)
+    print("chosen " + " ".join(f"--set {name}={value}" for name, value in chosen.items()))
+    print(f"settings.CHOSEN has {'the same' if chosen == CHOSEN else CHOSEN}; see {path}")
+
+
+def scenes_for(context: Context, development: Sequence[Path]) -> list[Scene]:
+    """Return the development scenes, then the walkways, rendered first where they are not there.
+
+    Raises InputError: a folder that is no labelled set, two of one name.
+    """
+    datasets = [read_labelled_set(folder) for folder in development]
+    names = [dataset.name for dataset in datasets]
+    if len(set(names)) < len(names):
+        raise InputError(f"--development: expected folders of different names, got {', '.join(names)}")
+    scenes = [Scene(dataset.name, dataset, context.out, True) for dataset in datasets]
+    sizes = context.settings.walkway
+    for index in range(1, N_WALKWAYS + 1):
+        clips = (sizes.n_train_clips, sizes.n_test_clips)
+        another = walkway.Rendering(sizes.walkway_seed + index, *clips, sizes.clip_frames)
+        root = walkway.generate_under(context.generated_dir, another)
+        scenes.append(Scene(f"walkway {index}", find_datasets(root)["walkway"], root, False))
+    return scenes
+
+
+def choose(
+    context: Context, scenes: Sequence[Scene], stages: Sequence[Stage], start: Candidate
+) -> tuple[dict[str, object], list[dict]]:
+    """Return the chosen settings, those of `start` among them, and a line for every candidate tried."""
+    chosen = dict(start)
+    lines: list[dict] = []
+    for stage in stages:
+        tried = [Trial(context, stage, candidate, {**chosen, **candidate}) for candidate in stage.candidates]
+        left = tried
+        for kind in (True, False):
+            if len(left) > 1 or kind:  # who is alone needs no walkway
+                left = within_tie(left, [trial.score(scenes, is_real=kind) for trial in left])
+        chosen |= left[0].candidate
+        lines += [trial.line() | {"chosen": "yes" if trial is left[0] else ""} for trial in tried]
+        for line in lines[-len(tried) :]:
+            print(", ".join(f"{name} {value}" for name, value in line.items() if value != ""), flush=True)
+    return chosen, [dict.fromkeys(lines_columns(lines), "") | line for line in lines]
+
+
+def lines_columns(lines: Sequence[dict]) -> list[str]:
+    """Return the columns of all lines, in order of appearance."""
+    return list(dict.fromkeys(name for line in lines for name in line))
+
+
+def within_tie(trials: Sequence["Trial"], criterion: Sequence[float]) -> list["Trial"]:
+    """Return the trials within TIE of the highest; nan is that of one that diverged.
+
+    Raises InputError where every candidate diverged.
+    """
+    if all(math.isnan(value) for value in criterion):
+        raise InputError("choose_on_scenes: every candidate of a stage diverged; lower the learning rate")
+    highest = max(value for value in criterion if not math.isnan(value))
+    return [trial for trial, value in zip(trials, criterion, strict=True) if value >= highest - TIE]
+
+
+class Trial:
+    """One candidate of a stage, and what it scored.
+
+    Args:
+        context: in which it is run.
+        stage: of the candidate.
+        candidate: what it changes.
+        settings: all that differ from the profile's.
+    """
+
+    def __init__(self, context: Context, stage: Stage, candidate: Candidate, settings: Candidate):
+        self.stage, self.candidate = stage, candidate
+        self._context = replace(context, settings=context.settings.override(**settings))
+        self._aucs: dict[str, float] = {}
+
+    def score(self, scenes: Sequence[Scene], is_real: bool) -> float:
+        """Return the mean criterion over real scenes, or over walkways; nan where a model diverges."""
+        try:
+            means = [self._score_on(scene) for scene in scenes if scene.is_real == is_real]
+            mean = statistics.fmean(means)
+        except DivergedError as fault:
+            print(f"WARNING: {fault}; not chosen: {dict(self.candidate)}", flush=True)
+            mean = math.nan
+        self._aucs["real" if is_real else "walkway"] = mean
+        return mean
+
+    def _score_on(self, scene: Scene) -> float:
+        """Return the criterion on one scene, the mean over the seeds; keep the AUC per clip beside it."""
+        headline = Protocol.of(self._context.settings.score)
+        protocols = {
+            scene.name: replace(headline, normalization="train"),
+            f"{scene.name} per clip": replace(headline, fusion="paper", normalization="per_clip"),
+        }
+        found: dict[str, list[float]] = {name: [] for name in protocols}
+        for seed in range(self._context.n_ablation_seeds):
+            runs = self._context.fused_runs_of(scene.dataset, scene.root, seed, self.stage.system)
+            for name, protocol in protocols.items():
+                found[name].append(auc(runs, held_by(runs, protocol)))
+        self._aucs |= {name: statistics.fmean(values) for name, values in found.items()}
+        return self._aucs[scene.name]
+
+    def line(self) -> dict[str, str]:
+        """Return what is written of it, AUCs in per cent."""
+        changed = " ".join(f"{name}={value}" for name, value in self.candidate.items())
+        aucs = {name: f"{100 * value:.2f}" for name, value in self._aucs.items()}
+        return {"stage": self.stage.name, "system": self.stage.system, "candidate": changed, **aucs}
