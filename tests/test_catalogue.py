@@ -100,3 +100,13 @@ def test_every_entry_leads_somewhere(name):
     assert entry.depth in ("", *known)
     assert entry.tables
     assert all(name in systems_of(table) for table in entry.tables)
+
+
+def test_what_is_declared_of_the_code_is_up_to_date():
+    stale = code_versions.stale()
+    systems = " ".join(f'"{name}"' for name in stale)
+    assert not stale, (
+        "code that these systems run through has changed; are their numbers the same?\n"
+        f"  yes: python -m experiments.code_versions --same {systems}\n"
+        f"  no:  python -m experiments.code_versions --changed {systems}"
+    )
