@@ -71,7 +71,7 @@ def spatial(**fusion) -> Candidate:
 START = {
     "backbone": "thin_resnet50",
     "n_atoms": 256,
-    "learning_rate": 1e-3,
+    "learning_rate": 1e-4,  # with 1e-3 the codes of features as extracted diverge
     "iterations": 300,
     "checkpoint_every": 50,
     "log_every": 50,
