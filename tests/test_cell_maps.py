@@ -40,6 +40,22 @@ def test_whole_cells_alone_leave_the_border_to_the_cell_beside_it():
     assert (tiny.cell_of_pixel((20, 20)) == 0).all()
 
 
+@pytest.mark.parametrize(
+    "grid",
+    [
+        CellGrid.of_cells(16, (40, 50)),
+        CellGrid.of_cells(30, (40, 50), whole=True),
+        CellGrid.dividing(3, 4, (40, 50)),
+    ],
+)
+def test_boxes_hold_the_pixels_of_their_cells(grid):
+    cells, centers = grid.cell_of_pixel((40, 50)), np.stack(np.mgrid[:40, :50] + 0.5)
+    for cell, (left, top, right, bottom) in enumerate(grid.boxes((40, 50))):
+        y, x = centers[:, cells == cell]
+        assert ((left <= x) & (x < right) & (top <= y) & (y < bottom)).all()
+    assert grid.boxes((40, 50)).max(axis=0)[2:].tolist() == [50, 40]
+
+
 @pytest.mark.parametrize("shape", [(240, 360), (123, 77), (12, 16), (5, 9)])
 def test_grid_divides_any_frame_as_nearest_neighbours_do(shape):
     """A pixel belongs to the cell whose share of the picture its center lies in."""

@@ -12,6 +12,7 @@ from data_prep.backbones import load_backbone
 from data_prep.datasets import find_datasets
 from data_prep.errors import InputError
 from experiments.lab.scoring import metrics
+from experiments.lab.scoring.frame_truth import entry_of_pixel, frame_truths
 from experiments.lab.scoring.pixel_metrics import (
     DetectionCurves,
     PixelScores,
@@ -20,10 +21,8 @@ from experiments.lab.scoring.pixel_metrics import (
     cell_errors,
     curve_thresholds,
     entry_errors,
-    entry_of_pixel,
     finest_level,
     footprints,
-    frame_truths,
     map_side,
     region_anomaly,
     stream_masks,

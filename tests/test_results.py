@@ -26,7 +26,7 @@ def make_row(system="sRNN-AE", column="Ped2", ours=0.8, exhibit="table_03", metr
         (("table_02", "Testing", "ShanghaiTech", "frames"), 42883),
         (("table_03", "ConvLSTM-AE", "Exit", "auc"), 0.877),
         (("table_03", "MPPC+SFA", "Ped2", "auc"), 0.613),
-        (("table_04", "Lu et al.", "LV", "auc"), 0.112),
+        (("table_04", "after Lu et al.", "LV", "auc"), 0.112),
         (("table_05", "LSTM-AE", "ShanghaiTech", "auc"), 0.533),
         (("table_06", "Gaussian kernel", "Avenue", "auc"), 0.8171),
         (("table_07", "Appearance+Optical flow based", "average inference time", "fps"), 3),

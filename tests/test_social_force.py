@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.quoted.social_force import Standardized, force_maps, forces
+from models.quoted.social_force import Standardized, force_maps, forces, node_forces
 
 SHAPE = (80, 120, 2)
 
@@ -39,11 +39,11 @@ def test_a_steady_stream_in_a_still_place_is_pulled_by_its_surroundings():
 def test_maps_stream_and_peak_where_the_flow_changes():
     flow = np.zeros(SHAPE, np.float32)
     flow[:30, :30] = 4
-    maps = np.stack(list(force_maps([flow] * 3 + [np.zeros(SHAPE, np.float32)] * 5, 40)))
+    maps = np.stack(list(force_maps(node_forces([flow] * 3 + [np.zeros(SHAPE, np.float32)] * 5, 40))))
     assert maps.shape == (8, 2, 3)
     assert np.unravel_index(maps.argmax(), maps.shape)[1:] == (0, 0)
     assert maps.max(axis=(1, 2))[3] > 2 * maps.max(axis=(1, 2))[7]
-    assert list(force_maps([])) == []
+    assert list(force_maps(node_forces([]))) == []
 
 
 def test_sum_of_maps_by_their_means_and_deviations():

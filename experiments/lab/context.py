@@ -148,6 +148,10 @@ class Context:
         features = self.settings.features
         return _backbone(features.backbone, self.weights, features.input_size_px, features.layer)
 
+    def network(self, input_size_px: int) -> Backbone:
+        """Return the backbone for frames of another size, its last map."""
+        return _backbone(self.settings.features.backbone, self.weights, input_size_px)
+
     def root_of(self, dataset: str) -> Path:
         """Return the folder under which the features of a dataset at hand go."""
         return self.walkway_root if dataset == "walkway" else self.out

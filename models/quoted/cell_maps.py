@@ -49,6 +49,20 @@ class CellGrid:
         sums, n_px = (np.bincount(cells, weights, n_cells) for weights in (values.ravel(), None))
         return (sums / np.maximum(n_px, 1)).reshape(self.rows, self.columns)
 
+    def boxes(self, frame_shape: tuple[int, ...]) -> np.ndarray:
+        """Return left, top, right, bottom of each cell in a frame, row by row, px, float32 (cells, 4)."""
+        (top, bottom), (left, right) = (
+            _edges(n_cells, cell_px, n_px)
+            for n_cells, cell_px, n_px in (
+                (self.rows, self.cell_height_px, frame_shape[0]),
+                (self.columns, self.cell_width_px, frame_shape[1]),
+            )
+        )
+        boxes = np.empty((self.rows, self.columns, 4), np.float32)
+        boxes[..., 0], boxes[..., 2] = left, right
+        boxes[..., 1], boxes[..., 3] = top[:, None], bottom[:, None]
+        return boxes.reshape(-1, 4)
+
     def pixel_map(self, cells: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
         """Return the map at the frame's size, (H, W): each pixel has the value of its cell.
 
@@ -56,6 +70,12 @@ class CellGrid:
         pixel-level criterion the map then has as many thresholds as it has cells.
         """
         return np.asarray(cells).reshape(-1)[self.cell_of_pixel(frame_shape)]
+
+
+def _edges(n_cells: int, cell_px: float, n_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where cells begin and end along one axis of a frame; the last one ends with the frame."""
+    begin = np.minimum(np.arange(n_cells) * cell_px, n_px)
+    return begin, np.append(begin[1:], n_px)
 
 
 @functools.lru_cache(maxsize=16)

@@ -165,11 +165,12 @@ class NodeMixtures:
         self.mixtures, self.at_rest = mixtures, at_rest
 
     @classmethod
-    def fit(cls, clips: Iterable[Iterable[NodeFlow]], seed: int = 0) -> "NodeMixtures":
+    def fit(cls, clips: Iterable[Iterable[NodeFlow]], latent: int = LATENT, seed: int = 0) -> "NodeMixtures":
         """Return the mixtures of training clips, read once.
 
         Args:
             clips: the `node_flow` of each clip's frames, all of the same grid.
+            latent: dimension of the mixtures' components. Our inference.
             seed: of k-means, and of the draw of 5,000 samples a node, where there are more. Our inference,
                 so that memory is bounded.
 
@@ -192,11 +193,13 @@ class NodeMixtures:
         pooled = Reservoir(MOST_SAMPLES, seed)
         for rows in samples:
             pooled.add(rows)
-        everywhere = MixtureOfPPCA.fit(pooled.rows(), seed=seed)
+        everywhere = MixtureOfPPCA.fit(pooled.rows(), latent=latent, seed=seed)
         mixtures, at_rest = [], []
         for reservoir in reservoirs:
             enough = reservoir.n_seen >= LEAST_SAMPLES
-            mixtures.append(MixtureOfPPCA.fit(reservoir.rows(), seed=seed) if enough else everywhere)
+            mixtures.append(
+                MixtureOfPPCA.fit(reservoir.rows(), latent=latent, seed=seed) if enough else everywhere
+            )
             usual = reservoir.rows() if enough else pooled.rows()
             at_rest.append(-np.median(mixtures[-1].log_density(usual)))
         return cls(mixtures, np.reshape(at_rest, shape))

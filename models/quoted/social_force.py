@@ -53,10 +53,15 @@ def average_flows(flows: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.
         yield window[WINDOW_FRAMES // 2][0], average
 
 
-def force_maps(flows: Iterable[np.ndarray], node_side: int = NODE_SIDE) -> Iterator[np.ndarray]:
-    """Yield the mean |F| of each node, float64 (rows, columns), smoothed, one map a frame."""
-    cells = (CellGrid.of_cells(node_side, force.shape).means(force) for force in forces(flows))
-    return smoothed(cells, SMOOTHING)
+def node_forces(flows: Iterable[np.ndarray], node_side: int = NODE_SIDE) -> Iterator[np.ndarray]:
+    """Yield the mean |F| of each node, float64 (rows, columns), one map a frame of a clip."""
+    for force in forces(flows):
+        yield CellGrid.of_cells(node_side, force.shape).means(force)
+
+
+def force_maps(node_forces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the forces at the nodes, float64 (rows, columns), smoothed, one map a frame of a clip."""
+    return smoothed(node_forces, SMOOTHING)
 
 
 class Standardized:

@@ -59,11 +59,12 @@ def map_bins(features: np.ndarray) -> Bins:
     return [features[down, across].reshape(1, -1) for down in halves[0] for across in halves[1]]
 
 
-def unmasking_scores(frames: Iterable[Bins]) -> np.ndarray:
+def unmasking_scores(frames: Iterable[Bins], regularization: float = REGULARIZATION) -> np.ndarray:
     """Return the score of each frame of a clip, float64 (n_frames,), in [0, 1]; high where it changes.
 
     Args:
         frames: the rows of each frame in each bin.
+        regularization: liblinear's C. Source: a re-implementation.
     """
     sums: list[float] = []
     counts: list[int] = []
@@ -73,7 +74,7 @@ def unmasking_scores(frames: Iterable[Bins]) -> np.ndarray:
             values += [0] * (n_frames - len(values))
         if len(window) < 2 * HALF_FRAMES:
             break  # a clip shorter than a window
-        score = max(map(bin_score, zip(*window, strict=True)))
+        score = max(bin_score(rows, regularization) for rows in zip(*window, strict=True))
         for frame in range(start + HALF_FRAMES, n_frames):
             sums[frame] += score
             counts[frame] += 1
@@ -100,17 +101,17 @@ def windows(frames: Iterable[Bins]) -> Iterator[tuple[int, list[Bins]]]:
         yield start, list(recent)
 
 
-def bin_score(frames: Sequence[np.ndarray]) -> float:
+def bin_score(frames: Sequence[np.ndarray], regularization: float) -> float:
     """Return the mean accuracy of one bin, from its rows in the 20 frames of a window, (n, C) each."""
     halves = [np.concatenate(frames[:HALF_FRAMES]), np.concatenate(frames[HALF_FRAMES:])]
     if not all(map(len, halves)):
         return CHANCE
     return float(
-        np.mean(accuracies(np.concatenate(halves), np.repeat([0, 1], [len(half) for half in halves])))
+        np.mean(accuracies(np.concatenate(halves), np.repeat([0, 1], list(map(len, halves))), regularization))
     )
 
 
-def accuracies(x: np.ndarray, y: np.ndarray) -> list[float]:
+def accuracies(x: np.ndarray, y: np.ndarray, regularization: float = REGULARIZATION) -> list[float]:
     """Return the training accuracy of each round, at most 10: fewer where no features are left.
 
     A round scales rows to length 1, fits logistic regression, and drops the 25 features of the largest
@@ -119,12 +120,13 @@ def accuracies(x: np.ndarray, y: np.ndarray) -> list[float]:
     Args:
         x: float (n, C).
         y: int (n,), 0 or 1.
+        regularization: liblinear's C.
     """
     found: list[float] = []
     while len(found) < ROUNDS and x.shape[1]:
         lengths = np.linalg.norm(x, axis=1, keepdims=True)
         x = np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0)
-        model = LogisticRegression(C=REGULARIZATION, solver="liblinear").fit(x, y)
+        model = LogisticRegression(C=regularization, solver="liblinear").fit(x, y)
         found.append(model.score(x, y))
         order = np.argsort(model.coef_[0], kind="stable")
         x = x[:, np.sort(order[REMOVED // 2 : max(REMOVED // 2, len(order) - REMOVED // 2)])]

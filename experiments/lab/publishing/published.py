@@ -35,6 +35,13 @@ TITLES = {
     "figure_10": "Learned against Gaussian similarity",
     "figure_11": "AUC against the temporal weight",
 }
+# Rows that are not the published system itself, by name -> the published row that they stand for.
+STAND_INS = {
+    "Hinami-style": "Hinami et al.",
+    "after Lu et al.": "Lu et al.",
+    "after Biswas et al.": "Biswas et al.",
+    "after Javan et al.": "Javan et al.",
+}
 _EXHIBIT = re.compile(r"(table|figure)_(\d\d)([a-z]?)")
 
 
@@ -55,10 +62,17 @@ def exhibit_title(exhibit: str) -> str:
 
 @functools.cache
 def published(exhibit: str) -> dict[tuple[str, str, str], tuple[float, str]]:
-    """Return the paper's numbers of an exhibit: (row, column, metric) -> (number, dataset or "")."""
+    """Return the paper's numbers of an exhibit: (row, column, metric) -> (number, dataset or "").
+
+    A row has the name of what stands in for it here, see `STAND_INS`.
+    """
+    names = {name: stand_in for stand_in, name in STAND_INS.items()}
     with PAPER_VALUES.open(newline="", encoding="utf-8") as file:
         return {
-            (line["row"], line["column"], line["metric"]): (float(line["paper"]), line["dataset"])
+            (names.get(line["row"], line["row"]), line["column"], line["metric"]): (
+                float(line["paper"]),
+                line["dataset"],
+            )
             for line in csv.DictReader(file)
             if line["exhibit"] == exhibit
         }

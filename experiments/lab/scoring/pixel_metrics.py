@@ -16,8 +16,7 @@ and counts at a fixed number of thresholds: masks and maps of a video of any len
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import cv2
 import keras
@@ -28,6 +27,7 @@ from data_prep.backbones import LAYERS
 from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS, PYRAMIDS, level_regions, region_pyramid
 from experiments.lab.scoring import fusion, metrics
+from experiments.lab.scoring.frame_truth import Entries, FrameTruth, frame_truths
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import joined
 from experiments.lab.scoring.score import ClipScores
@@ -35,19 +35,6 @@ from experiments.lab.scoring.score import ClipScores
 LV_OVERLAP, UCSD_OVERLAP = 0.2, 0.4  # Sec. 4.3; Mahadevan et al. 2010
 LEAST_IOU, LEAST_TRACK_SHARE = 0.1, 0.1  # beta and alpha of Ramachandra and Jones 2020
 MAX_THRESHOLDS = 20_000
-
-
-@dataclass(frozen=True)
-class FrameTruth:
-    """The ground truth of one frame on the map's entries, E = s * s of them.
-
-    `regions_px` is int (G, E), the pixels of each abnormal region in each entry; `tracks` names the track of
-    each region, unique in its clip; `entries_px` is int (E,), all pixels of each entry.
-    """
-
-    regions_px: np.ndarray
-    tracks: tuple[int, ...]
-    entries_px: np.ndarray
 
 
 def map_side(features: Mapping) -> int:
@@ -82,13 +69,6 @@ def cell_errors(region_errors: Mapping[str, np.ndarray], level: int | None = Non
     return cells
 
 
-@functools.lru_cache(maxsize=4)
-def entry_of_pixel(image_size_px: tuple[int, int], side: int) -> np.ndarray:
-    """Return the entry, row * side + column, of each pixel of an image (height, width), int (H, W)."""
-    rows, columns = (((2 * np.arange(size) + 1) * side) // (2 * size) for size in image_size_px)
-    return rows[:, None] * side + columns
-
-
 def entry_errors(cells: np.ndarray, covers: np.ndarray) -> np.ndarray:
     """Return the error map of a frame, (E,), from the errors of its cells, (n_cells,); see `footprints`."""
     return np.where(covers, cells[:, None], -np.inf).max(axis=0)
@@ -114,36 +94,6 @@ def region_anomaly(
             part = protocol.weights[stream] * fusion.anomaly(clip.error, ends, protocol.fusion)
             total[clip.clip] = total[clip.clip] + part if clip.clip in total else part
     return total
-
-
-def frame_truths(masks: Iterable[np.ndarray], side: int = 7) -> Iterator[FrameTruth]:
-    """Yield the ground truth of a clip's frames from its masks, bool (H, W).
-
-    The masks name no tracks, so tracks follow overlap: from one frame to the next, the pair of regions that
-    shares most pixels is one track, then the next pair; what is left ends or begins one.
-    """
-    before, tracks, new_tracks = None, (), itertools.count()
-    for mask in masks:
-        count, labels = cv2.connectedComponents(np.asarray(mask, np.uint8), connectivity=8)
-        entries, n_entries = entry_of_pixel(mask.shape, side), side * side
-        pixels = np.bincount((labels * n_entries + entries).ravel(), minlength=count * n_entries)
-        pixels = pixels.reshape(count, n_entries)
-        known = _continued(before, labels, tracks, count - 1) if tracks and count > 1 else {}
-        tracks = tuple(known[i] if i in known else next(new_tracks) for i in range(count - 1))
-        before = labels
-        yield FrameTruth(pixels[1:], tracks, pixels.sum(axis=0))
-
-
-def _continued(before: np.ndarray, now: np.ndarray, tracks: Sequence[int], n_now: int) -> dict[int, int]:
-    """Return index of a region now -> its track, for the regions that continue one of the frame before."""
-    shared = np.bincount((before * (n_now + 1) + now).ravel(), minlength=(len(tracks) + 1) * (n_now + 1))
-    shared = shared.reshape(-1, n_now + 1)[1:, 1:]
-    found: dict[int, int] = {}
-    for flat in np.argsort(-shared, axis=None, kind="stable"):
-        old, new = divmod(int(flat), n_now)
-        if shared[old, new] and new not in found and tracks[old] not in found.values():
-            found[new] = tracks[old]
-    return found
 
 
 class PixelScores:
@@ -316,14 +266,14 @@ def curve_thresholds(cell_errors: Iterable[np.ndarray], most: int = MAX_THRESHOL
 
 def stream_masks(
     clip_masks: Mapping[str, Callable[[], Iterable[np.ndarray]]],
-    side: int,
+    entries: Entries,
     listeners: Sequence[tuple[PixelScores | TruthCounts | DetectionCurves, Mapping[str, np.ndarray]]],
 ) -> None:
     """Feed every frame to all listeners in one pass over the masks.
 
     Args:
         clip_masks: clip -> a function that gives its masks, bool (H, W), one a frame.
-        side: of the map (`map_side`).
+        entries: of the map (`map_side`).
         listeners: each with the errors of its cells, clip -> (n_frames, n_cells) (`cell_errors`).
 
     Raises InputError: masks and errors of other clips or of other numbers of frames.
@@ -333,7 +283,7 @@ def stream_masks(
             raise InputError(f"clips {', '.join(strangers)}: expected masks and errors, got one of the two")
     for clip, masks in tqdm(clip_masks.items(), desc="pixel masks", unit="clip", disable=None):
         of_clip = [errors[clip] for _, errors in listeners]
-        for truth, *cells in itertools.zip_longest(frame_truths(masks(), side), *of_clip):
+        for truth, *cells in itertools.zip_longest(frame_truths(masks(), entries), *of_clip):
             if truth is None or any(of_frame is None for of_frame in cells):
                 raise InputError(f"clip {clip}: expected as many masks as frames were scored, got others")
             for (listener, _), of_frame in zip(listeners, cells, strict=True):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from data_prep.errors import InputError
 from experiments.lab.settings.in_place import MovingMNISTSettings, WindowSettings
+from experiments.lab.settings.quoted import QuotedSettings
 from experiments.lab.settings.sources import choice, cited
 
 # What a setting may be, beyond its type: the allowed words, or the least and greatest number.
@@ -35,6 +36,9 @@ CHOICES = {
     "checkpoint": ("last", "best_on_test"),
     "atom_norm": ("at_most_one", "unit"),
     "tsc_coding": ("sista", "exact"),
+    "reddy_rule": ("either", "both"),
+    "del_giorno_frame": ("mean", "max"),
+    "hinami_detector": ("nearest", "svm", "density"),
     "sweep_streams": ("spatial", "late_fusion"),
 }
 AT_LEAST = {
@@ -56,7 +60,13 @@ AT_LEAST = {
     "windows_px": 4.0,
     "windows_least_px": 4.0,
 }
-AT_MOST = {"temporal_weight": 1.0, "spatial_weight": 1.0, "rho": 1.0, "frames_least_gain": 1.0}
+AT_MOST = {
+    "temporal_weight": 1.0,
+    "spatial_weight": 1.0,
+    "rho": 1.0,
+    "frames_least_gain": 1.0,
+    "reddy_known": 1.0,
+}
 LUO_2017 = "Luo et al. 2017, released configuration"
 HASAN_2016 = "Hasan et al. 2016, released configuration"
 
@@ -271,6 +281,7 @@ class Settings:
     conv_lstm_ae: ConvLSTMAESettings = field(default_factory=ConvLSTMAESettings)
     frames: FrameSettings = field(default_factory=FrameSettings)
     baselines: BaselineSettings = field(default_factory=BaselineSettings)
+    quoted: QuotedSettings = field(default_factory=QuotedSettings)
     sweep: SweepSettings = field(default_factory=SweepSettings)
     moving_mnist: MovingMNISTSettings = field(default_factory=MovingMNISTSettings)
     walkway: WalkwaySettings = field(default_factory=WalkwaySettings)

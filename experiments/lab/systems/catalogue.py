@@ -5,83 +5,19 @@ To add a system: its model in `models/`, the module that makes its task here, it
 """
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.lab.settings.flow_windows import reads_windows, with_window_settings
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.inputs import Features, GrayFrames, Input
+from experiments.lab.systems.entry import System, Use
+from experiments.lab.systems.inputs import Features, GrayFrames
+from experiments.lab.systems.quoted.entries import QUOTED
 
 if TYPE_CHECKING:
     from experiments.lab.training.runs import Run
     from experiments.lab.training.task import Task
-
-
-@dataclass(frozen=True)
-class Use:
-    """How a trained model is used without this repository but its package `models`.
-
-    Attributes:
-        module: the one that registers the model's classes.
-        takes, returns: in words.
-    """
-
-    module: str
-    takes: str
-    returns: str
-
-
-@dataclass(frozen=True)
-class System:
-    """One system.
-
-    Attributes:
-        name: as the paper's tables print it, or ours beside it.
-        task: "module:function" of (source, settings, seed) -> `task.Task`.
-        reads: what makes the source.
-        idea: what it takes for abnormal, a sentence.
-        settings: those that act on it, whole groups by their name.
-        stream: the one stream that it has; "" for those that are fused late.
-        takes_windows: whether it has flow windows beside its one stream, where they are fused.
-        tables: exhibits that have a row of it.
-        use: how its model is used; None where none is kept.
-        made_again: where no model is kept, what makes it again, in words.
-        has_regions: whether it has errors of a frame's regions; else one error a frame.
-        in_windows: whether it scores windows of consecutive frames, so that an error depends on later ones.
-        drawn: whether a seed acts on it.
-        live: "module:function" of (runs, settings, source) -> how in words, and what scores a camera.
-        depth: the setting that is its K, if it has one.
-        unit: what it is trained in.
-        sweep_limits: its settings that points of a sweep have less of -> the setting that says how much.
-    """
-
-    name: str
-    task: str
-    reads: Input
-    idea: str
-    settings: tuple[str, ...]
-    stream: str = ""
-    takes_windows: bool = False
-    tables: tuple[str, ...] = ("table_03", "table_10")
-    use: Use | None = None
-    made_again: str = ""
-    has_regions: bool = False
-    in_windows: bool = False
-    drawn: bool = True
-    live: str = ""
-    depth: str = ""
-    unit: str = "iterations"
-    sweep_limits: Mapping[str, str] = field(default_factory=dict)
-
-    def streams(self, settings: Settings) -> tuple[str, ...]:
-        """Return the streams that its scores are fused from, that of appearance first, if there is one."""
-        fused = settings.score.streams
-        if not self.stream:
-            return fused
-        windows = tuple(s for s in fused if self.takes_windows and reads_windows(s, settings))
-        return windows if windows == fused else (self.stream, *windows)
 
 
 RECONSTRUCTS = "Reconstructs the features of normal video; what it reconstructs badly is taken for abnormal."
@@ -219,12 +155,16 @@ _ENTRIES = (
         sweep_limits={"n_atoms": "sweep_n_atoms", "iterations": "sweep_iterations"},
     ),
 )
-SYSTEMS = {entry.name: entry for entry in _ENTRIES}
+SYSTEMS = {entry.name: entry for entry in (*_ENTRIES, *QUOTED)}
 
 
-def systems_of(table: str) -> tuple[str, ...]:
-    """Return the systems that have a row in an exhibit, by name."""
-    return tuple(name for name, entry in SYSTEMS.items() if table in entry.tables)
+def systems_of(table: str, profile: str = "paper") -> tuple[str, ...]:
+    """Return the systems that have a row in an exhibit, by name; those that a profile has by itself."""
+    return tuple(
+        name
+        for name, entry in SYSTEMS.items()
+        if table in entry.tables and (profile == "paper" or not entry.paper_profile_alone)
+    )
 
 
 def named(function: str) -> Callable[..., Any]:
@@ -239,7 +179,7 @@ def task_of(system: str, source, settings: Settings, seed: int) -> "Task":
 
 
 def run_system(
-    system: str, folder: Path, stream: str, settings: Settings, seed: int, out: Path, sample_frames=None
+    system: str, folder: Any, stream: str, settings: Settings, seed: int, out: Path, sample_frames=None
 ) -> "Run":
     """Return the finished run of a system on a dataset, made first where it is not there.
 
@@ -261,6 +201,7 @@ def run_system(
         settings = with_window_settings(settings)
     source = SYSTEMS[system].reads.source(folder, stream, settings, sample_frames)
     run = make_run(task_of(system, source, settings, seed), out)
-    keep_normalization(folder, run.folder)
-    keep_place(folder, run.folder)
+    if isinstance(folder, Path):  # else a dataset's frames as they are
+        keep_normalization(folder, run.folder)
+        keep_place(folder, run.folder)
     return run

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +65,11 @@ class Run:
         return steps
 
     @property
-    def ahead_frames(self) -> int:
-        """Return up to how many frames after t the errors at t depend on."""
+    def ahead_frames(self) -> float:
+        """Return up to how many frames after t the errors at t depend on; infinite for all of the clip."""
         config = self.config
+        if "ahead_frames" in config:
+            return config["ahead_frames"] if config["ahead_frames"] >= 0 else math.inf
         sampling = config.get("sampling", config.get("train", {}))
         if config["system"] in SYSTEMS and SYSTEMS[config["system"]].in_windows:
             return sampling["window_frames"] - 1
