@@ -14,7 +14,7 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
     cli.main(__spec__.name, cli.parser(__doc__))
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,12 +26,11 @@ from experiments.lab.publishing.quoted_rows import headline, with_known_limits
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import backbones_of, identity_of, late_fusion_runs, number_rows
 from experiments.lab.scoring import metrics, pixel_metrics
-from experiments.lab.scoring.frame_truth import Entries
+from experiments.lab.scoring.geometry import geometry_of
 from experiments.lab.scoring.measure import auc, held_by, scores_of, train_errors_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.systems.catalogue import SYSTEMS, systems_of
 from experiments.lab.training.runs import Run
-from models.quoted.cell_maps import CellGrid
 
 EXHIBIT = "table_04"
 EXTRA = "ped2"  # where the systems that the authors quote have rows beside
@@ -73,16 +72,6 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
     return number_rows(numbers, interval, dataset, {**place, **identity_of(seeded)})
 
 
-def places_of(run: Run) -> tuple[Entries, np.ndarray, Callable]:
-    """Return a map's entries, which of them each cell covers, and what takes the cells out of the regions."""
-    if "cells" in run.config:
-        grid = CellGrid(**run.config["cells"])
-        return grid, np.eye(grid.rows * grid.columns, dtype=bool), lambda cells: cells
-    side = pixel_metrics.map_side(run.config["features"])
-    level = pixel_metrics.finest_level(run.scores()[0].error.shape[1])
-    return side, pixel_metrics.footprints(side, level), pixel_metrics.cell_errors
-
-
 def pixel_protocols(frame_level: Protocol) -> list[Protocol]:
     """Return the pixel-level protocols: the headline's, each stream alone, the other normalizations.
 
@@ -99,13 +88,12 @@ def pixel_scores(
 
     The frame-level AUC of these scores against these labels is the pixel-level AUC.
     """
-    first = next(iter(runs.values()))
-    entries, covers, cells_of = places_of(first)
-    truth, listeners = pixel_metrics.TruthCounts(covers), {}
+    geometry = geometry_of(runs, dataset)
+    truth, listeners = pixel_metrics.TruthCounts(geometry.covers), {}
     for protocol in protocols:
         streams, train_errors = scores_of(runs, protocol), train_errors_of(runs, protocol)
-        cells = cells_of(pixel_metrics.region_anomaly(streams, protocol, train_errors))
-        listeners[protocol] = pixel_metrics.PixelScores(covers, protocol.overlap), cells
+        cells = geometry.regions(pixel_metrics.region_anomaly(streams, protocol, train_errors))
+        listeners[protocol] = pixel_metrics.PixelScores(geometry.covers, protocol.overlap), cells
     masks = {clip.name: functools.partial(dataset.pixel_masks, clip) for clip in dataset.split("test")}
-    pixel_metrics.stream_masks(masks, entries, [*listeners.values(), (truth, cells)])
+    pixel_metrics.stream_masks(masks, geometry.entries, [*listeners.values(), (truth, cells)])
     return {protocol: scores.clips for protocol, (scores, _) in listeners.items()}, truth.labels

@@ -18,11 +18,10 @@ from data_prep.datasets import find_datasets
 from data_prep.files import write_atomic
 from experiments import evaluate, table_04_lv
 from experiments.lab.scoring import evaluation
+from experiments.lab.scoring.footprints import cell_errors, footprints
 from experiments.lab.scoring.metrics import frame_auc
 from experiments.lab.scoring.pixel_metrics import (
     PixelScores,
-    cell_errors,
-    footprints,
     region_anomaly,
     stream_masks,
 )

@@ -12,18 +12,15 @@ from data_prep.backbones import load_backbone
 from data_prep.datasets import find_datasets
 from data_prep.errors import InputError
 from experiments.lab.scoring import metrics
+from experiments.lab.scoring.footprints import cell_errors, finest_level, footprints, map_side
 from experiments.lab.scoring.frame_truth import entry_of_pixel, frame_truths
 from experiments.lab.scoring.pixel_metrics import (
     DetectionCurves,
     PixelScores,
     TruthCounts,
     area_to_one,
-    cell_errors,
     curve_thresholds,
     entry_errors,
-    finest_level,
-    footprints,
-    map_side,
     region_anomaly,
     stream_masks,
 )

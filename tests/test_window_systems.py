@@ -141,7 +141,7 @@ def test_a_context_extracts_windows_and_runs_on_them(tmp_path):
     context = Context("smoke", settings, tmp_path)
     run = context.run("walkway", "flow", system="Nearest Neighbor")
     assert run.config["backbone"] == "flow_windows"
-    assert run.scores()[0].error.shape == (40, len(load_place(run.folder).boxes((120, 160))))
+    assert run.scores()[0].error.shape == (40, len(load_place(run.folder).boxes((160, 240))))
     ahead = replace(context, settings=settings.override(windows_alignment="centered"))
     centered = ahead.run("walkway", "flow", system="Nearest Neighbor")
     assert (run.ahead_frames, centered.ahead_frames) == (0, 4)

@@ -8,7 +8,7 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions
 from experiments.lab.scoring import fusion, metrics
-from experiments.lab.scoring.pixel_metrics import footprints
+from experiments.lab.scoring.footprints import footprints
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import joined, regularity
 from experiments.lab.scoring.score_files import load_scores

@@ -11,6 +11,7 @@ import numpy as np
 from data_prep.datasets import Dataset, find_datasets
 from data_prep.errors import InputError
 from experiments.lab.scoring import metrics, pixel_metrics
+from experiments.lab.scoring.geometry import geometry_of
 from experiments.lab.scoring.measure import (
     Runs,
     labels_of,
@@ -134,15 +135,18 @@ def add_pixel_numbers(
         return ["no pixel-level numbers: 1 region a frame, which says nothing about where"]
     if not dataset.has_pixel_masks:
         return [f"no pixel-level numbers: no pixel masks in {dataset.root}"]
-    side = pixel_metrics.map_side(first_of(runs).config["features"])
-    covers = pixel_metrics.footprints(side, pixel_metrics.finest_level(n_regions))
+    try:
+        geometry = geometry_of(runs, dataset)
+    except InputError as reason:
+        return [f"no pixel-level numbers: {reason}"]
+    covers = geometry.covers
     found: dict[Any, dict[str, Any]] = {}
     listeners = []
     for place, protocol in scored.items():
         streams = scores_of(runs, protocol, place[1])
         anomaly = pixel_metrics.region_anomaly(streams, protocol, train_errors_of(runs, protocol))
-        cells = pixel_metrics.cell_errors(anomaly)
-        thresholds = pixel_metrics.curve_thresholds(cells.values())
+        cells = geometry.regions(anomaly)
+        thresholds = pixel_metrics.curve_thresholds(cells.values(), geometry.most_thresholds)
         found[place] = {
             "pixel_auc_40": pixel_metrics.PixelScores(covers, pixel_metrics.UCSD_OVERLAP),
             "pixel_auc_20": pixel_metrics.PixelScores(covers, pixel_metrics.LV_OVERLAP),
@@ -152,7 +156,7 @@ def add_pixel_numbers(
         listeners += [(listener, cells) for listener in found[place].values()]
     truth = pixel_metrics.TruthCounts(covers)
     clip_masks = {clip.name: functools.partial(dataset.pixel_masks, clip) for clip in dataset.split("test")}
-    pixel_metrics.stream_masks(clip_masks, side, [*listeners, (truth, cells)])
+    pixel_metrics.stream_masks(clip_masks, geometry.entries, [*listeners, (truth, cells)])
     if len(np.unique(np.concatenate(truth.labels))) < 2:
         return [f"no pixel-level numbers: the masks in {dataset.root} mark every frame or none"]
     for place, of_place in found.items():
@@ -162,21 +166,21 @@ def add_pixel_numbers(
             numbers[place][f"{key}_interval"] = bootstrap.interval(clips, truth.labels)
         for key in ("joined", "single"):
             numbers[place][f"rbdc_{key}"], numbers[place][f"tbdc_{key}"] = of_place[key].areas()
-    return mask_notes(truth, runs, list(clip_masks))
+    return mask_notes(truth, runs, list(clip_masks), geometry.name)
 
 
-def mask_notes(truth: pixel_metrics.TruthCounts, runs: Runs, names: Sequence[str]) -> list[str]:
+def mask_notes(truth: pixel_metrics.TruthCounts, runs: Runs, names: Sequence[str], regions: str) -> list[str]:
     """Return what the pixel-level numbers rest on; `names` are those of the masks' clips."""
     scored = [clip.labels for clip in in_order(first_of(runs).scores(), names, "masks")]
     n_differ = int(np.sum(np.concatenate(scored) != np.concatenate(truth.labels)))
     oracle = truth.oracle
     rbdc, tbdc = (f"{100 * area:.2f}" for area in oracle.areas())
     return [
-        "pixel AUC, RBDC, TBDC: the errors of the finest cells, in the pixels that each was pooled from",
+        f"pixel AUC, RBDC, TBDC: the errors of the finest {regions}, in the pixels that each covers",
         f"pixel masks: {oracle.n_regions} regions in {oracle.n_tracks} tracks (the masks name none: "
         f"overlap from frame to frame makes them); frame labels differ in {n_differ} frames",
-        "RBDC, TBDC: IoU of 0.1 or more, area up to one false positive a frame; cells are larger than "
-        f"objects, so that an oracle that picks single cells has RBDC {rbdc} and TBDC {tbdc}",
+        "RBDC, TBDC: IoU of 0.1 or more, area up to one false positive a frame; an oracle that picks single "
+        f"{regions} has RBDC {rbdc} and TBDC {tbdc}",
     ]
 
 

@@ -13,19 +13,16 @@ Ground-truth regions are the 8-connected components of a frame's mask. Of every 
 and counts at a fixed number of thresholds: masks and maps of a video of any length stream through.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import cv2
-import keras
 import numpy as np
+from scipy import sparse
 from tqdm import tqdm
 
-from data_prep.backbones import LAYERS
 from data_prep.errors import InputError
-from data_prep.pooling import PYRAMID_LEVELS, PYRAMIDS, level_regions, region_pyramid
 from experiments.lab.scoring import fusion, metrics
 from experiments.lab.scoring.frame_truth import Entries, FrameTruth, frame_truths
 from experiments.lab.scoring.protocol import Protocol
@@ -37,41 +34,14 @@ LEAST_IOU, LEAST_TRACK_SHARE = 0.1, 0.1  # beta and alpha of Ramachandra and Jon
 MAX_THRESHOLDS = 20_000
 
 
-def map_side(features: Mapping) -> int:
-    """Return s, the side of the finest map behind a run's features: its `layer` and `input_size_px`."""
-    finest = features["layer"].split("+")[0]
-    return math.ceil(features["input_size_px"] / (4 << LAYERS.index(finest)))
-
-
-@functools.cache
-def footprints(side: int = 7, level: int = PYRAMID_LEVELS[-1]) -> np.ndarray:
-    """Return which entries of a map each cell of a pyramid level covers, bool (level ** 2, side ** 2)."""
-    pyramid = next(name for name, levels in PYRAMIDS.items() if levels[-1] == level)
-    one_entry_each = np.eye(side * side, dtype=np.float32).reshape(-1, side, side, 1)
-    pooled = keras.ops.convert_to_numpy(region_pyramid(one_entry_each, pyramid=pyramid))
-    return pooled[:, -(level**2) :, 0].T > 0
-
-
-def finest_level(n_regions: int) -> int:
-    """Return the cells a side of the finest level of a frame's regions: 4 of 21 regions."""
-    return max(level_regions(n_regions))
-
-
-def cell_errors(region_errors: Mapping[str, np.ndarray], level: int | None = None) -> dict[str, np.ndarray]:
-    """Return the errors of one level's cells, the finest by default, of those of all regions.
-
-    Both are clip -> (n_frames, regions).
-    """
-    cells = {}
-    for clip, errors in region_errors.items():
-        n_regions = errors.shape[1]
-        cells[clip] = errors[:, level_regions(n_regions)[level or finest_level(n_regions)]]
-    return cells
-
-
 def entry_errors(cells: np.ndarray, covers: np.ndarray) -> np.ndarray:
-    """Return the error map of a frame, (E,), from the errors of its cells, (n_cells,); see `footprints`."""
-    return np.where(covers, cells[:, None], -np.inf).max(axis=0)
+    """Return the error map of a frame, (E,), from the errors of its cells, (n_cells,); see `footprints`.
+
+    Every entry is covered by some cell: those of the least error, most of a frame's windows, need no look.
+    """
+    least = cells.min()
+    above = cells > least
+    return np.where(covers[above], cells[above, None], least).max(axis=0, initial=least)
 
 
 def region_anomaly(
@@ -132,8 +102,8 @@ class PixelScores:
         self.current = []
 
 
-def intersection_over_union(detections: np.ndarray, truth: FrameTruth) -> np.ndarray:
-    """Return the IoU in pixels, (D, G), of detections, bool (D, E), with the regions of a frame."""
+def intersection_over_union(detections: np.ndarray | sparse.csr_array, truth: FrameTruth) -> np.ndarray:
+    """Return the IoU in pixels, (D, G), of detections, 0 or 1 (D, E), with the regions of a frame."""
     detections = detections.astype(float)
     shared = detections @ truth.regions_px.T
     areas = (detections @ truth.entries_px)[:, None] + truth.regions_px.sum(axis=1)
@@ -156,6 +126,7 @@ class DetectionCurves:
     def __init__(self, thresholds: np.ndarray, covers: np.ndarray, joined: bool = True):
         self.thresholds, self.covers, self.joined = np.asarray(thresholds), covers, joined
         self.side = math.isqrt(covers.shape[1])
+        self.cells = sparse.csr_array(covers.astype(float))  # a window covers few of the entries
         self.n_frames = self.n_regions = self.n_tracks = 0
         # Changes from one threshold to the next lower one.
         self.false_positives, self.regions = np.zeros((2, self.thresholds.size), np.int64)
@@ -171,10 +142,16 @@ class DetectionCurves:
             self.open[track][0] += 1
         self.n_frames += 1
         self.n_regions += len(truth.tracks)
-        first = np.searchsorted(-self.thresholds, -cells)  # the threshold that each cell first reaches
+        errors = entry_errors(cells, self.covers) if self.joined else cells
+        first = np.searchsorted(-self.thresholds, -errors)  # the threshold that each entry, or cell, reaches
+        single = None if self.joined else self.cell_matches(truth)
         false_before, found_before = 0, np.zeros(len(truth.tracks), bool)
         for step in np.unique(first[first < self.thresholds.size]):
-            matches = intersection_over_union(self._detections(first <= step), truth) >= LEAST_IOU
+            detected = first <= step
+            if single is None:
+                matches = intersection_over_union(self._components(detected), truth) >= LEAST_IOU
+            else:
+                matches = single[detected]
             false, found = int((~matches.any(axis=1)).sum()), matches.any(axis=0)
             self.false_positives[step] += false - false_before
             change = found.astype(int) - found_before
@@ -197,13 +174,14 @@ class DetectionCurves:
             area_to_one(false_positives, self.tracks / self.n_tracks),
         )
 
-    def _detections(self, detected_cells: np.ndarray) -> np.ndarray:
-        """Return the detected regions, bool (D, E), D >= 1."""
-        cells = self.covers[detected_cells]
-        if not self.joined:
-            return cells
-        entries = cells.any(axis=0).reshape(self.side, self.side)
-        count, labels = cv2.connectedComponents(entries.astype(np.uint8), connectivity=8)
+    def cell_matches(self, truth: FrameTruth) -> np.ndarray:
+        """Return which cells, each on its own, match which regions of a frame, bool (n_cells, G)."""
+        return intersection_over_union(self.cells, truth) >= LEAST_IOU
+
+    def _components(self, entries: np.ndarray) -> np.ndarray:
+        """Return the 8-connected components of the detected entries, (E,), bool (D, E), D >= 1."""
+        picture = entries.reshape(self.side, self.side).astype(np.uint8)
+        count, labels = cv2.connectedComponents(picture, connectivity=8)
         return labels.ravel() == np.arange(1, count)[:, None]
 
     def _close(self, tracks: set[int]) -> None:
@@ -231,7 +209,7 @@ class TruthCounts:
 
     def add(self, cells: np.ndarray, truth: FrameTruth) -> None:
         """Count one frame; `cells` is not read."""
-        matches = intersection_over_union(self.oracle.covers, truth) >= LEAST_IOU
+        matches = self.oracle.cell_matches(truth)
         self.oracle.add(matches.any(axis=1).astype(float), truth)
         self.current.append(bool(truth.tracks))
 

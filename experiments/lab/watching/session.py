@@ -24,7 +24,7 @@ from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.publishing.rows import backbones_of
 from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
-from experiments.lab.scoring.pixel_metrics import map_side
+from experiments.lab.scoring.footprints import map_side
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.flow_windows import window_options
 from experiments.lab.training.runs import Run, load_runs
