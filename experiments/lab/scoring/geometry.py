@@ -1,4 +1,4 @@
-"""What the regions of runs cover of the frame: the finest cells of a pyramid, cells of px, or flow windows."""
+"""What the regions of runs cover of the frame: a pyramid's finest cells, cells of px, or flow windows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
