@@ -32,7 +32,7 @@ def test_the_table_and_what_was_written_are_printed(tmp_path, capsys):
     (tmp_path / "table_03.csv").write_bytes(b"replaced now")
     run_exhibit(context_in(tmp_path), exhibit_of("table_03", writes=["table_03.csv"]))
     systems = ["MPPCA", "MPPC+SFA", "HOFME", "Conv-AE", "Entrance", "Exit", "ShanghaiTech", "ConvLSTM-AE"]
-    systems += ["Unmasking", "Hinami et al.", "Nearest Subspace", "OC-SVM", "TSC"]
+    systems += ["Unmasking", "Hinami-style", "Nearest Subspace", "OC-SVM", "TSC"]
     assert capsys.readouterr().out.splitlines() == [
         "",
         "Table 3. AUC of all methods on the real datasets, profile quick, depth=5: ours (the paper)",
