@@ -136,3 +136,28 @@ def test_a_commit_is_checked_as_ci_checks_it():
     assert len(commands) == 3
     hooks = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text())
     assert hooks == commands
+
+
+def room_of(module: str) -> str:
+    """Return the room of ARCHITECTURE.md's table that a module stands in."""
+    parts = module.split(".")
+    if parts[0] != "experiments":
+        return parts[0]
+    if parts[1:2] != ["lab"]:
+        return "commands"
+    return parts[2] if (ROOT / "experiments" / "lab" / "/".join(parts[2:3])).is_dir() and parts[2:] else "lab"
+
+
+def test_the_picture_of_the_house_is_that_of_the_imports():
+    drawn: dict[str, set[str]] = {}
+    for path in [path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py")]:
+        own = room_of(module_of(path))
+        drawn.setdefault(own, set()).update({room_of(name) for name in imported_modules(path)} - {own})
+    drawn = {room: rooms - {"commands"} for room, rooms in drawn.items()}  # the package experiments itself
+    page = (ROOT / "ARCHITECTURE.md").read_text().split("<!-- rooms")[1].split("<!-- end -->")[0]
+    told = {}
+    for line in page.splitlines()[3:]:
+        name, _, imports = (cell.strip() for cell in line.split("|")[1:4])
+        room = name.strip("`/").removeprefix("lab/")
+        told[room] = set(filter(None, imports.split(", ")))
+    assert told == drawn
