@@ -4,9 +4,8 @@
 
 Paper: Table 3, Sec. 4.3. All systems and, beside Conv-AE and ConvLSTM-AE, the mean training frame scored as
 they are (ours); or those of --systems; others read "not run", absent datasets "no data". The systems that the
-authors quote have one threshold over all clips as their headline. In profile paper, the systems that read
-features have a second row, with the settings chosen on normal data (`experiments.choose_on_normal`), unless
---without-chosen is given.
+authors quote have one threshold over all clips as their headline. The systems that read features have a
+second row, with the settings of --chosen (docs/choosing.md), unless --without-chosen is given.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
@@ -18,7 +17,7 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
         "--without-chosen",
         dest="with_chosen",
         action="store_false",
-        help="profile paper: without the rows of the chosen settings",
+        help="without the rows of the chosen settings",
     )
     cli.main(__spec__.name, flags)
 
@@ -33,11 +32,11 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.quoted_rows import quoted_rows
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
-from experiments.lab.settings.chosen import CHOSEN, chosen_settings
+from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.systems.catalogue import SYSTEMS, systems_of
 
 EXHIBIT = "table_03"
-CHOSEN_ROW = "{}, chosen on normal data"
+CHOSEN_ROW = "{}, chosen settings"
 
 
 def run(context: Context, systems: Sequence[str] | None = None, with_chosen: bool = True) -> None:
@@ -46,8 +45,7 @@ def run(context: Context, systems: Sequence[str] | None = None, with_chosen: boo
     Args:
         context: what it runs in.
         systems: some of those of this table; None for all that the profile has by itself.
-        with_chosen: whether, in profile paper, the rows of the settings chosen on normal data stand beside
-            the paper's: those chosen for its backbone or, where there are none, those of `--chosen`.
+        with_chosen: whether rows of the settings of `--chosen` stand beside those of the profile.
     """
     known, usual = systems_of(EXHIBIT), systems_of(EXHIBIT, context.profile)
     systems = usual if systems is None else tuple(systems)
@@ -59,11 +57,8 @@ def run(context: Context, systems: Sequence[str] | None = None, with_chosen: boo
     if not with_chosen:
         command += " --without-chosen"
     rows: list[Row] = []
-    backbone = context.settings.features.backbone
-    own = chosen_settings(backbone if backbone in CHOSEN else None)
-    chosen = replace(context, settings=context.settings.override(**own))
-    # Those settings stand beside the paper's.
-    beside = with_chosen and context.profile == "paper" and not context.chosen
+    chosen = replace(context, settings=context.settings.override(**CHOSEN))
+    beside = with_chosen and not context.chosen
     for dataset in context.datasets:
         for name in systems:
             rows += method_rows(context, name, name, dataset, command)

@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 REAL_DATA = Path(os.environ.get("SRNN_AE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
-LONGEST = ("test_commands.py", "test_watch.py", "test_choose_on_normal.py")
+LONGEST = ("test_commands.py", "test_watch.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

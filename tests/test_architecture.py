@@ -83,7 +83,7 @@ def loaded_with(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("name", ["shards", "windows", "extraction", "walkway/__init__", "planted"])
+@pytest.mark.parametrize("name", ["shards", "windows", "extraction", "walkway/__init__"])
 def test_what_stores_and_reads_features_loads_no_backend(name):
     assert not loaded_with(ROOT / "data_prep" / f"{name}.py") & {"keras", "tensorflow", "jax"}
 

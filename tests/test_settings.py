@@ -5,7 +5,8 @@ import pytest
 from data_prep.errors import InputError
 from experiments.lab import cli
 from experiments.lab.cli import default_seeds
-from experiments.lab.settings.chosen import CHOSEN, chosen_settings
+from experiments.lab.settings.chosen import CHOSEN
+from experiments.lab.settings.flow_windows import reads_windows
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER, config_hash
 
@@ -55,25 +56,17 @@ def test_seeds_of_a_profile():
     assert [default_seeds(profile, has_data=False) for profile in ("smoke", "quick", "paper")] == [1, 1, 3]
 
 
-@pytest.mark.parametrize("backbone", CHOSEN)
-def test_settings_chosen_on_normal_data_are_valid_in_every_profile(backbone):
-    for settings in PROFILES.values():
-        chosen = settings.override(**chosen_settings(backbone))
-        assert chosen.features.backbone == backbone
-        assert chosen.train.iterations % chosen.train.checkpoint_every == 0
-        assert chosen.train.checkpoint_every % chosen.train.log_every == 0
-        assert chosen.score.normalization == "per_clip"
+@pytest.mark.parametrize("profile", PROFILES)
+def test_chosen_settings_are_valid_in_every_profile(profile):
+    chosen = PROFILES[profile].override(**CHOSEN)
+    assert chosen.train.iterations % chosen.train.checkpoint_every == 0
+    assert chosen.train.checkpoint_every % chosen.train.log_every == 0
+    assert reads_windows("flow", chosen)
 
 
-def test_chosen_is_that_of_the_best_backbone_or_of_the_one_asked_for():
+def test_chosen_is_one_set_that_more_settings_may_change():
     def parse(*flags):
         return cli.settings(cli.settings_parser("").parse_args([*flags]))
 
-    assert parse("--chosen") == PROFILES["quick"].override(**CHOSEN["resnet50"])
-    thin = PROFILES["quick"].override(**CHOSEN["thin_resnet50"])
-    assert parse("--chosen", "--set", "backbone=thin_resnet50") == thin
-    assert parse("--chosen", "--set", "backbone=thin_resnet50", "--set", "depth=5") == thin.override(depth=5)
-    with pytest.raises(
-        InputError, match="nothing was chosen for backbone resnet152, only for resnet50, thin"
-    ):
-        parse("--chosen", "--set", "backbone=resnet152")
+    assert parse("--chosen") == PROFILES["quick"].override(**CHOSEN)
+    assert parse("--chosen", "--set", "depth=5") == PROFILES["quick"].override(**CHOSEN, depth=5)

@@ -1,4 +1,4 @@
-"""Table 3 on a small walkway: the systems asked for alone, and the rows chosen on normal data beside them."""
+"""Table 3 on a small walkway: the systems asked for alone, rows of the chosen settings beside them."""
 
 import subprocess
 import sys
@@ -8,7 +8,6 @@ from experiments import table_03_methods
 from experiments.lab.context import Context
 from experiments.lab.publishing import results
 from experiments.lab.publishing.published import published
-from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.systems.catalogue import systems_of
 
@@ -19,22 +18,21 @@ SMALL_NETWORK = {"similarity_units": 8, "n_subspace_atoms": 4}
 def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     settings = PROFILES["smoke"].override(**TINY, **SMALL_NETWORK)
     context = Context("paper", settings, tmp_path, only_datasets=("walkway",))
-    monkeypatch.setitem(
-        CHOSEN, "thin_resnet50", {**TINY, "layer": "conv2", "feature_normalization": "standardized"}
-    )
+    chosen = {**TINY, "layer": "conv2", "feature_normalization": "standardized"}
+    monkeypatch.setattr(table_03_methods, "CHOSEN", chosen)
     table_03_methods.run(context, ("Nearest Subspace", "sRNN-AE"))
     rows = [row for row in results.read_rows(context.results_dir) if row.column == "Walkway"]
     names = ["Nearest Subspace", "sRNN-AE"]
-    names += [f"{name}, chosen on normal data" for name in names]
+    names += [f"{name}, chosen settings" for name in names]
     assert list(dict.fromkeys(row.row for row in rows)) == names
     hashes = {name: {row.config_hash for row in rows if row.row == name} for name in names}
     assert all(len(found) == 1 for found in hashes.values())
     assert len(set.union(*hashes.values())) == 4  # other features, other configuration
     assert rows[0].command.endswith("--systems 'Nearest Subspace,sRNN-AE'")
     table = (context.results_dir / "table_03.md").read_text()
-    assert "sRNN-AE, chosen on normal data" in table
+    assert "sRNN-AE, chosen settings" in table
     assert "Profile: paper, " in table
-    own, of_chosen = table.split('Rows "..., chosen on normal data": ')
+    own, of_chosen = table.split('Rows "..., chosen settings": ')
     assert "iterations 4 (paper: 20,000)" in own
     assert "layer conv2 (paper: last)" not in own
     assert "layer conv2 (paper: last)" in of_chosen
@@ -82,7 +80,7 @@ def test_more_and_fewer_test_clips_in_one_folder_are_those_of_a_clean_one(tmp_pa
     def run(folder, n_test_clips):
         settings = PROFILES["smoke"].override(**TINY, **small, n_test_clips=n_test_clips)
         context = Context("smoke", settings, tmp_path / folder, only_datasets=("walkway",))
-        table_03_methods.run(context, systems)
+        table_03_methods.run(context, systems, with_chosen=False)
         return numbers_of(context)
 
     clean = {n: run(f"clean{n}", n) for n in (2, 3)}

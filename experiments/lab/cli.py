@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.errors import InputError
-from experiments.lab.settings.chosen import chosen_settings
+from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.settings.profiles import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES
 from experiments.lab.settings.schema import Settings
 
@@ -43,7 +43,7 @@ def settings_parser(description: str) -> argparse.ArgumentParser:
     flags.add_argument(
         "--chosen",
         action="store_true",
-        help="settings that experiments.choose_on_normal chose, not the paper's",
+        help="settings that experiments.choose_on_scenes chose, not the paper's",
     )
     flags.add_argument(
         "--set",
@@ -63,7 +63,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
         if not separator:
             raise InputError(f"--set {item}: expected NAME=VALUE")
         overrides[name] = value
-    chosen = chosen_settings(overrides.get("backbone")) if arguments.chosen else {}
+    chosen = CHOSEN if arguments.chosen else {}
     return PROFILES[arguments.profile].override(**chosen).override(**overrides)
 
 

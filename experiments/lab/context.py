@@ -21,7 +21,7 @@ from data_prep.optical_flow import FlowOptions, FlowRecipe
 from data_prep.provenance import git_commit
 from experiments.lab.publishing.results import NO_DATA, NOT_RUN
 from experiments.lab.settings.changes import changes, differences, names_of, results_name
-from experiments.lab.settings.flow_windows import reads_windows, window_options
+from experiments.lab.settings.flow_windows import reads_windows, window_options, with_window_settings
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS, run_system
 from experiments.lab.training.runs import Run
@@ -56,7 +56,7 @@ class Context:
         weights: the backbone's weights file; None for the usual download.
         n_seeds: seeds 0 .. n_seeds - 1 are run where systems are compared.
         n_ablation_seeds: likewise where sRNN-AE is varied, and in the sweeps.
-        chosen: whether the settings are those that `experiments.choose_on_normal` chose.
+        chosen: whether the settings are those that `experiments.choose_on_scenes` chose.
         flags: the command line as given, for the `command` column.
     """
 
@@ -253,14 +253,19 @@ class Context:
             systems: as the paper names them, see `experiments.lab.systems.catalogue`.
             also: groups of settings, or settings, that act beside theirs.
         """
-        sentences = []
+        settings, sentences = self.settings, []
         entries = [SYSTEMS[system] for system in systems]
-        if any(entry.reads.of_network for entry in entries):
-            sentences.append(f"{self.backbone_sentence()}.")
+        windows = [reads_windows(stream, settings) for stream in settings.score.streams]
         acting = [name for entry in entries for name in entry.settings]
-        if "flow" in self.settings.score.streams:
-            acting.append("windows" if reads_windows("flow", self.settings) else "flow")
-        return " ".join([*sentences, differences(self.settings, names_of(*acting, *also))])
+        if "flow" in settings.score.streams:
+            acting.append("windows" if any(windows) else "flow")
+        if all(windows):
+            settings = with_window_settings(settings)
+            acting = [name for name in acting if name != "features"]
+            sentences.append("Features: flow windows alone, no network.")
+        elif any(entry.reads.of_network for entry in entries):
+            sentences.append(f"{self.backbone_sentence()}.")
+        return " ".join([*sentences, differences(settings, names_of(*acting, *also))])
 
     def backbone_sentence(self) -> str:
         """Return which network gives the features, and why, where it is not the one asked for."""

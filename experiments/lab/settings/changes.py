@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields
 from typing import Any
 
-from experiments.lab.settings.chosen import chosen_settings
+from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER, Settings, config_hash
 
@@ -27,7 +27,7 @@ def changed(settings: Settings, base: Settings) -> dict[str, object]:
 
 def changes(profile: str, chosen: bool, settings: Settings) -> list[str]:
     """Return what differs from the profile or, with `chosen`, from the chosen settings: ["depth=5"]."""
-    base = PROFILES[profile].override(**chosen_settings()) if chosen else PROFILES[profile]
+    base = PROFILES[profile].override(**CHOSEN) if chosen else PROFILES[profile]
     return [f"{name}={value}" for name, value in changed(settings, base).items()]
 
 
