@@ -14,8 +14,7 @@ CHOSEN: dict[str, object] = {
     "motion": "flow",
     "appearance": "none",
     "flow_input": "windows",
+    "windows_alignment": "centered",
+    "windows_iterations": 1000,
     "fusion": "calibrated",
 }
-# Development scene -> frame-level AUC of sRNN-AE with these settings: against the errors of training frames,
-# and normalized per clip. They are no benchmark.
-SCENES: dict[str, tuple[float, float]] = {}
