@@ -32,6 +32,11 @@ import numpy as np
 
 from experiments.lab import cli
 
+# Of the sRNN-AE of the steps and of the sparse coding problems, on the features of the first dataset.
+READ_SETTINGS = (
+    "features", "model", "batch_clips", "window_frames",
+    "tsc_n_atoms", "tsc_lambda1", "tsc_lambda2", "tsc_delta_squared", "tsc_windows",
+)  # fmt: skip
 ROUNDS = 7
 MATRIX_SIZE = 2048
 UNCACHED_MATRICES = 6
@@ -39,6 +44,13 @@ STEPS_A_ROUND = 10
 MEMORY_STEPS = 40
 MEMORY_COPIES = 10
 REGIONS = 21
+
+
+def reads(context):
+    """Return what the measurements read of the settings."""
+    from experiments.lab.systems.reads import Reads
+
+    return Reads(also=READ_SETTINGS, walkway="first")
 
 
 def run(context) -> None:

@@ -37,6 +37,7 @@ from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.chosen import CHOSEN
+from experiments.lab.systems.reads import Reads
 
 TIE = 0.005
 N_WALKWAYS = 2
@@ -118,6 +119,14 @@ STAGES = (
     Stage("LSTM-AE", [{"windows_lstm_units": n} for n in (8, 4, 16)], "LSTM-AE"),
     Stage("subspace", [{"windows_n_subspace_atoms": n} for n in (4, 2, 8)], "Nearest Subspace"),
 )
+
+
+def reads(context: Context, **_) -> Reads:
+    """Return what the command reads: nothing that its candidates or its start set."""
+    names = {name for stage in STAGES for candidate in stage.candidates for name in candidate}
+    also = ("flow", "windows", "normalization", "temporal_weight")
+    systems = tuple(dict.fromkeys(stage.system for stage in STAGES))
+    return Reads(systems, also=also, without=(*START, *names), walkway="always")
 
 
 def run(context: Context, development: Sequence[Path]) -> None:

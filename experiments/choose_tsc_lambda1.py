@@ -26,10 +26,14 @@ from experiments.lab.context import Context
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.features import ShardFeatures
+from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.tsc import build_tsc, training_blocks
 from models.tsc import alternate
 
 MOST_LOST = 0.05
+READS = Reads(
+    ("TSC",), ("spatial",), scored=False, without=("tsc_lambda1", "temporal_window_frames", "alignment")
+)
 CANDIDATES = (0.1, 0.5, 2.0, 5.0, 10.0, 30.0)
 
 

@@ -24,9 +24,11 @@ from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.rows import identity_of, measured_row
+from experiments.lab.systems.reads import Reads
 from models.srnn_ae import SRNNAE
 
 EXHIBIT = "figure_02"
+READS = Reads(("sRNN-AE",), ("spatial",), scored=False, walkway="first")
 SYMBOLS = {  # weights by the end of their path
     "dictionary": r"$A$",
     "decoder": r"$Z^T$",

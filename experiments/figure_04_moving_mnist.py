@@ -18,9 +18,13 @@ from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
+from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.sequences import sequence_files
 
 EXHIBIT = "figure_04"
+READS = Reads(
+    also=("mnist_train_sequences", "mnist_test_sequences", "mnist_step_px", "mnist_seed"), walkway="never"
+)
 SAMPLES = {  # caption -> kind, split
     "normal": ("spatial", "train"),
     "anomaly of appearance": ("spatial", "test"),

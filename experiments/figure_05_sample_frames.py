@@ -23,8 +23,10 @@ from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
+from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "figure_05"
+READS = Reads()
 SAMPLES = 5
 TITLE = "Sample frames; abnormal ones framed in orange, the anomaly outlined in blue"
 OUTLINE_RGB = (86, 180, 233)  # Okabe and Ito's sky blue, seen on gray, red and orange alike

@@ -11,16 +11,24 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 
     cli.main(__spec__.name, cli.parser(__doc__))
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of, measured_row
-from experiments.lab.scoring.measure import held_by, regularity_of, step_of
-from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.scoring.measure import Runs, held_by, regularity_of, step_of
+from experiments.lab.scoring.protocol import CHECKPOINT_NAMES, Protocol
+from experiments.lab.scoring.regularity import in_order
+from experiments.lab.scoring.score import ClipScores
+from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "figure_06"
+READS = Reads(("sRNN-AE",))
 WHOLE_FRAME = 0
 SAMPLE_FRAMES = 6
 
@@ -30,18 +38,31 @@ def run(context: Context) -> None:
     rows = []
     for dataset in context.datasets:
         runs = {stream: context.run(dataset, stream) for stream in context.settings.score.streams}
-        draw_clip(context, dataset, runs, context.figure_path(EXHIBIT, dataset))
-        rows += mean_rows(context, dataset, runs)
+        spatial = spatial_clips(context, dataset, runs)
+        draw_clip(context, dataset, runs, spatial, context.figure_path(EXHIBIT, dataset))
+        rows += mean_rows(context, dataset, runs, spatial)
     publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
 
 
-def draw_clip(context: Context, dataset: str, runs, path) -> None:
+def spatial_clips(context: Context, dataset: str, runs: Runs) -> list[ClipScores]:
+    """Return the spatial stream's scores of the test clips, in the order of the fused ones.
+
+    They are those of the protocol's checkpoint where it is among the fused streams, else of its last one.
+    """
+    protocol = held_by(runs, Protocol.of(context.settings.score))
+    if "spatial" in runs:
+        clips = runs["spatial"].scores(step_of(runs, protocol))
+    else:
+        clips = context.run(dataset, "spatial").scores()
+    names = [clip.clip for clip in runs[protocol.streams[0]].scores()]
+    return in_order(clips, names, "spatial stream")
+
+
+def draw_clip(context: Context, dataset: str, runs: Runs, spatial: Sequence[ClipScores], path: Path) -> None:
     """Draw the curves of the first test clip that has both classes."""
     protocol = held_by(runs, Protocol.of(context.settings.score))
-    step = step_of(runs, protocol)
-    spatial = runs["spatial"].scores(step)
     index = next(i for i, clip in enumerate(spatial) if 0 < clip.labels.mean() < 1)
-    clip, fused = spatial[index], regularity_of(runs, protocol, step)[index]
+    clip, fused = spatial[index], regularity_of(runs, protocol)[index]
     shown = np.linspace(0, len(clip.labels) - 1, SAMPLE_FRAMES).astype(int)
     pictures.clip_curves(
         path,
@@ -56,10 +77,10 @@ def draw_clip(context: Context, dataset: str, runs, path) -> None:
     )
 
 
-def mean_rows(context: Context, dataset: str, runs) -> list:
+def mean_rows(context: Context, dataset: str, runs: Runs, clips: Sequence[ClipScores]) -> list[Row]:
     """Return the mean similarity and code distance over all normal and all abnormal test frames."""
     protocol = held_by(runs, Protocol.of(context.settings.score))
-    clips = runs["spatial"].scores(step_of(runs, protocol))
+    checkpoint = protocol.checkpoint_name if "spatial" in runs else CHECKPOINT_NAMES["last"]
     labels = np.concatenate([clip.labels[1:] for clip in clips])
     rows = []
     for metric in ("similarity", "code_distance"):
@@ -73,7 +94,7 @@ def mean_rows(context: Context, dataset: str, runs) -> list:
                     row=name,
                     column=COLUMNS[dataset],
                     metric=metric,
-                    protocol=f"spatial stream, whole-frame region, {protocol.checkpoint_name}",
+                    protocol=f"spatial stream, whole-frame region, {checkpoint}",
                     dataset=COLUMNS[dataset],
                     command=context.command("experiments.figure_06_clip_curves"),
                     **identity_of([runs]),

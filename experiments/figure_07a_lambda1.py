@@ -21,6 +21,7 @@ SWEEP = Sweep(
     {"smoke": (0.5, 2), "quick": (0.5, 2, 8), "paper": (0.1, 0.5, 1, 2, 5, 10, 20, 50)},
     "lambda1",
 )
+READS = SWEEP.reads
 
 
 def run(context: Context, **options) -> None:

@@ -21,6 +21,7 @@ SWEEP = Sweep(
     {"smoke": (0.5, 2), "quick": (0.02, 2, 200), "paper": (0.02, 0.2, 0.5, 1, 2, 5, 20, 200)},
     "lambda2",
 )
+READS = SWEEP.reads
 
 
 def run(context: Context, **options) -> None:

@@ -22,6 +22,7 @@ SWEEP = Sweep(
     {"smoke": (32, 64), "quick": (256, 512, 1024), "paper": (256, 512, 1024, 2048, 4096)},
     "dictionary size N, atoms",
 )
+READS = SWEEP.reads
 
 
 def run(context: Context, **options) -> None:

@@ -22,6 +22,7 @@ SWEEP = Sweep(
     "number of layers K",
     ("auc", "sparsity"),
 )
+READS = SWEEP.reads
 
 
 def run(context: Context, **options) -> None:

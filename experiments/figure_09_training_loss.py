@@ -25,9 +25,12 @@ from experiments.lab.publishing.results import write_csv
 from experiments.lab.publishing.rows import identity_of, late_fusion_runs, mean_and_std, measured_row
 from experiments.lab.scoring.measure import auc
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.systems.reads import Reads
 from experiments.lab.training.runs import Run
 
 EXHIBIT = "figure_09"
+# The course of the AUC is per clip and global, at every checkpoint.
+READS = Reads(("sRNN-AE",), without=("normalization", "checkpoint", "fusion", "spatial_weight"))
 LOGGED = ("loss", "sparsity", "gamma", "lambda1", "lambda2")
 
 
@@ -91,7 +94,8 @@ def checkpoint_course(context: Context, seeded: Sequence[Mapping[str, Run]]) -> 
     `auc_per_clip` and `auc_global` are those of the fused streams, the others of one stream alone, per clip.
     `similarity_STREAM` is the mean of S_{t-1,t} over all regions and frames of the test clips.
     """
-    course, fused = [], replace(Protocol.of(context.settings.score), normalization="per_clip")
+    headline = Protocol.of(context.settings.score)
+    course, fused = [], replace(headline, fusion="paper", normalization="per_clip")
     for step in sorted(set.intersection(*(set(run.steps) for runs in seeded for run in runs.values()))):
         line = {"step": step}
         for way in ("per_clip", "global"):

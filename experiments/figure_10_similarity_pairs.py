@@ -26,9 +26,11 @@ from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of, measured_row
+from experiments.lab.systems.reads import Reads
 from models.similarity import GaussianSimilarity
 
 EXHIBIT = "figure_10"
+READS = Reads(("sRNN-AE",), ("spatial",), scored=False, without=("similarity",))
 LEARNED, GAUSSIAN = "Trainable similarity", "Gaussian kernel"
 WHOLE_FRAME = 0
 BLOCK_FRAMES = 256

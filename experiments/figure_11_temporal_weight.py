@@ -23,9 +23,11 @@ from experiments.lab.publishing.rows import identity_of, late_fusion_runs, measu
 from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.schema import PAPER
+from experiments.lab.systems.reads import Reads
 from experiments.lab.training.runs import Run
 
 EXHIBIT = "figure_11"
+READS = Reads(("sRNN-AE",), without=("fusion", "temporal_weight", "spatial_weight"))
 WEIGHTS = tuple(step / 10 for step in range(11))
 
 

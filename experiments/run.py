@@ -41,6 +41,9 @@ def run_all(arguments) -> int:
         raise InputError(f"--only {', '.join(strangers)}: unknown, expected one of {', '.join(known)}")
     context = cli.context(arguments)
     names = [name for name in known if name in chosen]
+    modules = {name: importlib.import_module(known[name]) for name in names}
+    read = [cli.reads_of(module, context) for module in modules.values()]
+    cli.refuse_unread(arguments, read, context, "experiments.run")
     minutes = expected_minutes(context.profile)
     print_plan(context, names, minutes)
     from experiments.lab.publishing.exhibit import run_exhibit
@@ -52,7 +55,7 @@ def run_all(arguments) -> int:
         print(f"\n== {name} ({index + 1} of {len(names)}; at most about {left:.0f} min left) ==", flush=True)
         began = time.perf_counter()
         try:
-            run_exhibit(context, importlib.import_module(known[name]))
+            run_exhibit(context, modules[name])
         except BrokenPipeError:  # nobody reads what is printed: `cli.exit_with` stops
             raise
         except InputError as fault:

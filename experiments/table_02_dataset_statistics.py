@@ -20,8 +20,10 @@ from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
+from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_02"
+READS = Reads()
 PROTOCOLS = {
     "frames": "counted on disk; frame labels: {labels}",
     "events": "maximal runs of abnormal frames; frame labels: {labels}",

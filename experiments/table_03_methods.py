@@ -34,9 +34,25 @@ from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
 from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.systems.catalogue import SYSTEMS, systems_of
+from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_03"
+READS = Reads(systems_of(EXHIBIT))
 CHOSEN_ROW = "{}, chosen settings"
+
+
+def reads(context: Context, systems: Sequence[str] | None = None, **_) -> Reads:
+    """Return what a call with these flags reads: the settings of the systems asked for."""
+    return replace(READS, systems=asked_for(context, systems))
+
+
+def asked_for(context: Context, systems: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the systems of --systems, those of the profile for None. InputError for an unknown one."""
+    known = systems_of(EXHIBIT)
+    systems = systems_of(EXHIBIT, context.profile) if systems is None else tuple(systems)
+    if strangers := [name for name in systems if name not in known]:
+        raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(known)}")
+    return systems
 
 
 def run(context: Context, systems: Sequence[str] | None = None, with_chosen: bool = True) -> None:
@@ -47,10 +63,7 @@ def run(context: Context, systems: Sequence[str] | None = None, with_chosen: boo
         systems: some of those of this table; None for all that the profile has by itself.
         with_chosen: whether rows of the settings of `--chosen` stand beside those of the profile.
     """
-    known, usual = systems_of(EXHIBIT), systems_of(EXHIBIT, context.profile)
-    systems = usual if systems is None else tuple(systems)
-    if strangers := [name for name in systems if name not in known]:
-        raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(known)}")
+    usual, systems = asked_for(context, None), asked_for(context, systems)
     command = context.command("experiments.table_03_methods")
     if systems != usual:
         command += f" --systems {shlex.quote(','.join(systems))}"

@@ -16,8 +16,10 @@ from experiments.lab.publishing.notes import held_out_note
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
 from experiments.lab.systems.catalogue import systems_of
+from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_05"
+READS = Reads(systems_of(EXHIBIT))
 
 
 def run(context: Context) -> None:

@@ -15,8 +15,10 @@ from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows
+from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_06"
+READS = Reads(("sRNN-AE",), ("spatial",), without=("similarity", "trainable_lambda2"))
 SIMILARITIES = {
     "Gaussian kernel": {"similarity": "gaussian", "trainable_lambda2": False},
     "Trainable similarity": {"similarity": "learned", "trainable_lambda2": True},

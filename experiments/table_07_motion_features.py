@@ -32,6 +32,7 @@ from experiments.lab.publishing.rows import backbones_of, identity_of, measured_
 from experiments.lab.scoring.measure import protocols_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.flow_windows import reads_windows, window_options
+from experiments.lab.systems.reads import Reads
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from models.srnn_ae import Streaming
 
@@ -44,6 +45,11 @@ STREAMS = {
     "Appearance+Appearance aggregation based": ("spatial", "temporal"),
 }
 WINDOWS_ROW = "Flow windows based only"
+# Those of the last row act whatever `flow_input` is.
+ON_WINDOWS = Reads(("sRNN-AE",), ("flow",)).names(PAPER.override(flow_input="windows"))
+READS = Reads(
+    ("sRNN-AE",), ("spatial", "temporal", "flow"), also=tuple(ON_WINDOWS.intersection(names_of("windows")))
+)
 WARM_FRAMES = 5
 TIMED_FRAMES = 50
 

@@ -15,8 +15,10 @@ from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows
+from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_08"
+READS = Reads(("sRNN-AE",), ("spatial", "temporal"), together=False)
 STREAMS = {"Spatial features": "spatial", "Temporal features": "temporal"}
 
 

@@ -15,8 +15,10 @@ from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
+from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_09"
+READS = Reads(("sRNN-AE",))
 
 
 def run(context: Context) -> None:

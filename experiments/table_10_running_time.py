@@ -42,10 +42,12 @@ from experiments.lab.systems.catalogue import SYSTEMS, named, systems_of, task_o
 from experiments.lab.systems.inputs import LiveScores
 from experiments.lab.systems.quoted.inputs import Cells
 from experiments.lab.systems.quoted.tasks import WHOLE_CLIP, MapTask
+from experiments.lab.systems.reads import Reads
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.runs import Run
 
 EXHIBIT = "table_10"
+READS = Reads(systems_of(EXHIBIT), ("spatial", "temporal"), scored=False, walkway="first")
 PREFERRED = ("avenue", "ped2")
 # Both multiples of the windows' length, so that as many windows as frames are timed.
 WARM_FRAMES, TIMED_FRAMES = 10, 50

@@ -14,6 +14,7 @@ from pathlib import Path
 from data_prep.errors import InputError
 from experiments.lab import cli
 from experiments.lab.systems.catalogue import SYSTEMS, run_system
+from experiments.lab.systems.reads import Reads, refuse_unread
 
 STREAMS = ("spatial", "temporal", "early", "flow")
 
@@ -45,8 +46,14 @@ def run(arguments) -> None:
     own = SYSTEMS[arguments.system].stream
     if own and arguments.stream:
         raise InputError(f"--stream: {arguments.system} has one stream, {own}, and takes no other")
+    streams = arguments.stream or ([own] if own else ["spatial", "temporal"])
+    # The shards are there: how they were made is no setting any more.
+    made = ("features", "flow_size_px", "flow_warps", "flow_input_size_px", "flow_weights")
+    reads = Reads((arguments.system,), tuple(streams), scored=False, without=made, walkway="never")
+    given = (item.partition("=")[0] for item in arguments.set)
+    refuse_unread(given, [reads], settings, "experiments.train")
     for seed in arguments.seed:
-        for stream in arguments.stream or ([own] if own else ["spatial", "temporal"]):
+        for stream in streams:
             done = run_system(arguments.system, arguments.shards, stream, settings, seed, arguments.out)
             print(f"{done.folder}: {numbers(done.metrics)}", flush=True)
 

@@ -1,5 +1,8 @@
 """Settings: the paper's values, and what a wrong name or value is told."""
 
+import re
+from dataclasses import fields
+
 import pytest
 
 from data_prep.errors import InputError
@@ -7,6 +10,7 @@ from experiments.lab import cli
 from experiments.lab.cli import default_seeds
 from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.settings.flow_windows import reads_windows
+from experiments.lab.settings.names import MEANINGS
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER, config_hash
 
@@ -28,7 +32,17 @@ def test_override_parses_text_and_leaves_the_rest():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"dept": 5}, "'dept': unknown, expected one of .*depth"),
+        ({"dept": 5}, r"'dept': unknown; did you mean depth or tsc_depth\?$"),
+        ({"K": 5}, "'K': unknown; K is depth"),
+        ({"N": 5}, "N is n_atoms"),
+        ({"T": 5}, "T is window_frames"),
+        ({"beta": 1}, r"beta is temporal_weight \(Sec. 3.7\) or weight_decay \(Eq. 9\)"),
+        ({"lambda_1": 1}, r"lambda_1 is lambda1 \(of TSC: tsc_lambda1\)"),
+        ({"Lambda-2": 1}, "Lambda-2 is lambda2"),
+        ({"learning_rat": 1}, "did you mean learning_rate"),
+        ({"atoms": 8}, "did you mean n_atoms or tsc_n_atoms"),
+        ({"qqqq": 1}, "'qqqq': unknown; experiments/lab/settings/schema.py has all of them"),
+        ({"streams": "flow"}, "'streams': unknown; did you mean"),
         ({"depth": "three"}, "depth: expected int, got 'three'"),
         ({"depth": 2.5}, "depth: expected int, got 2.5"),
         ({"depth": "0"}, "depth: expected at least 1, got 0"),
@@ -44,6 +58,15 @@ def test_override_parses_text_and_leaves_the_rest():
 def test_bad_settings_are_named(values, message):
     with pytest.raises(InputError, match=message):
         PAPER.override(**values)
+
+
+def test_every_meaning_of_a_letter_names_settings():
+    known = {field.name for group in fields(PAPER) for field in fields(getattr(PAPER, group.name))}
+    for letter, text in MEANINGS.items():
+        assert letter not in known
+        named = set(re.findall(r"[a-z][a-z_0-9]+", re.sub(r"\(Sec.*?\)|\(Eq.*?\)|of TSC|\bor\b", "", text)))
+        assert named
+        assert named <= known, letter
 
 
 def test_config_hash_depends_on_values_not_on_order():

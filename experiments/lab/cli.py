@@ -10,8 +10,9 @@ import select
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from data_prep.errors import InputError
 from experiments.lab.settings.chosen import CHOSEN
@@ -144,12 +145,26 @@ def _run(module: str, arguments: argparse.Namespace) -> None:
     common = vars(parser("").parse_args([]))
     own = {name: value for name, value in vars(arguments).items() if name not in common}
     command = importlib.import_module(module)
+    refuse_unread(arguments, [reads_of(command, here, **own)], here, module)
     if not hasattr(command, "EXHIBIT"):
         return command.run(here, **own)
     from experiments.lab.publishing.exhibit import publish_report, run_exhibit
 
     run_exhibit(here, command, **own)
     return publish_report(here, {command.EXHIBIT: ""})
+
+
+def reads_of(command: ModuleType, context, **own):
+    """Return the `Reads` of a command: its `READS`, or what its `reads` says of the context and own flags."""
+    return command.reads(context, **own) if hasattr(command, "reads") else command.READS
+
+
+def refuse_unread(arguments: argparse.Namespace, read: Sequence, context, command: str) -> None:
+    """Raise InputError for a setting of --set that acts on nothing, see `systems.reads.refuse_unread`."""
+    from experiments.lab.systems import reads
+
+    given = (item.partition("=")[0] for item in arguments.set)
+    reads.refuse_unread(given, read, context.settings, command, context)
 
 
 def exit_with(work: Callable[[], int | None]) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from data_prep.pooling import PYRAMIDS
 from experiments.lab.scoring import metrics
 from experiments.lab.scoring.protocol import ONE_ERROR, Protocol
 from experiments.lab.scoring.regularity import micro_auc, regularity
@@ -12,19 +14,25 @@ from experiments.lab.scoring.score import ClipScores
 from experiments.lab.training.runs import Run
 
 Runs = Mapping[str, Run]  # stream -> run, of one seed
+OF_PYRAMIDS = {sum(level**2 for level in levels) for levels in PYRAMIDS.values()}  # numbers of regions
 
 
 def held_by(runs: Runs, protocol: Protocol) -> Protocol:
     """Return the protocol as these runs can hold it, so that its text says what is computed.
 
-    Its streams are theirs; frames with one region have one error; what was scored at one checkpoint alone
-    leaves no choice.
+    Its streams are theirs; frames with one region have one error, those with other cells than a pyramid's the
+    largest; what was scored at one checkpoint alone leaves no choice.
     """
-    first = next(iter(runs.values()))
-    own = {"streams": tuple(runs), "ahead_frames": max(run.ahead_frames for run in runs.values())}
-    if all(run.scores()[0].error.shape[1] == 1 for run in runs.values()):
+    own: dict[str, Any] = {
+        "streams": tuple(runs),
+        "ahead_frames": max(run.ahead_frames for run in runs.values()),
+    }
+    regions = {run.scores()[0].error.shape[1] for run in runs.values()}
+    if regions == {1}:
         own["frame_error"] = ONE_ERROR
-    if len(first.steps) == 1:
+    elif not regions <= OF_PYRAMIDS:
+        own["frame_error"] = "max"  # the one kind that any cells have
+    if len(common_steps(runs)) < 2:
         own["checkpoint"] = "last"
     return replace(protocol, **own)
 
@@ -32,17 +40,25 @@ def held_by(runs: Runs, protocol: Protocol) -> Protocol:
 def protocols_of(runs: Runs, headline: Protocol) -> list[Protocol]:
     """Return the protocols of all rows of these runs: the headline first, then those that stand beside it."""
     headline = held_by(runs, headline)
-    one_checkpoint = len(next(iter(runs.values())).steps) == 1
+    one_checkpoint = len(common_steps(runs)) < 2
     beside = (p for p in headline.beside() if p.checkpoint == headline.checkpoint or not one_checkpoint)
     return [headline, *beside]
 
 
-def step_of(runs: Runs, protocol: Protocol) -> int:
-    """Return the step of the protocol's checkpoint: of equally good ones on the test set the first."""
-    steps = next(iter(runs.values())).steps
+def common_steps(runs: Runs) -> list[int]:
+    """Return the steps at which all streams were scored, ascending; flow windows have steps of their own."""
+    return sorted(set.intersection(*(set(run.steps) for run in runs.values())))
+
+
+def step_of(runs: Runs, protocol: Protocol) -> int | None:
+    """Return the step of the protocol's checkpoint: of equally good ones on the test set the first.
+
+    None: the last of each stream, where these differ.
+    """
     if protocol.checkpoint == "last":
-        return steps[-1]
-    return max(steps, key=lambda step: auc(runs, protocol, step))
+        last = {run.steps[-1] for run in runs.values()}
+        return last.pop() if len(last) == 1 else None
+    return max(common_steps(runs), key=lambda step: auc(runs, protocol, step))
 
 
 def scores_of(runs: Runs, protocol: Protocol, step: int | None = None) -> dict[str, list[ClipScores]]:

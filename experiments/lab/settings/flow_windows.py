@@ -5,6 +5,22 @@ import math
 from data_prep.flow_windows.options import FlowWindowOptions
 from experiments.lab.settings.schema import Settings
 
+# Settings of systems -> those of `WindowSettings` that stand in their place on flow windows.
+IN_PLACE = {
+    "n_atoms": "windows_n_atoms",
+    "similarity_units": "windows_similarity_units",
+    "iterations": "windows_iterations",
+    "learning_rate": "windows_learning_rate",
+    "batch_clips": "windows_batch_clips",
+    "tsc_n_atoms": "windows_n_atoms",
+    "tsc_lambda1": "windows_tsc_lambda1",
+    "tsc_alternations": "windows_tsc_alternations",
+    "tsc_windows": "windows_tsc_windows",
+    "lstm_units": "windows_lstm_units",
+    "n_subspace_atoms": "windows_n_subspace_atoms",
+}
+SET_TO_FIT = {"checkpoint_every", "log_every"}  # by the number of iterations
+
 
 def reads_windows(stream: str, settings: Settings) -> bool:
     """Return whether a stream is of flow windows: the stream "flow", where `flow_input` is "windows"."""
@@ -29,19 +45,6 @@ def with_window_settings(settings: Settings) -> Settings:
 
     A run is scored at its end alone.
     """
-    own = settings.windows
-    return settings.override(
-        n_atoms=own.windows_n_atoms,
-        similarity_units=own.windows_similarity_units,
-        iterations=own.windows_iterations,
-        checkpoint_every=own.windows_iterations,
-        log_every=math.gcd(own.windows_iterations, 50),
-        learning_rate=own.windows_learning_rate,
-        batch_clips=own.windows_batch_clips,
-        tsc_n_atoms=own.windows_n_atoms,
-        tsc_lambda1=own.windows_tsc_lambda1,
-        tsc_alternations=own.windows_tsc_alternations,
-        tsc_windows=own.windows_tsc_windows,
-        lstm_units=own.windows_lstm_units,
-        n_subspace_atoms=own.windows_n_subspace_atoms,
-    )
+    own, fit = settings.windows, settings.windows.windows_iterations
+    replaced = {name: getattr(own, windows_name) for name, windows_name in IN_PLACE.items()}
+    return settings.override(**replaced, checkpoint_every=fit, log_every=math.gcd(fit, 50))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from data_prep.errors import InputError
 from experiments.lab.settings.in_place import MovingMNISTSettings, WindowSettings
+from experiments.lab.settings.names import meaning
 from experiments.lab.settings.quoted import QuotedSettings
 from experiments.lab.settings.sources import choice, cited
 
@@ -300,15 +301,14 @@ class Settings:
         Raises:
             InputError: an unknown name, or a value that is not of the setting's type.
         """
-        groups = {}
+        group_of = {f.name: group.name for group in fields(self) for f in fields(getattr(self, group.name))}
+        groups: dict[str, dict] = {}
         for name, value in values.items():
-            group = next((g for g in fields(self) if hasattr(getattr(self, g.name), name)), None)
+            group = group_of.get(name)
             if group is None:
-                known = [f.name for g in fields(self) for f in fields(getattr(self, g.name))]
-                raise InputError(f"setting {name!r}: unknown, expected one of {', '.join(known)}")
-            groups.setdefault(group.name, {})[name] = _typed(
-                name, value, type(getattr(getattr(self, group.name), name))
-            )
+                raise InputError(f"setting {name!r}: unknown; {meaning(name, list(group_of))}")
+            kind = type(getattr(getattr(self, group), name))
+            groups.setdefault(group, {})[name] = _typed(name, value, kind)
         return replace(self, **{g: replace(getattr(self, g), **changed) for g, changed in groups.items()})
 
     def as_dict(self):

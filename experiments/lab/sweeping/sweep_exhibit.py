@@ -5,7 +5,7 @@ The sweeps are over test AUC, as in the paper: they show how a setting acts and 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.scoring.measure import auc, held_by, scores_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import values
+from experiments.lab.settings.schema import Settings
 from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, streams_of
 from experiments.lab.systems.catalogue import SYSTEMS
+from experiments.lab.systems.reads import Reads
 from experiments.lab.training.runs import Run
 from experiments.lab.training.tensorboard import TensorBoardLog
 
@@ -47,6 +49,35 @@ class Sweep:
     grids: Mapping[str, Sequence[float]]
     xlabel: str
     metrics: tuple[str, ...] = ("auc",)
+
+    @property
+    def reads(self) -> "SweepReads":
+        """Return what the figure reads of the settings."""
+        return SweepReads(tuple(self.settings), swept=self.settings)
+
+
+@dataclass(frozen=True)
+class SweepReads(Reads):
+    """What a sweep reads: not the setting that it sweeps, nor those of which points have less.
+
+    Attributes:
+        swept: system -> its setting that is swept.
+    """
+
+    swept: Mapping[str, str] = field(default_factory=dict)
+
+    def names(self, settings: Settings) -> set[str]:
+        """Return the names of the settings that act on something under these settings."""
+        streams = ("spatial",) if settings.sweep.sweep_streams == "spatial" else None
+        swept = tuple(self.swept.values())
+        names = Reads(self.systems, streams, also=("sweep_streams",), without=swept).names(settings)
+        limits = {limit for system in self.swept for limit in limits_of(self.swept, system).values()}
+        reduced = {name for system in self.swept for name in reductions(settings, self.swept, system)}
+        return (names | limits) - reduced
+
+    def walkway_is_read(self, context: Context) -> bool:
+        """Return whether the embedded dataset is swept on."""
+        return "walkway" in swept_datasets(context)
 
 
 def run_sweep(
@@ -97,19 +128,20 @@ def swept_datasets(context: Context) -> list[str]:
 
 def points_of(context: Context, sweep: Sweep, dataset: str, system: str, value) -> list[Point]:
     """Return the points of one x, one a seed."""
-    overrides = {sweep.settings[system]: value, **reductions(context, sweep, system)}
+    overrides = {sweep.settings[system]: value, **reductions(context.settings, sweep.settings, system)}
     return [Point(dataset, system, seed, overrides) for seed in range(context.n_ablation_seeds)]
 
 
-def reductions(context: Context, sweep: Sweep, system: str) -> dict[str, int]:
-    """Return the settings in which a point is less than a full run (`SweepSettings`)."""
-    full = values(context.settings)
-    limits = {name: full[limit] for name, limit in SYSTEMS[system].sweep_limits.items()}
-    reduced = {
-        name: most
-        for name, most in limits.items()
-        if 0 < most < full[name] and name != sweep.settings[system]
-    }
+def limits_of(swept: Mapping[str, str], system: str) -> dict[str, str]:
+    """Return the settings of which a point may have less than a full run -> the one that says how much."""
+    limits = SYSTEMS[system].sweep_limits.items()
+    return {name: limit for name, limit in limits if name != swept[system]}
+
+
+def reductions(settings: Settings, swept: Mapping[str, str], system: str) -> dict[str, int]:
+    """Return the settings in which a point is less than a full run, with their values (`SweepSettings`)."""
+    full, limits = values(settings), limits_of(swept, system)
+    reduced = {name: full[limit] for name, limit in limits.items() if 0 < full[limit] < full[name]}
     if "iterations" in reduced:
         reduced["checkpoint_every"] = reduced["iterations"]  # scored once, at the end
     return reduced
@@ -149,7 +181,9 @@ def cell_rows(
 
 def protocol_of(context: Context, sweep: Sweep, system: str) -> Protocol:
     """Return the protocol of a point's numbers."""
-    reduced = [f"{name} {value}" for name, value in reductions(context, sweep, system).items()]
+    reduced = [
+        f"{name} {value}" for name, value in reductions(context.settings, sweep.settings, system).items()
+    ]
     remark = "; ".join([", ".join(reduced), NOT_A_SELECTION] if reduced else [NOT_A_SELECTION])
     return replace(Protocol.of(context.settings.score, streams_of(context)), remark=remark)
 
@@ -159,7 +193,7 @@ def note(context: Context, sweep: Sweep) -> str:
     reduced = "; ".join(
         f"{system} at {name} {value}"
         for system in sweep.settings
-        for name, value in reductions(context, sweep, system).items()
+        for name, value in reductions(context.settings, sweep.settings, system).items()
     )
     differs = context.differences(*sweep.settings)
     points = f" Points are less than full runs: {reduced}." if reduced else ""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.lab.settings.changes import RECORDING
 from experiments.lab.settings.flow_windows import reads_windows, with_window_settings
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.entry import System, Use
@@ -27,9 +28,10 @@ GRAY = "gray frames minus the mean training frame, float32"
 CODES = "`reconstruction`, `codes`, `similarity`"
 _SYSTEMS = "experiments.lab.systems"
 # The settings of training windows, of streams, of what reads gray frames, and of a score without regions.
-_WINDOWS = ("iterations", "batch_clips", "window_frames", "rho", "slot_start")
+_WINDOWS = ("iterations", "batch_clips", "window_frames", "rho", "slot_start", *RECORDING)
 _STREAM = ("temporal_window_frames", "alignment")
-_FRAMES = ("frames", "window_frames")
+_FRAMES = ("frames", "window_frames", "log_every")
+_OF_MEAN_FRAME = ("frames_hold_out_every", "window_frames")
 _FRAME_SCORE = ("fusion", "normalization", "smoothing_frames", "smoothing", "checkpoint")
 _ENTRIES = (
     System(
@@ -85,7 +87,7 @@ _ENTRIES = (
         f"{_SYSTEMS}.frame_systems:mean_frame_as_conv_ae_task",
         GrayFrames("conv_ae_size_px"),
         "Ours, for comparison: what differs from the mean training frame is taken for abnormal.",
-        ("window_frames", *_FRAME_SCORE),
+        ("conv_ae_size_px", *_OF_MEAN_FRAME, *_FRAME_SCORE),
         stream="frames",
         tables=("table_01", "table_03"),
         made_again="it is the mean of the training frames",
@@ -120,7 +122,7 @@ _ENTRIES = (
         f"{_SYSTEMS}.frame_systems:mean_frame_as_conv_lstm_task",
         GrayFrames("conv_lstm_size_px"),
         "Ours, for comparison: what differs from the mean training frame is taken for abnormal.",
-        ("window_frames", *_FRAME_SCORE),
+        ("conv_lstm_size_px", *_OF_MEAN_FRAME, *_FRAME_SCORE),
         stream="frames",
         tables=("table_03", "table_05"),
         made_again="it is the mean of the training frames",

@@ -10,6 +10,7 @@ stay zero. What a test frame has at such pixels is not reconstructed and adds to
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +30,19 @@ from experiments.lab.training.task import Task
 from models.blocks import BlockModel
 
 BLOCK_FRAMES = 5
+# Settings of systems -> those of `MovingMNISTSettings` that stand in their place.
+IN_PLACE = {
+    "n_atoms": "mnist_n_atoms",
+    "similarity_units": "mnist_similarity_units",
+    "lambda1": "mnist_lambda1",
+    "weight_decay": "mnist_weight_decay",
+    "iterations": "mnist_iterations",
+    "batch_clips": "mnist_batch_sequences",
+    "learning_rate": "mnist_learning_rate",
+    "tsc_n_atoms": "mnist_n_atoms",
+    "tsc_lambda1": "mnist_tsc_lambda1",
+    "tsc_alternations": "mnist_tsc_alternations",
+}
 
 
 def task_on_sequences(system: str, files: Files, settings: Settings, seed: int) -> Task:
@@ -56,18 +70,7 @@ def control_scores(task: Task, run: Run) -> list[ClipScores]:
 def with_mnist_settings(settings: Settings) -> Settings:
     """Return the settings with those of TSC and sRNN-AE on Moving-MNIST in their usual places."""
     options = settings.moving_mnist
-    return settings.override(
-        n_atoms=options.mnist_n_atoms,
-        similarity_units=options.mnist_similarity_units,
-        lambda1=options.mnist_lambda1,
-        weight_decay=options.mnist_weight_decay,
-        iterations=options.mnist_iterations,
-        batch_clips=options.mnist_batch_sequences,
-        learning_rate=options.mnist_learning_rate,
-        tsc_n_atoms=options.mnist_n_atoms,
-        tsc_lambda1=options.mnist_tsc_lambda1,
-        tsc_alternations=options.mnist_tsc_alternations,
-    )
+    return settings.override(**{name: getattr(options, own) for name, own in IN_PLACE.items()})
 
 
 class SequenceFeatures:
@@ -117,7 +120,9 @@ class SequenceFrames:
 
     def __init__(self, files: Files, size_px: int, settings: Settings):
         options = settings.moving_mnist
-        self.files, self.size_px, self.data, self.stream = files, size_px, files.data, files.kind
+        self.files, self.size_px, self.stream = files, size_px, files.kind
+        features = {**files.data.identity["features"], "held_out": options.mnist_held_out_sequences}
+        self.data = replace(files.data, identity={**files.data.identity, "features": features})
         self.gray = functools.partial(gray_pixels, size_px=size_px)
         self.n_sequences = options.mnist_train_sequences - options.mnist_held_out_sequences
         if self.n_sequences < 1:

@@ -27,6 +27,7 @@ from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, cal
 from experiments.lab.scoring.footprints import map_side
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.flow_windows import window_options
+from experiments.lab.systems.reads import Reads
 from experiments.lab.training.runs import Run, load_runs
 from experiments.lab.watching.footage import train_on_footage
 from experiments.lab.watching.live import FrameScore, Networks, live_scores, stop_on_signal
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Train where asked to, watch the video, say what was found."""
     stream = FrameStream(arguments.video, arguments.rate)
     context = cli.context(arguments)
+    cli.refuse_unread(arguments, [reads(arguments)], context, "experiments.watch")
     if CELLS_PER_SIDE not in PYRAMIDS[context.settings.features.pyramid]:
         raise InputError(
             f"setting pyramid: expected the {CELLS_PER_SIDE}x{CELLS_PER_SIDE} cells, got "
@@ -60,6 +62,15 @@ def run(arguments: argparse.Namespace) -> None:
     calibration = calibrate(runs, Protocol.of(context.settings.score), arguments.threshold)
     print(calibration, flush=True)
     print(watch(stream, context, runs, calibration))
+
+
+def reads(arguments: argparse.Namespace) -> Reads:
+    """Return what the command reads: a run that is there has its model, streams and training already."""
+    without = ("normalization", "checkpoint")  # limits are the training errors', the last model scores
+    if arguments.train:
+        return Reads((SYSTEM,), without=without, walkway="never")
+    made = (*without, "model", "train")
+    return Reads((SYSTEM,), STREAMS, also=("windows",), without=made, walkway="never")
 
 
 def check_run(trained: Run, context: Context) -> None:

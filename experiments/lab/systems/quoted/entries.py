@@ -10,7 +10,7 @@ from experiments.lab.systems.entry import System
 from experiments.lab.systems.quoted.inputs import Cells, VideoFrames
 
 _HERE = "experiments.lab.systems.quoted"
-_SCORE = ("normalization", "smoothing_frames", "smoothing")
+_SCORE = ("smoothing_frames", "smoothing")  # their limits are those of all clips, see `quoted_rows`
 _REPEATED = "the command that made the run fits it again, from `models/quoted`"
 _TABLE_04 = ("table_03", "table_04", "table_10")
 _System = partial(System, stream="cells", made_again=_REPEATED, unit="fit", quoted=True)
