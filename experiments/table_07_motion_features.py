@@ -31,7 +31,9 @@ from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import backbones_of, identity_of, measured_row, rows_under
 from experiments.lab.scoring.measure import protocols_of
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.flow_windows import reads_windows, window_options
+from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.reads import Reads
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from models.srnn_ae import Streaming

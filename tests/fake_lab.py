@@ -109,6 +109,11 @@ def sequence_settings(files) -> dict:
     return {split: {"file": getattr(files, split).name, **facts} for split in ("train", "test", "control")}
 
 
+def facts_of(recipe) -> dict:
+    """Return what tells the shards of recipes apart: their folder's name, and what they say of themselves."""
+    return {"key": recipe.key, "attributes": getattr(recipe, "attributes", "")}
+
+
 class FakeLab:
     """Patches what is slow, see the module. `data` is the folder of what little is written."""
 
@@ -123,7 +128,7 @@ class FakeLab:
             lambda dataset: lambda clip, at: np.zeros((len(at), 8, 8, 3), np.uint8),
         )
         for module in (context_module, extraction):
-            patch(module, "extract", lambda dataset, recipe, _: self.shards(dataset, recipe=repr(recipe)))
+            patch(module, "extract", lambda dataset, recipe, _: self.shards(dataset, **facts_of(recipe)))
         patch(context_module, "normalize_shards", lambda shards, method: self.shards(shards, method=method))
         patch(Context, "extractor", lambda *_, **__: None)
         patch(context_module.walkway, "generate_under", self.walkway)
@@ -162,7 +167,7 @@ class FakeLab:
     def shards(self, source, **how) -> Path:
         """Return the folder of shards that such an extraction would leave, filled by their digest."""
         of = source.root if isinstance(source, Dataset) else source
-        folder = self.data / config_hash({"of": str(of), **how})
+        folder = self.data / config_hash({"of": of.name, **how})
         if not folder.exists():
             rng = seeded(folder.name)
             for split in ("train", "test"):

@@ -130,7 +130,7 @@ def test_each_exhibit_again_trains_nothing_and_gives_the_same_numbers(smoke, nam
         (["--prof", "smoke"], "unrecognized arguments"),
         (["--data", "nowhere"], "--data nowhere: no such folder"),
         (["--seeds", "0"], "--seeds: expected at least 1, got 0"),
-        (["--set", "depht=3"], "'depht': unknown, expected one of"),
+        (["--set", "depht=3"], "'depht': unknown; did you mean depth"),
         (["--set", "depth"], "--set depth: expected NAME=VALUE"),
         (["--only", "table_3"], "--only table_3: unknown, expected one of table_01"),
         (
@@ -164,7 +164,7 @@ def test_training_on_shards_alone_finds_what_the_exhibits_trained(smoke):
         (["."], "train: no shards, expected some from data_prep.extract_features"),
         ([".", "--stream", "audio"], "invalid choice: 'audio'"),
         ([".", "--seed", "-1"], "--seed: expected at least 0, got -1"),
-        ([".", "--set", "depht=3"], "'depht': unknown, expected one of"),
+        ([".", "--set", "depht=3"], "'depht': unknown; did you mean depth"),
     ],
 )
 def test_training_on_shards_alone_refuses_bad_input(arguments, message, tmp_path):

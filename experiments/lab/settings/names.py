@@ -35,7 +35,7 @@ def meaning(name: str, known: Sequence[str]) -> str:
     letter = name if name in MEANINGS else plain.get(name.lower().replace("_", "").replace("-", ""))
     if letter is not None:
         return f"{name} is {MEANINGS[letter]}"
-    near = [one for one in known if name.lower() in one][:FEW] if len(name) > 2 else []
+    near = sorted((one for one in known if name.lower() in one), key=len)[:FEW] if len(name) > 2 else []
     near += difflib.get_close_matches(name.lower(), known, FEW)
     if near:
         return f"did you mean {' or '.join(dict.fromkeys(near[:FEW]))}?"

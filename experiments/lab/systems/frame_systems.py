@@ -208,7 +208,8 @@ def held_out(
 def mean_frame_task(row: str, source: FrameSource, settings: Settings) -> Task:
     """Return the task of the mean frame, scored as the system that `MEAN_FRAMES` names."""
     formulas, window_frames = FORMULAS[MEAN_FRAMES[row]], settings.train.window_frames
-    config = {"model": {"error_of": MEAN_FRAMES[row]}, "frames": asdict(settings.frames)}
+    model = {"error_of": MEAN_FRAMES[row], "window_frames": window_frames}
+    config = {"model": model, "frames": asdict(settings.frames)}
     rule = held_out_rule(formulas, source, settings)
     trainer = Fit(MeanFrame, lambda _: rule.mean_frame())
     scorer = window_scorer(formulas.of_mean_frame(), source, window_frames)
