@@ -302,7 +302,6 @@ def test_what_is_not_read_is_refused_in_one_line(lab, name):
         ("figure_08_depth", "--set depth=5", "depth"),
         ("figure_08_depth", "--set sweep_iterations=4 --set iterations=40", "iterations"),
         ("figure_11_temporal_weight", "--set temporal_weight=0.3", "temporal_weight"),
-        ("choose_on_normal", "--set n_atoms=64", "n_atoms"),
         ("benchmark", "--set iterations=4", "iterations"),
     ],
 )

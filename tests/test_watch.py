@@ -1,5 +1,6 @@
 """Watching a video: the command on a clip of its own, bad input, live sources."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -35,21 +36,29 @@ from experiments.lab.watching import session
 from tests.videos import HEIGHT, N_FRAMES, RATE, WIDTH, lines_of, pictures, write_video
 
 ROOT = Path(__file__).parents[1]
+FEATURES = {"backbone": "thin_resnet50", "input_size_px": 64}
 TINY = {
-    "backbone": "thin_resnet50",
-    "input_size_px": 64,
+    **FEATURES,
     "n_atoms": 16,
     "similarity_units": 8,
     "iterations": 10,
     "checkpoint_every": 10,
     "log_every": 10,
 }
-FLAGS = ["--profile", "smoke", *(f"--set={name}={value}" for name, value in TINY.items())]
 
 
-def results_folder(out, name="yard", **overrides):
-    """Where the command writes with these settings beside those of FLAGS."""
-    settings = PROFILES["smoke"].override(**TINY, **overrides)
+def flags_of(settings):
+    """Return the flags that set them, in profile smoke."""
+    return ["--profile", "smoke", *(f"--set={name}={value}" for name, value in settings.items())]
+
+
+FLAGS = flags_of(TINY)
+OF_RUNS = flags_of(FEATURES)  # a run has its model and its training
+
+
+def results_folder(out, name="yard", beside=TINY, **overrides):
+    """Where the command writes with these settings beside those of FLAGS or, for runs, of OF_RUNS."""
+    settings = PROFILES["smoke"].override(**beside, **overrides)
     return out / "results" / results_name("smoke", False, settings) / "watch" / name
 
 
@@ -118,16 +127,16 @@ def test_video_and_overview_appear_whole(trained):
 
 
 def test_runs_given_by_folder_score_alike(trained, tmp_path, monkeypatch):
-    assert call(monkeypatch, trained.video, "--run", *trained.runs, *FLAGS, "--out", tmp_path) == 0
-    again = results_folder(tmp_path) / "scores.csv"
+    assert call(monkeypatch, trained.video, "--run", *trained.runs, *OF_RUNS, "--out", tmp_path) == 0
+    again = results_folder(tmp_path, beside=FEATURES) / "scores.csv"
     assert again.read_text() == (trained.results / "scores.csv").read_text()
 
 
 def test_smoothed_scores_are_means_of_the_frames_around(trained, tmp_path, monkeypatch):
     plain = np.array([float(line["score"]) for line in lines_of(trained.results / "scores.csv")])
-    flags = [*FLAGS, "--set=smoothing_frames=5", "--out", tmp_path]
+    flags = [*OF_RUNS, "--set=smoothing_frames=5", "--out", tmp_path]
     assert call(monkeypatch, trained.video, "--run", *trained.runs, *flags) == 0
-    lines = lines_of(results_folder(tmp_path, smoothing_frames=5) / "scores.csv")
+    lines = lines_of(results_folder(tmp_path, beside=FEATURES, smoothing_frames=5) / "scores.csv")
     assert [int(line["frame"]) for line in lines] == list(range(1, N_FRAMES + 1))
     padded = np.pad(plain, 2, constant_values=np.nan)
     expected = np.nanmean(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
@@ -155,19 +164,22 @@ def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeyp
     np.testing.assert_allclose(scores[:27], np.sum(scaled, axis=0), atol=2e-2)  # shards hold float16
     # The same by the folders of the runs, in any order; flow computed otherwise is refused.
     folders = [runs[name] for name in ("flow", "spatial", "temporal")]
+    flags = [*flags_of({**FEATURES, **flow}), "--out", tmp_path]
     assert call(monkeypatch, trained.video, "--run", *folders, *flags) == 0
-    assert (results_folder(tmp_path, **flow) / "scores.csv").read_text() == text
+    again = results_folder(tmp_path, beside=FEATURES, **flow) / "scores.csv"
+    assert again.read_text() == text
     assert call(monkeypatch, trained.video, "--run", *folders, *flags, "--set=flow_warps=2") == 2
     assert call(monkeypatch, trained.video, "--run", runs["flow"], *flags) == 2
 
 
 @pytest.mark.parametrize("alignment", ["causal", "centered"])
 def test_flow_windows_score_as_in_training(trained, tmp_path, monkeypatch, alignment):
-    chosen = {"appearance": "none", "motion": "flow", "flow_input": "windows", "fusion": "calibrated"}
-    chosen |= {"windows_iterations": 20, "windows_rows": 8, "windows_alignment": alignment}
-    flags = [*FLAGS, *(f"--set={name}={value}" for name, value in chosen.items()), "--out", tmp_path]
+    windows = {"flow_input": "windows", "fusion": "calibrated", "windows_rows": 8}
+    windows |= {"windows_alignment": alignment}
+    chosen = {**windows, "appearance": "none", "motion": "flow", "windows_iterations": 20}
+    flags = [*flags_of(chosen), "--out", tmp_path]
     assert call(monkeypatch, trained.video, "--train", trained.video, "--train-until", "0.5", *flags) == 0
-    results = results_folder(tmp_path, **chosen) / "scores.csv"
+    results = results_folder(tmp_path, beside=chosen) / "scores.csv"
     lines = lines_of(results)
     assert [int(line["frame"]) for line in lines] == list(range(1, N_FRAMES + 1))
     run = next(tmp_path.glob("checkpoints/*/*-flow-*"))
@@ -180,9 +192,10 @@ def test_flow_windows_score_as_in_training(trained, tmp_path, monkeypatch, align
     assert places <= {(row, column) for row in (1, 2, 3) for column in range(1, 5)}  # where the square walks
     assert len(places) > 2
     # The same by the folder of the run; windows of another size are refused.
-    text = results.read_text()
+    flags = [*flags_of(windows), "--out", tmp_path]
     assert call(monkeypatch, trained.video, "--run", run, *flags) == 0
-    assert results.read_text() == text
+    again = results_folder(tmp_path, beside=windows) / "scores.csv"
+    assert again.read_text() == results.read_text()
     assert call(monkeypatch, trained.video, "--run", run, *flags, "--set=windows_px=24") == 2
 
 
@@ -197,9 +210,9 @@ def test_one_run_alone_on_a_folder_of_images_with_the_rate_it_is_given(trained, 
     folder.mkdir()
     for index, picture in enumerate(pictures(12)):
         cv2.imwrite(str(folder / f"{index:03d}.png"), picture[..., ::-1])
-    arguments = ["--run", trained.runs[1], "--rate", 4, *FLAGS, "--out", tmp_path]
+    arguments = ["--run", trained.runs[1], "--rate", 4, *OF_RUNS, "--out", tmp_path]
     assert call(monkeypatch, folder, *arguments) == 0
-    lines = lines_of(results_folder(tmp_path, "images") / "scores.csv")
+    lines = lines_of(results_folder(tmp_path, "images", FEATURES) / "scores.csv")
     assert [float(line["time_seconds"]) for line in lines] == [t / 4 for t in range(12)]
 
 
@@ -237,12 +250,13 @@ def refused(monkeypatch, capsys, *arguments):
     ],
 )
 def test_flags(trained, arguments, message, tmp_path, monkeypatch, capsys):
-    error = refused(monkeypatch, capsys, trained.video, *arguments, *FLAGS, "--out", tmp_path)
+    flags = OF_RUNS if "--run" in arguments else FLAGS
+    error = refused(monkeypatch, capsys, trained.video, *arguments, *flags, "--out", tmp_path)
     assert re.search(message, error)
 
 
 def test_what_is_no_video(trained, tmp_path, monkeypatch, capsys):
-    options = ["--run", *trained.runs, *FLAGS, "--out", tmp_path]
+    options = ["--run", *trained.runs, *OF_RUNS, "--out", tmp_path]
     (tmp_path / "notes.avi").write_text("no video " * 100)
     (tmp_path / "empty").mkdir()
     for name, message in [
@@ -257,10 +271,10 @@ def test_truncated_video_keeps_what_came(trained, tmp_path, monkeypatch, capsys)
     noise = np.random.default_rng(0).integers(0, 255, (40, HEIGHT, WIDTH, 3), dtype=np.uint8)
     whole = write_video(tmp_path / "cut.avi", noise).read_bytes()
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
-    options = ["--run", *trained.runs, *FLAGS, "--out", tmp_path]
+    options = ["--run", *trained.runs, *OF_RUNS, "--out", tmp_path]
     error = refused(monkeypatch, capsys, tmp_path / "cut.avi", *options)
     assert re.search(r"cut\.avi: truncated or damaged video, expected 40 frames, got \d+; what came", error)
-    folder = results_folder(tmp_path, "cut")
+    folder = results_folder(tmp_path, "cut", FEATURES)
     n_frames = len(lines_of(folder / "scores.csv"))
     assert 0 < n_frames < 40
     assert len(list(iio.imiter(folder / "annotated.mp4", plugin="pyav"))) == n_frames
@@ -271,7 +285,7 @@ def test_truncated_video_keeps_what_came(trained, tmp_path, monkeypatch, capsys)
 
 
 def test_run_of_other_features(trained, tmp_path, monkeypatch, capsys):
-    options = [*FLAGS, "--set", "input_size_px=96", "--out", tmp_path]
+    options = ["--profile", "smoke", "--set", "input_size_px=96", "--out", tmp_path]
     error = refused(monkeypatch, capsys, trained.video, "--run", *trained.runs, *options)
     assert "trained on features of input_size_px 64, expected 96, which --profile, --set or" in error
 
@@ -306,18 +320,27 @@ def test_run_that_cannot_run_live(trained, change, message):
 # Live
 
 
+def opened_by_a_reader(fifo: Path, process: subprocess.Popen):
+    """Open a FIFO for writing once `process` reads it; fail, in place of waiting for ever, where it ended."""
+    while True:
+        assert process.poll() is None, process.stderr.read().decode()[-2000:]
+        with contextlib.suppress(OSError):  # nobody reads it yet
+            return os.fdopen(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "wb")
+        time.sleep(0.05)
+
+
 def test_ctrl_c_on_a_camera_that_sends_nothing_more(trained, tmp_path):
     """A FIFO that stays open: Ctrl-C ends it, and all that came is there, valid and closed."""
     video = write_video(tmp_path / "v.ts", pictures(30), codec="libx264")
     camera = tmp_path / "camera"
     os.mkfifo(camera)
-    command = [sys.executable, "-m", "experiments.watch", camera, "--run", *trained.runs, *FLAGS]
+    command = [sys.executable, "-m", "experiments.watch", camera, "--run", *trained.runs, *OF_RUNS]
     process = subprocess.Popen(
         [*map(str, command), "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    scores = results_folder(tmp_path, "camera") / "scores.csv"
+    scores = results_folder(tmp_path, "camera", FEATURES) / "scores.csv"
     try:
-        with open(camera, "wb") as feed:
+        with opened_by_a_reader(camera, process) as feed:
             feed.write(video.read_bytes())
             feed.flush()
             while not scores.exists() or scores.read_bytes().count(b"\n") < 20:
@@ -436,7 +459,7 @@ def test_memory_is_flat_over_ten_times_the_video(trained, tmp_path):
         for frame in frames * 10:
             file.write_frame(frame)
     script = MEASURE_MEMORY.replace("N_FRAMES", str(N_FRAMES))
-    command = [sys.executable, "-c", script, tmp_path / "tenfold.avi", "--run", *trained.runs, *FLAGS]
+    command = [sys.executable, "-c", script, tmp_path / "tenfold.avi", "--run", *trained.runs, *OF_RUNS]
     command = [*map(str, command), "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

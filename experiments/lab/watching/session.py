@@ -26,7 +26,7 @@ from experiments.lab.publishing.rows import backbones_of
 from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.scoring.footprints import map_side
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.settings.flow_windows import window_options
+from experiments.lab.settings.flow_windows import IN_PLACE, window_options
 from experiments.lab.systems.reads import Reads
 from experiments.lab.training.runs import Run, load_runs
 from experiments.lab.watching.footage import train_on_footage
@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Train where asked to, watch the video, say what was found."""
     stream = FrameStream(arguments.video, arguments.rate)
     context = cli.context(arguments)
-    cli.refuse_unread(arguments, [reads(arguments)], context, "experiments.watch")
+    of_command = "experiments.watch" if arguments.train else "experiments.watch --run"
+    cli.refuse_unread(arguments, [reads(arguments)], context, of_command)
     if CELLS_PER_SIDE not in PYRAMIDS[context.settings.features.pyramid]:
         raise InputError(
             f"setting pyramid: expected the {CELLS_PER_SIDE}x{CELLS_PER_SIDE} cells, got "
@@ -69,7 +70,7 @@ def reads(arguments: argparse.Namespace) -> Reads:
     without = ("normalization", "checkpoint")  # limits are the training errors', the last model scores
     if arguments.train:
         return Reads((SYSTEM,), without=without, walkway="never")
-    made = (*without, "model", "train")
+    made = (*without, "model", "train", *IN_PLACE.values())
     return Reads((SYSTEM,), STREAMS, also=("windows",), without=made, walkway="never")
 
 
