@@ -28,11 +28,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_prep import walkway
-from data_prep.datasets import Dataset, find_datasets, read_labelled_set
 from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import write_csv
+from experiments.lab.scenes import Scene, scenes_for
 from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import DivergedError
@@ -40,7 +39,6 @@ from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.systems.reads import Reads
 
 TIE = 0.005
-N_WALKWAYS = 2
 Candidate = Mapping[str, object]  # settings by name
 
 
@@ -51,16 +49,6 @@ class Stage:
     name: str
     candidates: Sequence[Candidate]
     system: str = "sRNN-AE"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What candidates are tried on: a dataset, the folder that its features go under, whether it is real."""
-
-    name: str
-    dataset: Dataset
-    root: Path
-    is_real: bool
 
 
 def spatial(**fusion) -> Candidate:
@@ -131,9 +119,6 @@ def reads(context: Context, **_) -> Reads:
 
 def run(context: Context, development: Sequence[Path]) -> None:
     """Choose on the scenes; write and print what was tried."""
-    for name, given in (("data", context.data_dir), ("datasets", context.only_datasets)):
-        if given:
-            raise InputError(f"--{name}: not used here, expected --development alone")
     if context.chosen:
         raise InputError("--chosen: not used here, it is what this command makes")
     chosen, lines = choose(context, scenes_for(context, development), STAGES, START)
@@ -141,25 +126,6 @@ def run(context: Context, development: Sequence[Path]) -> None:
     write_csv(path, lines)
     print("chosen " + " ".join(f"--set {name}={value}" for name, value in chosen.items()))
     print(f"settings.CHOSEN has {'the same' if chosen == CHOSEN else CHOSEN}; see {path}")
-
-
-def scenes_for(context: Context, development: Sequence[Path]) -> list[Scene]:
-    """Return the development scenes, then the walkways, rendered first where they are not there.
-
-    Raises InputError: a folder that is no labelled set, two of one name.
-    """
-    datasets = [read_labelled_set(folder) for folder in development]
-    names = [dataset.name for dataset in datasets]
-    if len(set(names)) < len(names):
-        raise InputError(f"--development: expected folders of different names, got {', '.join(names)}")
-    scenes = [Scene(dataset.name, dataset, context.out, True) for dataset in datasets]
-    sizes = context.settings.walkway
-    for index in range(1, N_WALKWAYS + 1):
-        clips = (sizes.n_train_clips, sizes.n_test_clips)
-        another = walkway.Rendering(sizes.walkway_seed + index, *clips, sizes.clip_frames)
-        root = walkway.generate_under(context.generated_dir, another)
-        scenes.append(Scene(f"walkway {index}", find_datasets(root)["walkway"], root, False))
-    return scenes
 
 
 def choose(

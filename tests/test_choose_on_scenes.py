@@ -7,8 +7,9 @@ import pytest
 
 from data_prep.errors import InputError
 from experiments import choose_on_scenes
-from experiments.choose_on_scenes import STAGES, Scene, Stage, Trial, choose, scenes_for, within_tie
+from experiments.choose_on_scenes import STAGES, Stage, Trial, choose, within_tie
 from experiments.lab.context import Context
+from experiments.lab.scenes import Scene, scenes_for
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.profiles import PROFILES
 from tests.walkers import walkers, write_clip

@@ -96,3 +96,9 @@ def auc_interval(seeded: Sequence[Runs], protocol: Protocol) -> tuple[float, flo
         return None
     of_seeds = [[-s for s in regularity_of(runs, protocol)] for runs in seeded]
     return metrics.bootstrap_interval(of_seeds, labels)
+
+
+def zero_share(runs: Runs, protocol: Protocol) -> float:
+    """Return the share of zero codes over the test frames of the protocol's streams."""
+    scored = scores_of(runs, protocol).values()
+    return float(np.concatenate([clip.sparsity.ravel() for clips in scored for clip in clips]).mean())

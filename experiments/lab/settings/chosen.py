@@ -16,5 +16,7 @@ CHOSEN: dict[str, object] = {
     "flow_input": "windows",
     "windows_alignment": "centered",
     "windows_iterations": 1000,
+    "windows_tsc_lambda1": 0.005,
+    "windows_n_subspace_atoms": 8,
     "fusion": "calibrated",
 }

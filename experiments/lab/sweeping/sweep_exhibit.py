@@ -7,8 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from data_prep.errors import InputError
 from experiments.lab.context import COLUMNS, Context
 from experiments.lab.publishing import plots
@@ -16,7 +14,7 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.published import exhibit_title
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of, measured_row
-from experiments.lab.scoring.measure import auc, held_by, scores_of
+from experiments.lab.scoring.measure import auc, held_by, zero_share
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import values
 from experiments.lab.settings.schema import Settings
@@ -149,10 +147,7 @@ def reductions(settings: Settings, swept: Mapping[str, str], system: str) -> dic
 
 def measure(metric: str, runs: Mapping[str, Run], protocol: Protocol) -> float:
     """Return the AUC of a point, or the share of zero codes over its test frames and streams."""
-    if metric == "auc":
-        return auc(runs, protocol)
-    scored = scores_of(runs, protocol).values()
-    return float(np.concatenate([clip.sparsity.ravel() for clips in scored for clip in clips]).mean())
+    return auc(runs, protocol) if metric == "auc" else zero_share(runs, protocol)
 
 
 def cell_rows(
