@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -38,10 +38,23 @@ def written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{secrets.token_hex(8)}-{path.name}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with naming(path, temporary):
+            yield temporary
+            os.replace(temporary, path)
     except BaseException:
-        _remove(temporary)
+        with suppress(OSError):  # the first fault is told
+            _remove(temporary)
+        raise
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Have an OSError name `path` where it names no file, as of a full disk, or the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and str(error.filename) in ("None", str(temporary)):
+            error.filename, error.filename2 = str(path), None
         raise
 
 

@@ -11,13 +11,13 @@ by the code before are taken up; with --changed they stay as they are, and new o
 
 import argparse
 
-from experiments.lab import cli
+from data_prep.terminal import Parser, exit_with
 from experiments.lab.systems.code_versions import code_name, declare, names, stale
 
 
 def main() -> None:
     """Parse the flags; declare; say what is not as declared."""
-    flags = argparse.ArgumentParser(
+    flags = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     which = flags.add_mutually_exclusive_group()
@@ -25,7 +25,7 @@ def main() -> None:
     which.add_argument("--same", nargs="+", choices=known, metavar="SYSTEM", help="the numbers are the same")
     which.add_argument("--changed", nargs="+", choices=known, metavar="SYSTEM", help="other numbers")
     arguments = flags.parse_args()
-    cli.exit_with(lambda: run(arguments.same or arguments.changed or (), bool(arguments.changed)))
+    exit_with(lambda: run(arguments.same or arguments.changed or (), bool(arguments.changed)))
 
 
 def run(systems, changed: bool) -> None:

@@ -10,10 +10,9 @@ that scores the regions of a frame. Intervals are over test clips. Paper: Sec. 4
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from data_prep.errors import InputError
-from experiments.lab import cli
+from data_prep.terminal import Parser, exit_with, given_float, given_int, given_path
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.honoured import idle_score_settings
 from experiments.lab.settings.schema import CHOICES, PAPER, ScoreSettings
@@ -30,32 +29,34 @@ SCORE_FLAGS = {  # settings of `ScoreSettings` that are flags here
 
 def main() -> None:
     """Parse the flags, evaluate, exit."""
-    flags = argparse.ArgumentParser(
+    flags = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     defaults = ScoreSettings()
     add = flags.add_argument
-    add("--run", type=Path, nargs="+", required=True, metavar="FOLDER", help="a run, or one a stream")
+    add("--run", type=given_path, nargs="+", required=True, metavar="FOLDER", help="a run, or one a stream")
     add(
-        "--data", type=Path, required=True, help="folder of datasets, with the one that the run was scored on"
+        "--data",
+        type=given_path,
+        required=True,
+        help="folder of datasets, with the one that the run was scored on",
     )
-    add("--out", type=Path, help="folder of evaluation.json (default: the first run's)")
+    add("--out", type=given_path, help="folder of evaluation.json (default: the first run's)")
     for name, text in SCORE_FLAGS.items():
         flag, default = f"--{name.replace('_', '-')}", getattr(defaults, name)
-        add(
-            flag, type=type(default), choices=CHOICES.get(name), default=default, help=f"{text} (%(default)s)"
-        )
-    add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+        kind = {int: given_int, float: given_float}.get(type(default), str)
+        add(flag, type=kind, choices=CHOICES.get(name), default=default, help=f"{text} (%(default)s)")
+    add("--seed", type=given_int, default=0, help="of the bootstrap (default: 0)")
     add(
         "--resamples",
         dest="n_resamples",
         metavar="N",
-        type=int,
+        type=given_int,
         default=1000,
         help="of the bootstrap (default: 1000)",
     )
     arguments = flags.parse_args()
-    cli.exit_with(lambda: evaluate(arguments))
+    exit_with(lambda: evaluate(arguments))
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

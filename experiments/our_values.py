@@ -7,24 +7,28 @@ refused: nobody could make them again. `python -m experiments.readme_tables` the
 """
 
 import argparse
-from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.terminal import Parser, exit_with, given_path
 from experiments.lab import cli
 
 
 def main() -> None:
     """Parse the flags, take over, exit."""
-    flags = argparse.ArgumentParser(
+    flags = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     flags.add_argument(
-        "--from", dest="results", type=Path, required=True, help="a results.csv, or its folder"
+        "--from", dest="results", type=given_path, required=True, help="a results.csv, or its folder"
     )
-    flags.add_argument("--exhibits", required=True, help="some of its exhibits, e.g. table_03,table_08")
-    flags.add_argument("--values", type=Path, help="file to update (default: experiments/our_values.csv)")
+    flags.add_argument(
+        "--exhibits", type=cli.listed, required=True, help="some of its exhibits, e.g. table_03,table_08"
+    )
+    flags.add_argument(
+        "--values", type=given_path, help="file to update (default: experiments/our_values.csv)"
+    )
     arguments = flags.parse_args()
-    cli.exit_with(lambda: run(arguments))
+    exit_with(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -35,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.results.is_dir() and arguments.results.name != "results.csv":
         raise InputError(f"--from {arguments.results}: expected a results.csv, or the folder of one")
     values = arguments.values or OUR_VALUES
-    count = take_over(folder.resolve(), arguments.exhibits.split(","), values)
+    count = take_over(folder.resolve(), arguments.exhibits, values)
     print(f"{values}: {count} rows of {folder}")
 
 

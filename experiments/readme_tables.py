@@ -15,21 +15,21 @@ import argparse
 from pathlib import Path
 
 from data_prep.errors import InputError
-from experiments.lab import cli
+from data_prep.terminal import Parser, exit_with, given_path
 
 ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
     """Parse the flags, write or check, exit."""
-    flags = argparse.ArgumentParser(
+    flags = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    flags.add_argument("files", type=Path, nargs="*", help="Markdown files (default: README.md)")
+    flags.add_argument("files", type=given_path, nargs="*", help="Markdown files (default: README.md)")
     flags.add_argument("--check", action="store_true", help="change nothing; 2 where a table is another")
-    flags.add_argument("--values", type=Path, help="our numbers (default: experiments/our_values.csv)")
+    flags.add_argument("--values", type=given_path, help="our numbers (default: experiments/our_values.csv)")
     arguments = flags.parse_args()
-    cli.exit_with(lambda: run(arguments))
+    exit_with(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.terminal import exit_with, refuse, told
 from experiments.lab import cli
 
 HERE = Path(__file__).parent
@@ -28,15 +29,17 @@ def exhibits() -> dict[str, str]:
 def main() -> None:
     """Parse the flags, run, exit."""
     flags = cli.parser(__doc__)
-    flags.add_argument("--only", help="exhibits to run, separated by commas, e.g. table_03,figure_06")
+    flags.add_argument(
+        "--only", type=cli.listed, help="exhibits to run, separated by commas, e.g. table_03,figure_06"
+    )
     arguments = flags.parse_args()
-    cli.exit_with(lambda: run_all(arguments))
+    exit_with(lambda: run_all(arguments))
 
 
 def run_all(arguments) -> int:
     """Run the chosen exhibits, write the report, print a summary; return the exit code."""
     known = exhibits()
-    chosen = arguments.only.split(",") if arguments.only else list(known)
+    chosen = arguments.only or list(known)
     if strangers := [name for name in chosen if name not in known]:
         raise InputError(f"--only {', '.join(strangers)}: unknown, expected one of {', '.join(known)}")
     context = cli.context(arguments)
@@ -56,11 +59,11 @@ def run_all(arguments) -> int:
         began = time.perf_counter()
         try:
             run_exhibit(context, modules[name])
-        except BrokenPipeError:  # nobody reads what is printed: `cli.exit_with` stops
+        except BrokenPipeError:  # nobody reads what is printed: `exit_with` stops
             raise
-        except InputError as fault:
-            outcomes[name], code = str(fault), max(code, 2)
-            cli.refuse(f"{name}: {fault}")
+        except (InputError, OSError) as fault:
+            outcomes[name], code = told(fault), max(code, 2)
+            refuse(f"{name}: {outcomes[name]}")
         except Exception as fault:  # one broken exhibit does not cost the others; it is told at the end
             traceback.print_exc()
             outcomes[name], code = f"{type(fault).__name__}: {fault}", code or 1

@@ -9,9 +9,9 @@ finished. Several processes may work on one --out, each on another --stream or -
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.terminal import exit_with, given_int, given_path
 from experiments.lab import cli
 from experiments.lab.systems.catalogue import SYSTEMS, run_system
 from experiments.lab.systems.reads import Reads, refuse_unread
@@ -22,7 +22,9 @@ STREAMS = ("spatial", "temporal", "early", "flow")
 def main() -> None:
     """Parse the flags, train, exit."""
     flags = cli.settings_parser(__doc__)
-    flags.add_argument("shards", type=Path, help="a dataset's features, with folders train and test in it")
+    flags.add_argument(
+        "shards", type=given_path, help="a dataset's features, with folders train and test in it"
+    )
     readers = [name for name, entry in SYSTEMS.items() if entry.reads.of_network]
     flags.add_argument("--system", choices=readers, default="sRNN-AE", help="(default: sRNN-AE)")
     flags.add_argument(
@@ -31,9 +33,9 @@ def main() -> None:
         choices=STREAMS,
         help="(default: spatial temporal); flow: the shards are those of flow",
     )
-    flags.add_argument("--seed", nargs="+", type=int, default=[0, 1, 2], help="(default: 0 1 2)")
+    flags.add_argument("--seed", nargs="+", type=given_int, default=[0, 1, 2], help="(default: 0 1 2)")
     arguments = flags.parse_args()
-    cli.exit_with(lambda: run(arguments))
+    exit_with(lambda: run(arguments))
 
 
 def run(arguments) -> None:

@@ -17,10 +17,10 @@ watching; what was written is kept. Of the common flags, --data, --datasets and 
 """
 
 import argparse
-from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.live_frames import FALLBACK_RATE
+from data_prep.terminal import exit_with, given_float, given_path
 from experiments.lab import cli
 
 DEFAULT_PERCENTILE = 99.5
@@ -33,19 +33,21 @@ def main() -> None:
     add = flags.add_argument
     add("video", help="video file, folder of images, address, FIFO, or - for standard input")
     how = flags.add_mutually_exclusive_group()
-    how.add_argument("--train", type=Path, metavar="NORMAL", help="train on this normal footage")
-    how.add_argument("--run", type=Path, nargs="+", metavar="FOLDER", help="a run, or one a stream")
-    add("--train-until", type=float, metavar="SHARE", help="train on the first share alone, e.g. 0.33")
+    how.add_argument("--train", type=given_path, metavar="NORMAL", help="train on this normal footage")
+    how.add_argument("--run", type=given_path, nargs="+", metavar="FOLDER", help="a run, or one a stream")
+    add("--train-until", type=given_float, metavar="SHARE", help="train on the first share alone, e.g. 0.33")
     add(
         "--threshold",
-        type=float,
+        type=given_float,
         default=DEFAULT_PERCENTILE,
         metavar="PERCENT",
         help="of the training frames that count as normal (default: %(default)s)",
     )
-    add("--rate", type=float, default=FALLBACK_RATE, help="frames/s of a folder of images (%(default)s)")
+    add(
+        "--rate", type=given_float, default=FALLBACK_RATE, help="frames/s of a folder of images (%(default)s)"
+    )
     arguments = flags.parse_args()
-    cli.exit_with(lambda: run(arguments))
+    exit_with(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:

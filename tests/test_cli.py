@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[1]
 LITTLE, MUCH = "print(1, file={})", "for i in range(10**6): print(i, file={})"
 PROGRAM = """
 import sys
-from experiments.lab import cli
+from data_prep.terminal import exit_with
 def work():
     {}
-cli.exit_with(work)
+exit_with(work)
 """
 
 
@@ -44,8 +44,8 @@ def test_a_reader_that_goes_away_is_no_traceback(body, stream, unbuffered, code)
 
 
 def test_a_pipe_that_breaks_elsewhere_is_told():
-    program = "from experiments.lab import cli; import os\n"
-    program += "def work(): r, w = os.pipe(); os.close(r); os.write(w, b'1')\ncli.exit_with(work)"
+    program = "from data_prep.terminal import exit_with; import os\n"
+    program += "def work(): r, w = os.pipe(); os.close(r); os.write(w, b'1')\nexit_with(work)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "BrokenPipeError" in done.stderr

@@ -215,8 +215,9 @@ def test_grid_gives_typed_values_by_the_text_of_result_columns():
         ("3,x", "--grid 3,x: setting depth: expected int, got 'x'"),
         ("0.5", "--grid 0.5: setting depth: expected int"),
         ("0", "--grid 0: setting depth: expected at least 1, got 0"),
-        ("", "--grid : setting depth: expected int, got ''"),
-        ("3,03", "--grid 3,03: expected each value once, got 3 twice"),
+        ("", "argument --grid: expected names or values between commas, got ''"),
+        ("3,03", "--grid 3,03: setting depth: expected int, got '03'"),
+        ("3, 3", "--grid 3, 3: expected each value once, got 3 twice"),
     ],
 )
 def test_bad_grid_is_exit_code_2_and_one_line(grid, message, tmp_path, monkeypatch, capsys):

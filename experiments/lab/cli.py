@@ -1,46 +1,42 @@
 """The command line that every exhibit shares, and what its errors look like."""
 
 import argparse
-import contextlib
-import errno
 import importlib
-import io
 import os
-import select
 import shlex
-import signal
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from data_prep.errors import InputError
+from data_prep.terminal import Parser, exit_with, given_int, given_path
 from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.settings.profiles import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES
 from experiments.lab.settings.schema import Settings
 
-READER_HAS_GONE = 128 + signal.SIGPIPE
+MOST_SEEDS = 1000  # beyond, a slip of the keyboard
 
 
 def parser(description: str) -> argparse.ArgumentParser:
     """Return the parser of the common flags; argparse answers an unknown flag with exit code 2."""
     flags = settings_parser(description)
-    flags.add_argument("--data", type=Path, help="folder of datasets (default: none, the embedded ones run)")
-    flags.add_argument("--datasets", help="names to use of those at hand, e.g. ped2,walkway (default: all)")
-    flags.add_argument("--seeds", type=int, help="number of seeds (default: the profile's)")
-    flags.add_argument("--weights", type=Path, help="weights file of the backbone (default: download)")
+    add = flags.add_argument
+    add("--data", type=given_path, help="folder of datasets (default: none, the embedded ones run)")
+    add("--datasets", type=listed, help="names to use of those at hand, e.g. ped2,walkway (default: all)")
+    add("--seeds", type=given_int, help="number of seeds (default: the profile's)")
+    add("--weights", type=given_path, help="weights file of the backbone (default: download)")
     return flags
 
 
 def settings_parser(description: str) -> argparse.ArgumentParser:
     """Return the parser of the flags that make the settings (`settings`), and of --out."""
-    flags = argparse.ArgumentParser(
+    flags = Parser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     flags.add_argument(
         "--profile", choices=PROFILES, default="quick", help="size of the run (default: quick)"
     )
-    flags.add_argument("--out", type=Path, default=Path("."), help="root of all outputs (default: .)")
+    flags.add_argument("--out", type=given_path, default=Path("."), help="root of all outputs (default: .)")
     flags.add_argument(
         "--chosen",
         action="store_true",
@@ -57,7 +53,8 @@ def settings_parser(description: str) -> argparse.ArgumentParser:
 
 
 def settings(arguments: argparse.Namespace) -> Settings:
-    """Return the settings that --profile, --chosen and --set name. InputError for a bad value."""
+    """Return the settings that --profile, --chosen and --set name. InputError for a bad one."""
+    check_out(arguments.out)
     overrides = {}
     for item in arguments.set:
         name, separator, value = item.partition("=")
@@ -68,11 +65,18 @@ def settings(arguments: argparse.Namespace) -> Settings:
     return PROFILES[arguments.profile].override(**chosen).override(**overrides)
 
 
+def check_out(out: Path) -> None:
+    """Raise InputError for an --out that is, or leads through, something else than a folder."""
+    there = next(path for path in (out, *out.parents) if path.is_dir() or os.path.lexists(path))
+    if not there.is_dir():
+        raise InputError(f"--out {out}: expected a folder, got another kind of file, {there}")
+
+
 def context(arguments: argparse.Namespace):
     """Return the `Context` of parsed flags. InputError for a bad value."""
     all_settings = settings(arguments)
-    if arguments.seeds is not None and arguments.seeds < 1:
-        raise InputError(f"--seeds: expected at least 1, got {arguments.seeds}")
+    if arguments.seeds is not None and not 1 <= arguments.seeds <= MOST_SEEDS:
+        raise InputError(f"--seeds: expected 1 to {MOST_SEEDS}, got {arguments.seeds}")
     if arguments.data is not None and not arguments.data.is_dir():
         raise InputError(f"--data {arguments.data}: no such folder")
     if arguments.weights is not None and not arguments.weights.is_file():
@@ -85,7 +89,7 @@ def context(arguments: argparse.Namespace):
         settings=all_settings,
         out=arguments.out,
         data_dir=arguments.data,
-        only_datasets=tuple(arguments.datasets.split(",")) if arguments.datasets else (),
+        only_datasets=() if arguments.datasets is None else tuple(arguments.datasets),
         weights=arguments.weights,
         n_seeds=arguments.seeds or default_seeds(arguments.profile, arguments.data is not None),
         n_ablation_seeds=arguments.seeds or ABLATION_SEEDS[arguments.profile],
@@ -105,7 +109,7 @@ def _flags_text(arguments: argparse.Namespace) -> str:
     if arguments.data is not None:
         flags.append(f"--data {shlex.quote(str(arguments.data))}")
     if arguments.datasets is not None:
-        flags.append(f"--datasets {arguments.datasets}")
+        flags.append(f"--datasets {shlex.quote(','.join(arguments.datasets))}")
     if arguments.seeds is not None:
         flags.append(f"--seeds {arguments.seeds}")
     if arguments.chosen:
@@ -121,14 +125,24 @@ def sweep_parser(description: str) -> argparse.ArgumentParser:
     add = flags.add_argument
     add("--grid", type=listed, help="values to run, e.g. 0.1,1,10 (default: the profile's)")
     where = flags.add_mutually_exclusive_group()
-    where.add_argument("--jobs", type=int, default=1, help="points at a time on this machine (default: 1)")
+    where.add_argument("--jobs", type=given_int, default=1, help="points at a time here (default: 1)")
     where.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler to run the points on")
+    add(
+        "--tls",
+        type=given_path,
+        nargs=3,
+        metavar=("CA", "CERT", "KEY"),
+        help="PEM files for --cluster tls://HOST:PORT: the authority's, this machine's certificate, its key",
+    )
     return flags
 
 
 def listed(text: str) -> list[str]:
-    """Return the items of a flag that takes several."""
-    return text.split(",")
+    """Return the items of a flag that takes several; ArgumentTypeError where one is missing."""
+    items = text.split(",")
+    if not all(items):
+        raise argparse.ArgumentTypeError(f"expected names or values between commas, got {text!r}")
+    return items
 
 
 def main(module: str, flags: argparse.ArgumentParser) -> None:
@@ -165,51 +179,3 @@ def refuse_unread(arguments: argparse.Namespace, read: Sequence, context, comman
 
     given = (item.partition("=")[0] for item in arguments.set)
     reads.refuse_unread(given, read, context.settings, command, context)
-
-
-def exit_with(work: Callable[[], int | None]) -> None:
-    """Exit with what `work` returns: 0, or 2 with one clear line for bad input, a full disk or Ctrl-C.
-
-    Where the reader of the output goes away (`| head`), the exit is silent: 141 if work was left, as a shell
-    has it for SIGPIPE.
-    """
-    try:
-        code = work() or 0
-    except InputError as fault:
-        code = refuse(str(fault))
-    except OSError as fault:
-        if fault.errno == errno.EPIPE and _reader_has_gone():
-            code = READER_HAS_GONE
-        elif fault.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
-            code = refuse(f"{fault.filename or 'output'}: {os.strerror(fault.errno)}")
-        else:
-            raise
-    except KeyboardInterrupt:
-        code = refuse("interrupted; the same command resumes from the last checkpoint", 130)
-    finally:
-        _reader_has_gone()  # so that the interpreter has nothing left to write, and nothing to complain of
-    sys.exit(code)
-
-
-def _reader_has_gone() -> bool:
-    """Write out what is buffered; return whether nobody reads stdout or stderr any more.
-
-    What is left for such a reader is lost.
-    """
-    gone = False
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BrokenPipeError):
-            stream.flush()
-        with contextlib.suppress(io.UnsupportedOperation):  # no file, as under a test: nobody can go away
-            poll = select.poll()
-            poll.register(stream.fileno(), 0)
-            if any(event & select.POLLERR for _, event in poll.poll(0)):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-                gone = True
-    return gone
-
-
-def refuse(message: str, code: int = 2) -> int:
-    """Print one error line and return the exit code."""
-    print(f"error: {message}", file=sys.stderr)
-    return code

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field, fields, replace
 
 from data_prep.errors import InputError
+from data_prep.terminal import number
 from experiments.lab.settings.in_place import MovingMNISTSettings, WindowSettings
 from experiments.lab.settings.names import meaning
 from experiments.lab.settings.quoted import QuotedSettings
@@ -68,6 +69,7 @@ AT_MOST = {
     "frames_least_gain": 1.0,
     "reddy_known": 1.0,
 }
+BOOLS = {"true": True, "false": False}
 LUO_2017 = "Luo et al. 2017, released configuration"
 HASAN_2016 = "Hasan et al. 2016, released configuration"
 
@@ -295,7 +297,7 @@ class Settings:
                 f"setting frame_error: expected max beside flow_input windows, got {self.score.frame_error}"
             )
 
-    def override(self, **values):
+    def override(self, /, **values):
         """Return a copy with the named settings replaced, in whichever group they stand.
 
         Raises:
@@ -320,8 +322,8 @@ def _typed(name, value, kind):
     """Return the value as `kind`; text is parsed, as it comes from the command line."""
     if isinstance(value, str) and kind is not str:
         try:
-            value = json.loads(value.lower()) if kind is bool else kind(value.replace("_", ""))
-        except ValueError:
+            value = BOOLS[value.lower()] if kind is bool else number(value, kind)
+        except (KeyError, ValueError):
             raise InputError(f"setting {name}: expected {kind.__name__}, got {value!r}") from None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

@@ -4,9 +4,15 @@
 
 `--jobs N` runs N points at a time on this machine. The default is 1: one TensorFlow process fills a few cores
 by itself, so more pays only where cores and memory are many. `--cluster tcp://HOST:PORT` runs the points on a
-Dask cluster whose machines share the folder of outputs and the data. Start on each, from this folder,
+Dask cluster whose machines share the folder of outputs and the data. Start one scheduler, and a worker on
+each machine from this folder, all under the names by which the machines reach each other:
 
-    python -m distributed.cli.dask_worker tcp://HOST:PORT --nthreads 1
+    python -m distributed.cli.dask_scheduler --host HOST --no-dashboard
+    python -m distributed.cli.dask_worker tcp://HOST:8786 --host OWN_NAME --nthreads 1 --no-dashboard
+
+Whoever reaches one of these ports runs code on that machine. `--host` keeps them to one network, 127.0.0.1 to
+the machine itself; without it they listen on all. Where others are on the network, take tls://, which lets in
+who holds a certificate: `--tls-ca-file CA --tls-cert CERT --tls-key KEY` on both, `--tls CA CERT KEY` here.
 
 Either way features are extracted once, before the points start; finished points are trained runs and are not
 trained again; a point whose process is killed runs again, from its last checkpoint; and one that fails keeps
@@ -15,19 +21,27 @@ no other from running.
 
 import functools
 import os
+import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 from tqdm import tqdm
 
 from data_prep.errors import InputError
+from data_prep.files import one_line
+from data_prep.terminal import told
 from experiments.lab.context import Context
 from experiments.lab.training.runs import Run
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed.security import Security
 
 ATTEMPTS = 3  # of a point whose process is killed
 ANSWER_SECONDS = 30  # for the scheduler, and for a first worker
@@ -84,7 +98,11 @@ def _received(kind: type[Context], choices: tuple) -> Portable:
 
 
 def run_points(
-    context: Context, points: Sequence[Point], jobs: int = 1, cluster: str | None = None
+    context: Context,
+    points: Sequence[Point],
+    jobs: int = 1,
+    cluster: str | None = None,
+    tls: Sequence[Path] | None = None,
 ) -> list[Mapping[str, Run]]:
     """Return the trained runs of each point by stream, in order, training those that are not there.
 
@@ -93,6 +111,7 @@ def run_points(
         points: what to run.
         jobs: points at a time on this machine.
         cluster: address of a Dask scheduler, which then takes the place of `jobs`.
+        tls: files of the authority's certificate, of ours, of its key, for an address tls://.
 
     Raises:
         InputError: points failed, which are named, or the cluster does not answer.
@@ -103,9 +122,9 @@ def run_points(
         if "flow" in streams_of(context):
             context.flow_shards(dataset)
     if cluster:
-        source = cluster_outcomes(context, points, cluster)
+        source = cluster_outcomes(context, points, connect(cluster, tls))
     else:
-        source = local_outcomes(context, points, jobs)
+        source = local_outcomes(context, points, min(jobs, len(points)))
     outcomes = {}
     with tqdm(total=len(points), desc="points of the sweep", unit="point") as bar:
         for outcome in source:
@@ -135,7 +154,7 @@ def run_point(portable: Portable, index: int, point: Point) -> Outcome:
             for stream in streams_of(context)
         }
     except (InputError, OSError) as fault:
-        return Outcome(index, {}, str(fault))
+        return Outcome(index, {}, told(fault))
     except Exception:  # the other points run first, then `refuse_faults` tells
         return Outcome(index, {}, traceback.format_exc(), is_bad_input=False)
     return Outcome(index, runs)
@@ -175,11 +194,11 @@ def worker_environment(jobs: int) -> Iterator[None]:
             os.environ.update({} if value is None else {name: value})
 
 
-def cluster_outcomes(context: Context, points: Sequence[Point], address: str) -> Iterator[Outcome]:
+def cluster_outcomes(context: Context, points: Sequence[Point], client: "Client") -> Iterator[Outcome]:
     """Yield the outcomes of all points as they come from a Dask cluster, which moves those of lost ones."""
     from distributed import as_completed  # only a cluster needs it
 
-    with connect(address) as client:
+    with client:
         # Not pure: what a point gives depends on files, so no result of an earlier sweep may stand for it.
         futures = {
             client.submit(run_point, Portable(context), index, point, pure=False): index
@@ -196,14 +215,15 @@ def cluster_outcomes(context: Context, points: Sequence[Point], address: str) ->
                 )
 
 
-def connect(address: str):
+def connect(address: str, tls: Sequence[Path] | None) -> "Client":
     """Return a client of the Dask scheduler. InputError: no answer, no worker, or workers of many threads."""
     from distributed import Client
 
+    security = security_of(address, tls)
     try:
-        client = Client(address, timeout=ANSWER_SECONDS)
+        client = Client(address, timeout=ANSWER_SECONDS, security=security)
     except (OSError, ValueError) as fault:
-        raise InputError(f"--cluster {address}: expected a Dask scheduler, got {fault}") from None
+        raise InputError(f"--cluster {address}: expected a Dask scheduler, got {told(fault)}") from None
     try:
         client.wait_for_workers(1, timeout=ANSWER_SECONDS)
     except TimeoutError:
@@ -218,6 +238,33 @@ def connect(address: str):
             f"--cluster {address}: expected workers with --nthreads 1, got one with {n_threads} threads"
         )
     return client
+
+
+def security_of(address: str, tls: Sequence[Path] | None) -> "Security | None":
+    """Return what a connection is secured with, None for tcp://.
+
+    Raises InputError: files without tls://, or the other way round; files that are no certificate and key.
+    """
+    from distributed.security import Security
+
+    if re.fullmatch(r"(tcp|tls)://[^/]+:[0-9]+", address) is None:
+        raise InputError(f"--cluster {address}: expected tcp://HOST:PORT or tls://HOST:PORT")
+    if address.startswith("tcp://"):
+        if tls is not None:
+            raise InputError(f"--tls: expected --cluster tls://HOST:PORT beside it, got {address}")
+        return None
+    if tls is None:
+        raise InputError(f"--cluster {address}: expected --tls CA CERT KEY beside it")
+    authority, certificate, key = map(str, tls)
+    security = Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key)
+    try:
+        security.get_connection_args("client")
+    except OSError as fault:  # ssl.SSLError is one
+        files = ", ".join(map(str, tls))
+        raise InputError(
+            f"--tls: expected PEM files of certificates, got {files}: {one_line(fault)}"
+        ) from None
+    return security
 
 
 def parse_grid(context: Context, setting: str, grid: Sequence[str]) -> dict[str, float]:

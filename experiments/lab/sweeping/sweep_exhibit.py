@@ -6,6 +6,7 @@ The sweeps are over test AUC, as in the paper: they show how a setting acts and 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from data_prep.errors import InputError
 from experiments.lab.context import COLUMNS, Context
@@ -84,6 +85,7 @@ def run_sweep(
     grid: Sequence[str] | None = None,
     jobs: int = 1,
     cluster: str | None = None,
+    tls: Sequence[Path] | None = None,
 ) -> None:
     """Run all points, then write rows, note, figure and HParams.
 
@@ -91,10 +93,12 @@ def run_sweep(
         context: what it runs in.
         sweep: what is swept.
         grid: values as texts; None for the profile's.
-        jobs, cluster: see `run_points`.
+        jobs, cluster, tls: see `run_points`.
     """
     if jobs < 1:
         raise InputError(f"--jobs: expected at least 1, got {jobs}")
+    if tls is not None and cluster is None:
+        raise InputError("--tls: expected --cluster tls://HOST:PORT beside it")
     if grid is None:
         grid = [str(value) for value in sweep.grids[context.profile]]
     else:
@@ -107,7 +111,8 @@ def run_sweep(
         for x, value in grids[system].items()
     }
     points = [point for seeded in cells.values() for point in seeded]
-    trained = dict(zip((p.name for p in points), run_points(context, points, jobs, cluster), strict=True))
+    runs_of = run_points(context, points, jobs, cluster, tls)
+    trained = dict(zip((p.name for p in points), runs_of, strict=True))
     rows = []
     for (dataset, system, x), seeded in cells.items():
         runs = [trained[point.name] for point in seeded]
