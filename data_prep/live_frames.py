@@ -5,7 +5,6 @@ A live source has no declared length and loses packets: what cannot be decoded t
 over, where in a file it is an error. Times are in seconds from the first frame, as the source stamps them.
 """
 
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.frames import count_frames, iter_frames
+from data_prep.redaction import redacted_address
 
 STANDARD_INPUT = "-"
 FALLBACK_RATE = 25.0  # frames per second, where a source names none
@@ -31,7 +31,7 @@ class FrameStream:
         folder_rate: frames per second of a folder of images, which has no clock.
 
     Attributes:
-        name: the source for messages, without the password that an address may hold.
+        name: the source for messages, an address without its secrets.
         is_address, is_live: whether it has "://" in it; whether it has no end yet.
         n_frames: as declared; None when live.
         rate: frames per second, nominal; known from the first frame on.
@@ -43,7 +43,9 @@ class FrameStream:
     def __init__(self, source: str, folder_rate: float = FALLBACK_RATE):
         self.source = source
         self.is_address = "://" in source
-        self.name = re.sub(r"//[^/@]*@", "//", source) if source != STANDARD_INPUT else "standard input"
+        self.name = redacted_address(source) if self.is_address else source
+        if source == STANDARD_INPUT:
+            self.name = "standard input"
         self.is_live = self.is_address or source == STANDARD_INPUT or _is_pipe(Path(source))
         self.n_frames = None if self.is_live else count_frames(Path(source))
         self.rate = folder_rate

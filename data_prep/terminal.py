@@ -8,6 +8,7 @@ import os
 import re
 import select
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -142,16 +143,23 @@ def _reader_has_gone() -> bool:
         except BrokenPipeError:
             pass  # asked below, of a pipe that nothing was written to as well
         except OSError:  # a full disk
-            _give_up(stream)
+            _give_up(stream.fileno())
         with contextlib.suppress(io.UnsupportedOperation):  # no file, as under a test: nobody can go away
             poll = select.poll()
             poll.register(stream.fileno(), 0)
             if any(event & select.POLLERR for _, event in poll.poll(0)):
-                _give_up(stream)
+                _give_up(stream.fileno())
                 gone = True
     return gone
 
 
-def _give_up(stream: io.TextIOWrapper) -> None:
-    """Let what is still written to a stream be lost."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def leave_terminal() -> None:
+    """Let what is still printed to a terminal be lost; a file or a pipe gets it."""
+    for descriptor in (1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            _give_up(descriptor)
+
+
+def _give_up(descriptor: int) -> None:
+    """Let what is still written there be lost."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

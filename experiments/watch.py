@@ -9,11 +9,13 @@ of images or a folder of clips; --train-until takes the first part of each alone
 example. A sRNN-AE for each stream is trained on it as the profile says (the last tenth of each clip is held
 out), or taken from earlier runs.
 
-Writes to results/<profile>/watch/<name>/: scores.csv, a line a frame; intervals.csv, the intervals in which
-the score is below the threshold; overview.png; annotated.mp4, the most abnormal of 4x4 cells outlined. A
-score is low where a frame is abnormal: s of Sec. 3.7, normalized by the training frames' errors, with no look
-ahead. The threshold lies below the scores of --threshold per cent of the training frames. Ctrl-C ends the
-watching; what was written is kept. Of the common flags, --data, --datasets and --seeds are refused.
+Writes to results/<profile>/watch/<name>/ scores.csv, a line a frame; intervals.csv, the intervals in which
+the score is below the threshold; overview.png; annotated.mp4, the most abnormal of 4x4 cells outlined. A file
+that is watched again replaces its own results; what is live, or has the name of another, gets a folder of its
+own, <name>-2. A score is low where a frame is abnormal: s of Sec. 3.7, normalized by the training frames'
+errors, with no look ahead. The threshold lies below the scores of --threshold per cent of the training
+frames. Ctrl-C ends the watching; what was written is kept. Of the common flags, --data, --datasets and
+--seeds are refused.
 """
 
 import argparse
@@ -31,7 +33,11 @@ def main() -> None:
     """Parse the flags, watch, exit."""
     flags = cli.parser(__doc__)
     add = flags.add_argument
-    add("video", help="video file, folder of images, address, FIFO, or - for standard input")
+    add(
+        "video",
+        type=given_source,
+        help="video file, folder of images, address, FIFO, or - for standard input",
+    )
     how = flags.add_mutually_exclusive_group()
     how.add_argument("--train", type=given_path, metavar="NORMAL", help="train on this normal footage")
     how.add_argument("--run", type=given_path, nargs="+", metavar="FOLDER", help="a run, or one a stream")
@@ -50,6 +56,11 @@ def main() -> None:
     exit_with(lambda: run(arguments))
 
 
+def given_source(text: str) -> str:
+    """Return a source given on the command line: an address as it is, else a path."""
+    return text if "://" in text else str(given_path(text))
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Train where asked to, watch the video, say what was found."""
     check(arguments)
@@ -66,7 +77,7 @@ def check(arguments: argparse.Namespace) -> None:
     if not arguments.train and not arguments.run:
         raise InputError(
             "expected --train NORMAL (footage of the same camera on which nothing abnormal happens; for a "
-            f"video whose own start is normal: --train {arguments.video} --train-until 0.33) or --run "
+            "video whose own start is normal: --train VIDEO --train-until 0.33) or --run "
             "SPATIAL_RUN TEMPORAL_RUN, got neither"
         )
     if arguments.train_until is not None and not arguments.train:

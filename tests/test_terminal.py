@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -222,3 +223,17 @@ def test_flags_with_values_are_taken(tmp_path):
     context = context_of("--datasets", "ped2,walkway", "--data", str(tmp_path), "--seeds", "1000")
     assert (context.only_datasets, context.data_dir, context.n_seeds) == (("ped2", "walkway"), tmp_path, 1000)
     assert "--datasets ped2,walkway" in context.flags
+
+
+def test_a_terminal_that_has_gone_is_written_to_no_more():
+    """A pseudo-terminal is closed; stderr is a pipe, and still gets what is written."""
+    program = (
+        "import os, sys; from data_prep.terminal import leave_terminal\n"
+        "sys.stdin.readline(); leave_terminal(); print('x', flush=True); print('y', file=sys.stderr)"
+    )
+    master, slave = pty.openpty()
+    pipes = {"stdin": subprocess.PIPE, "stdout": slave, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, **pipes)
+    os.close(slave), os.close(master)
+    _, told = process.communicate("\n")
+    assert (process.returncode, told.splitlines()[-1]) == (0, "y")

@@ -110,9 +110,49 @@ def test_video_left_by_an_exception_leaves_no_file(tmp_path):
     np.testing.assert_allclose(times, [0, 0.1, 0.1, 0.7], atol=1e-3)
 
 
-def test_outputs_of_an_earlier_watching_are_removed(tmp_path):
-    for name in watching.FILES:
-        (tmp_path / name).write_text("old")
+def stream_of(path, is_live=False):
+    return SimpleNamespace(name=str(path), source=str(path), is_live=is_live, is_address=False)
+
+
+def test_a_file_has_one_folder_whose_results_it_replaces(tmp_path):
+    file, other = tmp_path / "a" / "v.mp4", tmp_path / "b" / "v.mp4"
+    folder = watching.folder_for(tmp_path / "out", stream_of(file))
+    assert folder == tmp_path / "out" / "v"
+    (folder / "scores.csv").write_text("old")
+    (folder / "notes.txt").write_text("the user's own")
+    assert watching.folder_for(tmp_path / "out", stream_of(other)) == tmp_path / "out" / "v-2"
+    assert (folder / "scores.csv").exists()
+    assert watching.folder_for(tmp_path / "out", stream_of(tmp_path / "b" / ".." / "a" / "v.mp4")) == folder
+    assert {path.name for path in folder.iterdir()} == {"source.txt", "notes.txt"}
+
+
+def test_what_is_read_is_not_replaced(tmp_path):
+    file = tmp_path / "v.mp4"
+    folder = watching.folder_for(tmp_path / "out", stream_of(file))
+    (folder / "annotated.mp4").write_text("normal footage")
+    watching.folder_for(tmp_path / "out", stream_of(file), footage=folder / "annotated.mp4")
+    assert (folder / "annotated.mp4").exists()
+    (tmp_path / "link.mp4").symlink_to(folder / "annotated.mp4")
+    watching.folder_for(tmp_path / "out", stream_of(file), footage=tmp_path / "link.mp4")
+    assert (folder / "annotated.mp4").exists()
+
+
+def test_a_live_source_and_a_folder_that_says_nothing_are_never_replaced(tmp_path):
+    taken = tmp_path / "camera"
+    taken.mkdir()
+    (tmp_path / "camera-2").write_text("a file")
+    for number in (3, 4):
+        folder = watching.folder_for(tmp_path, stream_of(tmp_path / "camera", is_live=True))
+        assert folder == tmp_path / f"camera-{number}"
+    assert list(taken.iterdir()) == []
+
+
+def test_a_long_name_is_cut(tmp_path):
+    folder = watching.folder_for(tmp_path, stream_of(tmp_path / ("ü" * 120 + ".mp4")))
+    assert folder.name == "ü" * 50
+
+
+def test_outputs_left_by_an_exception_are_the_tables(tmp_path):
     calibration = SimpleNamespace(threshold=0.0, highest=1.5)
 
     def broken_off():

@@ -22,9 +22,10 @@ from data_prep.flow_windows.rows import gray_frame
 from data_prep.frames import resize
 from data_prep.live_frames import FrameStream
 from data_prep.optical_flow import FlowOptions, flow_picture, scaled_flow
+from data_prep.terminal import leave_terminal
 from experiments.lab.scoring.calibration import CELLS, CELLS_PER_SIDE, Calibration, Places
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.score import step_function
+from experiments.lab.scoring.score import DivergedError, step_function
 from experiments.lab.watching.queues import ahead
 from models.srnn_ae import Streaming
 
@@ -231,15 +232,23 @@ def smoothed(scored: Iterable[tuple[Item, float]], protocol: Protocol) -> Iterat
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C or a TERM signal sets; a second Ctrl-C interrupts as usual."""
+    """Give an event that Ctrl-C, a TERM or a HUP signal sets; a second one interrupts.
+
+    HUP says that the terminal has gone: what is printed there is lost. Under `nohup` it is ignored.
+    """
     stop = threading.Event()
 
     def ask(number, frame):
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
+        if number == signal.SIGHUP:
+            leave_terminal()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield stop
     finally:
@@ -286,7 +295,10 @@ class FrameScores:
     def __call__(
         self, features: Mapping[str, np.ndarray], shape: tuple[int, int]
     ) -> tuple[np.ndarray, float]:
-        """Return the most abnormal box, see `Calibration.worst_box`, and the score of a frame (H, W)."""
+        """Return the most abnormal box, see `Calibration.worst_box`, and the score of a frame (H, W).
+
+        Raises DivergedError: a model whose errors are not finite.
+        """
         if "spatial" in features:
             features = {**features, **self._maximum(features["spatial"])}
         if self._place is not None:
@@ -294,6 +306,9 @@ class FrameScores:
             boxes = self._place.boxes(shape) / np.float32([width, height, width, height])
             self._places["flow"] = slice(None), boxes
         errors = self._errors(features)
+        for stream, values in errors.items():
+            if not np.isfinite(values).all():
+                raise DivergedError(f"the model of the {stream} stream diverges: an error is not finite")
         return self._calibration.worst_box(errors, self._places), self._calibration.score(errors)
 
 

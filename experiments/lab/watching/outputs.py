@@ -4,21 +4,26 @@ Frames are counted from 1, times are seconds from the first frame. A score is lo
 """
 
 import errno
+import itertools
 import os
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.files import write_atomic
+from data_prep.files import naming, write_atomic
+from data_prep.live_frames import FrameStream
 from experiments.lab.publishing import plots
 from experiments.lab.scoring.calibration import Calibration
 from experiments.lab.watching.annotated_video import AnnotatedVideo, Annotator
 from experiments.lab.watching.live import FrameScore
 
 SCORES, INTERVALS, VIDEO, OVERVIEW = "scores.csv", "intervals.csv", "annotated.mp4", "overview.png"
-FILES = (SCORES, INTERVALS, VIDEO, OVERVIEW)
+SOURCE = "source.txt"  # what was watched, on one line
+FILES = (SOURCE, SCORES, INTERVALS, VIDEO, OVERVIEW)
+LONGEST_NAME_BYTES = 100
 SCORE_COLUMNS = ("time_seconds", "frame", "score", "abnormal", "region_row", "region_column")
 INTERVAL_COLUMNS = (
     "start_seconds",
@@ -35,6 +40,44 @@ JOIN_SECONDS = 1.0
 N_BINS = 1024  # of the overview; its memory does not depend on the video's length
 
 
+def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -> Path:
+    """Return a folder in `parent` for the results of a source: that of its last watching, or a new one.
+
+    What a live source has shown never comes again: it gets a new folder each time. A folder that holds what
+    is to be read, the source or the footage to train on, is left alone.
+    """
+    source = stream.name if stream.is_live else os.path.realpath(stream.name)
+    read = [Path(os.path.realpath(path)) for path in (stream.source, footage) if path]
+    name = folder_name(stream)
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            holds_input = any(path.is_relative_to(os.path.realpath(folder)) for path in read)
+            if stream.is_live or holds_input or source_of(folder) != source:
+                continue
+        for file in FILES:
+            (folder / file).unlink(missing_ok=True)
+        write_atomic(folder / SOURCE, f"{source}\n".encode())
+        return folder
+
+
+def folder_name(stream: FrameStream) -> str:
+    """Return how the folder of a source's results is named, as far as it is free."""
+    name = stream.name if stream.is_address else Path(stream.name).resolve().stem
+    name = re.sub(r"[^\w.-]+", "_", name).encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+    return name.strip("_.") or "video"
+
+
+def source_of(folder: Path) -> str | None:
+    """Return what was watched into a folder; None where it does not say."""
+    try:
+        return (folder / SOURCE).read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 class Table:
     """A CSV file of numbers that is valid at any moment: each line is one write.
 
@@ -45,15 +88,16 @@ class Table:
 
     def __init__(self, path: Path, columns: tuple[str, ...]):
         write_atomic(path, (",".join(columns) + "\n").encode())
-        self._file = open(path, "ab", buffering=0)
+        self._path, self._file = path, open(path, "ab", buffering=0)
 
     def add(self, *values: object) -> None:
         """Add a line; OSError, and nothing added, where the disk is full."""
         line = (",".join(map(str, values)) + "\n").encode()
         size = self._file.tell()
-        if self._file.write(line) != len(line):
-            self._file.truncate(size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+        with naming(self._path):
+            if self._file.write(line) != len(line):
+                self._file.truncate(size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Bring it to the disk."""
@@ -67,7 +111,7 @@ class Outputs:
     The tables grow while it is open; video and overview appear when it is closed, unless by an exception.
 
     Args:
-        folder: of the outputs; those of an earlier watching are removed.
+        folder: of the outputs, see `folder_for`.
         title: of the overview.
         calibration: for threshold and range.
         rate: frames per second, nominal.
@@ -75,8 +119,6 @@ class Outputs:
     """
 
     def __init__(self, folder: Path, title: str, calibration: Calibration, rate: float, live: bool):
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
         self.folder, self._title, self._calibration = folder, title, calibration
         self._annotator = Annotator(calibration)
         self._overview = Overview()

@@ -1,7 +1,6 @@
 """Watching a video (`experiments.watch`): the runs that score it; every frame scored, drawn and written."""
 
 import argparse
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -26,12 +25,13 @@ from experiments.lab.publishing.rows import backbones_of
 from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.scoring.footprints import map_side
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.flow_windows import IN_PLACE, window_options
 from experiments.lab.systems.reads import Reads
 from experiments.lab.training.runs import Run, load_runs
 from experiments.lab.watching.footage import train_on_footage
 from experiments.lab.watching.live import FrameScore, Networks, live_scores, stop_on_signal
-from experiments.lab.watching.outputs import Outputs
+from experiments.lab.watching.outputs import Outputs, folder_for, folder_name
 from models.srnn_ae import Streaming
 
 SYSTEM, STREAMS = "sRNN-AE", ("spatial", "temporal", "flow")
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
             check_run(trained, context)
     calibration = calibrate(runs, Protocol.of(context.settings.score), arguments.threshold)
     print(calibration, flush=True)
-    print(watch(stream, context, runs, calibration))
+    print(watch(stream, context, runs, calibration, arguments.train))
 
 
 def reads(arguments: argparse.Namespace) -> Reads:
@@ -126,43 +126,62 @@ def check_options(trained: Run, asked: FlowWindowOptions) -> None:
             )
 
 
-def watch(stream: FrameStream, context: Context, runs: Mapping[str, Run], calibration: Calibration) -> str:
+def watch(
+    stream: FrameStream,
+    context: Context,
+    runs: Mapping[str, Run],
+    calibration: Calibration,
+    footage: Path | None = None,
+) -> str:
     """Score and draw every frame of a source; return in words what was found.
 
-    Raises InputError: a source that breaks off, after what it gave has been written.
+    Args:
+        stream, context, runs, calibration: what is watched, in what, with which models and threshold.
+        footage: what the models were trained on just now.
+
+    Raises, after what came until then has been written: InputError, a source that breaks off, a model that
+    diverges; BrokenPipeError, nobody reads what is printed.
     """
     first = next(iter(runs.values()))
     config = first.config
-    folder = context.results_dir / "watch" / folder_name(stream)
     names = f"{SYSTEM}, {' + '.join(runs)}, {backbones_of(runs)}"
-    title = f"{folder.name}: {names}, profile {context.profile_name}"
+    title = f"{folder_name(stream)}: {names}, profile {context.profile_name}"
     cells = cell_boxes(map_side(config["features"])) if not on_windows(first) else np.empty((0, 4))
     models = {name: Streaming(run.model()) for name, run in runs.items()}
     networks = networks_for(context, runs)
     window_frames = config["train"]["temporal_window_frames"]
-    faults: list[InputError] = []
+    faults: list[Exception] = []
     outputs = None
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         scored = live_scores(stream, networks, models, window_frames, calibration, cells, stop)
         stack.callback(scored.close)
         stack.callback(stop.set)
-        bar = stack.enter_context(tqdm(total=stream.n_frames, desc=folder.name, unit="frame", disable=None))
+        bar = tqdm(total=stream.n_frames, desc=folder_name(stream), unit="frame", disable=None)
+        stack.enter_context(bar)
         for picture, frame in until_fault(scored, faults):
             if outputs is None:
-                outputs = stack.enter_context(
-                    Outputs(folder, title, calibration, stream.rate, stream.is_live)
-                )
+                folder = folder_for(context.results_dir / "watch", stream, footage)
+                outputs = Outputs(folder, title, calibration, stream.rate, stream.is_live)
+                stack.enter_context(outputs)
                 start = time.perf_counter()
-            if outputs.add(picture, frame):
-                with bar.external_write_mode():
-                    print(announcement(frame), flush=True)
-            bar.update()
+            begins = outputs.add(picture, frame)
             seconds = time.perf_counter() - start
+            try:
+                if begins:
+                    with bar.external_write_mode():
+                        print(announcement(frame), flush=True)
+                bar.update()
+            except BrokenPipeError as gone:
+                faults.append(gone)
+                break
     if outputs is None:
         raise faults[0] if faults else InputError(f"{stream.name}: stopped before the first frame")
+    if faults and isinstance(faults[0], BrokenPipeError):
+        raise faults[0]
     if faults:
-        raise InputError(f"{faults[0]}; what came until then is in {folder}")
+        named = f"{stream.name}: " if isinstance(faults[0], DivergedError) else ""
+        raise InputError(f"{named}{faults[0]}; what came until then is in {folder}")
     return summary(stream, outputs, frame, seconds)
 
 
@@ -186,7 +205,7 @@ def networks_for(context: Context, runs: Mapping[str, Run]) -> Networks:
     return replace(networks, flow=flow, options=context.flow_options)
 
 
-def until_fault(scored: Iterator, faults: list[InputError]) -> Iterator[tuple[np.ndarray, FrameScore]]:
+def until_fault(scored: Iterator, faults: list[Exception]) -> Iterator[tuple[np.ndarray, FrameScore]]:
     """Yield the items up to the end, or up to an InputError of the source, which goes to `faults`."""
     try:
         yield from scored
@@ -215,9 +234,3 @@ def summary(stream: FrameStream, outputs: Outputs, last: FrameScore, seconds: fl
     if stream.n_damaged:
         lines.append(f"{stream.n_damaged} damaged packets passed over")
     return "\n".join([*lines, f"wrote {outputs.folder}"])
-
-
-def folder_name(stream: FrameStream) -> str:
-    """Return the name of the folder for a source's outputs."""
-    name = stream.name if stream.is_address else Path(stream.name).resolve().stem
-    return re.sub(r"[^\w.-]+", "_", name).strip("_.") or "video"
