@@ -49,18 +49,21 @@ def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -
     source = stream.name if stream.is_live else os.path.realpath(stream.name)
     read = [Path(os.path.realpath(path)) for path in (stream.source, footage) if path]
     name = folder_name(stream)
-    for number in itertools.count(1):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+
+    def is_free(folder: Path) -> bool:
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
             holds_input = any(path.is_relative_to(os.path.realpath(folder)) for path in read)
-            if stream.is_live or holds_input or source_of(folder) != source:
-                continue
-        for file in FILES:
-            (folder / file).unlink(missing_ok=True)
-        write_atomic(folder / SOURCE, f"{source}\n".encode())
-        return folder
+            return not (stream.is_live or holds_input) and source_of(folder) == source
+        return True
+
+    folder = next(filter(is_free, (parent / name for name in names)))
+    for file in FILES:
+        (folder / file).unlink(missing_ok=True)
+    write_atomic(folder / SOURCE, f"{source}\n".encode())
+    return folder
 
 
 def folder_name(stream: FrameStream) -> str:
