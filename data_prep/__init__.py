@@ -1,0 +1,10 @@
+"""Raw video to shards of features."""
+
+import os
+
+from data_prep.memory import machine_bytes
+
+# OpenCV reads this limit when it is loaded, and refuses a larger picture by its header. Its own default is
+# 2 ** 30 pixels; a color picture has 3 bytes a pixel, and a copy is made of it.
+_LARGEST_PICTURE_PX = min(2**30, machine_bytes() // 6)
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(_LARGEST_PICTURE_PX))

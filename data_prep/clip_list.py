@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data_prep.errors import InputError
-from data_prep.files import one_line, write_atomic
+from data_prep.files import file_content, one_line, write_atomic
 
 FILE = "clips.json"
 SPLITS = ("train", "test")
@@ -66,9 +66,9 @@ def read_clip_list(folder: Path) -> ClipList | None:
     if not path.exists():
         return None
     try:
-        stored = json.loads(path.read_bytes())
+        stored = json.loads(file_content(path))
         return ClipList(stored["dataset"], tuple(stored["train"]), tuple(stored["test"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: damaged list of clips, {one_line(error)}; extracting again writes it"
         ) from error

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +17,34 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from data_prep.errors import InputError
+from data_prep.memory import check_fits
 
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what a file system without locks answers
+
+
+def file_content(path: Path) -> bytes:
+    """Return the bytes of a file. InputError: see `check_file`, one that cannot be read."""
+    check_fits(path, check_file(path).st_size)
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read, {error.strerror}") from error
+
+
+def check_file(path: Path) -> os.stat_result:
+    """Return the state of a file.
+
+    Raises InputError: a missing file, a link to one, a folder, and what may never end: a pipe, a device.
+    """
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        missing = "a link to a file that is missing" if os.path.islink(path) else one_line(error)
+        raise InputError(f"{path}: cannot be read, {missing}") from error
+    if not stat.S_ISREG(state.st_mode):
+        raise InputError(f"{path}: expected a file, got {_KINDS.get(stat.S_IFMT(state.st_mode), 'a device')}")
+    return state
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -177,8 +204,8 @@ class Disk(io.FileIO):
 
 
 def one_line(error: Exception) -> str:
-    """Return an error's message on one line."""
-    return " ".join(str(error).split())
+    """Return an error's message on one line, the name of its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def natural_order(name: str) -> list[tuple[str, int]]:

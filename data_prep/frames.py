@@ -20,6 +20,8 @@ import imageio.v3 as iio
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.files import check_file, file_content, one_line
+from data_prep.memory import check_fits
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mov", ".mkv", ".mpg", ".mpeg", ".wmv", ".flv"})
@@ -31,6 +33,10 @@ STAND_INS = {("UCSDped1", "Test", "Test017", "142.tif"): "141.tif"}
 # JPG cannot occur inside its compressed data, and a few bytes of padding after it do no harm.
 _JPEG_START, _JPEG_END, _JPEG_TAIL_BYTES = b"\xff\xd8", b"\xff\xd9", 1024
 _DIGEST_BLOCK_BYTES, _N_DIGEST_BLOCKS = 2**20, 64
+
+_DECODED_FRAMES = 8  # that a decoder holds at once
+# Titles are in any encoding, and nothing here reads them.
+METADATA_ERRORS = "replace"
 
 RESIZING = "OpenCV INTER_AREA where both sides shrink, else INTER_LINEAR"
 
@@ -86,11 +92,14 @@ def read_image(path: Path, gray: bool = False) -> np.ndarray:
 
     Raises InputError when the file cannot be decoded or is a truncated JPG.
     """
-    content = Path(path).read_bytes()
+    content = file_content(path)
     if content.startswith(_JPEG_START) and _JPEG_END not in content[-_JPEG_TAIL_BYTES:]:
         raise InputError(f"{path}: truncated image, expected the JPG end marker FFD9, got none")
     mode = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), mode) if content else None
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), mode) if content else None
+    except cv2.error as error:  # a header of more pixels than OpenCV takes, or than there is memory for
+        raise InputError(f"{path}: damaged image, or one too large, {one_line(error.err)}") from error
     if image is None:
         raise InputError(f"{path}: damaged image, expected a readable one, got {len(content)} bytes")
     return image
@@ -164,7 +173,7 @@ def source_digest(source: Source) -> str:
     Of a file over 64 MB, its size and 64 blocks of 1 MB spread over it. Times of files do not count, so a
     copy has the digest of its original. Within a process, what has not been touched is not read again.
     """
-    stats = [(path.name, path.stat()) for path in _files(source)]
+    stats = [(path.name, check_file(path)) for path in _files(source)]
     seen = [(name, stat.st_ino, stat.st_size, stat.st_ctime_ns) for name, stat in stats]
     return _content_digest(source, hashlib.sha256(repr(seen).encode()).hexdigest())
 
@@ -177,7 +186,7 @@ def _content_digest(source: Source, seen: str) -> str:
         digest.update(f"frames {source.start} {source.stop}\n".encode())
     for path in _files(source):
         size = path.stat().st_size
-        digest.update(f"{path.name} {size}\n".encode())
+        digest.update(os.fsencode(path.name) + f" {size}\n".encode())
         with open(path, "rb") as file:
             if size <= _N_DIGEST_BLOCKS * _DIGEST_BLOCK_BYTES:
                 digest.update(file.read())
@@ -240,13 +249,16 @@ def _iter_video(path: Path) -> Iterator[np.ndarray]:
     n_declared = _count_video_frames(path)
     n_decoded = 0
     try:
-        for frame in iio.imiter(path, plugin="pyav"):
-            n_decoded += 1
-            if n_decoded > n_declared:
-                raise InputError(f"{path}: damaged video, expected {n_declared} frames as declared, got more")
-            yield frame
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{path}: damaged video, got {n_decoded} frames, then {error}") from error
+        with iio.imopen(path, "r", plugin="pyav", metadata_errors=METADATA_ERRORS) as video:
+            for frame in video.iter():
+                n_decoded += 1
+                if n_decoded > n_declared:
+                    raise InputError(
+                        f"{path}: damaged video, expected {n_declared} frames as declared, got more"
+                    )
+                yield frame
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        raise InputError(f"{path}: damaged video, got {n_decoded} frames, then {one_line(error)}") from error
     if n_decoded < n_declared:
         raise InputError(f"{path}: truncated or damaged video, expected {n_declared} frames, got {n_decoded}")
 
@@ -256,17 +268,20 @@ def _count_video_frames(path: Path) -> int:
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder, expected a video file or a folder of images")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors=METADATA_ERRORS) as container:
             if not container.streams.video:
                 raise InputError(f"{path}: no video stream in the file, expected one")
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise InputError(f"{path}: unreadable codec, expected one that FFmpeg decodes")
+            check_fits(path, _DECODED_FRAMES * 3 * stream.width * stream.height)
             n_frames = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
-    except (av.FFmpegError, OSError) as error:
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise InputError(f"{path}: not a readable video file ({type(error).__name__})") from error
     if n_frames == 0:
         raise InputError(f"{path}: no frame in the video, expected at least 1")
+    if not 0 < n_frames <= (n_bytes := path.stat().st_size):  # the list of a file's frames alone takes more
+        raise InputError(f"{path}: damaged video, it declares {n_frames} frames in {n_bytes} bytes")
     return n_frames
 
 

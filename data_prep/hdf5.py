@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import h5py
 
 from data_prep.errors import InputError
 from data_prep.files import Disk, one_line, written_whole
+from data_prep.memory import check_fits
 
 
 @contextmanager
@@ -30,10 +32,26 @@ def open_hdf5(path: Path) -> h5py.File:
     return h5py.File(path, "r", locking=False)
 
 
+def check_stored(path: Path, dataset: h5py.Dataset) -> None:
+    """Raise InputError for an array that declares more than was ever written: HDF5 would make up zeros."""
+    if dataset.chunks is None:
+        stored = dataset.id.get_storage_size()
+    else:
+        chunk_bytes = prod(dataset.chunks) * dataset.dtype.itemsize
+        check_fits(path, chunk_bytes)
+        stored = dataset.id.get_num_chunks() * chunk_bytes
+    if stored < dataset.nbytes:
+        raise InputError(
+            f"{path}: damaged, {dataset.name} declares {dataset.nbytes:,} bytes and has {stored:,}"
+        )
+
+
 @contextmanager
 def readable(path: Path, what: str) -> Iterator[None]:
     """Turn what h5py raises on a damaged file into InputError, which says that `what` is damaged."""
     try:
         yield
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, RuntimeError, LookupError, ArithmeticError, ValueError, TypeError, MemoryError) as error:
+        raise InputError(f"{path}: damaged {what}, {one_line(error)}") from error
+    except AttributeError as error:  # a group where an array is expected, or the other way round
         raise InputError(f"{path}: damaged {what}, {one_line(error)}") from error

@@ -21,9 +21,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
+from data_prep.arrays import map_npy, read_npy
 from data_prep.errors import InputError
+from data_prep.files import check_file
 from data_prep.frames import (
     VIDEO_SUFFIXES,
     Segment,
@@ -34,12 +35,16 @@ from data_prep.frames import (
     read_frames,
     read_image,
 )
+from data_prep.mat_files import read_cells
+from data_prep.memory import check_fits
 
 _UCSD_LINE = re.compile(r"^\s*TestVideoFile\{[^}]*\}\.gt_frame\s*=\s*\[(.*?)\]", re.MULTILINE)
-_UCSD_RANGE = re.compile(r"(\d+)\s*:\s*(\d+)")
+_UCSD_RANGE = re.compile(r"(\d{1,9})\s*:\s*(\d{1,9})")
+_MOST_FRAMES = 10**9
 _UCSD_SEPARATORS = re.compile(r"[\s,;]*")
 
 
+_REAL = "buif"  # kinds of NumPy's numbers
 _VIDEO_MASK_LEVEL = 127  # of 255: a mask stored as video has gray levels around its edges
 
 
@@ -84,29 +89,12 @@ def read_mat_intervals(path: Path) -> list[np.ndarray]:
     return [_cell_to_intervals(path, number, cell) for number, cell in enumerate(cells, start=1)]
 
 
-def read_cells(path: Path, key: str, expected: str) -> np.ndarray:
-    """Return a cell array of a .mat file as an object array; `expected` is its shape in words.
-
-    Raises InputError: not a .mat file, no such key, something else than a cell array.
-    """
-    try:
-        content = scipy.io.loadmat(path)
-    except Exception as error:  # on damaged bytes SciPy raises whatever its parser trips over
-        raise InputError(f"{path}: not a readable .mat file ({' '.join(str(error).split())})") from error
-    if key not in content:
-        keys = [name for name in content if not name.startswith("__")]
-        raise InputError(f"{path}: no labels, expected the key {key}, got {keys}")
-    if content[key].dtype != object:
-        got = content[key].dtype
-        raise InputError(f"{path}: {key} is no cell array, expected {expected} cells, got {got}")
-    return content[key]
-
-
 def read_ucsd_intervals(path: Path) -> list[np.ndarray]:
     """Return, per clip, the abnormal intervals of UCSD's .m file, int64 (n, 2): 1-based start, inclusive end.
 
     Raises InputError: not a text file, no `gt_frame` line, something else than ranges in one.
     """
+    check_file(path)
     try:
         lines = _UCSD_LINE.findall(Path(path).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -181,7 +169,14 @@ def _named_masks(source: Source, n_frames: int) -> Iterator[tuple[str, np.ndarra
             _open_mask_array(path) if path.suffix == ".npy" else read_cells(path, "volLabel", "1 x n").ravel()
         )
         _check_n_masks(path, len(arrays), n_frames)
-        yield from ((f"{path}: frame {n}", np.asarray(a) > 0) for n, a in enumerate(arrays, start=1))
+        yield from ((f"{path}: frame {n}", _is_set(path, a)) for n, a in enumerate(arrays, start=1))
+
+
+def _is_set(path: Path, mask: np.ndarray) -> np.ndarray:
+    """Return which numbers of a mask are above 0."""
+    if mask.dtype.kind not in _REAL:
+        raise InputError(f"{path}: expected masks of numbers, got {mask.dtype}")
+    return np.asarray(mask) > 0
 
 
 def _check_n_masks(source: Source, n_masks: int, n_frames: int) -> None:
@@ -192,10 +187,7 @@ def _check_n_masks(source: Source, n_masks: int, n_frames: int) -> None:
 
 def _open_mask_array(path: Path) -> np.ndarray:
     """Return a .npy file's masks (n_frames, H, W), left on disk until they are used."""
-    try:
-        masks = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a readable .npy file ({error})") from error
+    masks = map_npy(path)
     if masks.ndim != 3:
         raise InputError(f"{path}: expected masks (n_frames, H, W), got shape {masks.shape}")
     return masks
@@ -247,7 +239,8 @@ def _cell_to_intervals(path: Path, number: int, cell: np.ndarray) -> np.ndarray:
     cell = np.asarray(cell)
     if cell.size == 0:
         return np.zeros((0, 2), np.int64)
-    if cell.ndim != 2 or cell.shape[0] != 2 or cell.dtype.kind not in "iuf" or (cell != np.floor(cell)).any():
+    is_real = cell.ndim == 2 and cell.shape[0] == 2 and cell.dtype.kind in "iuf"
+    if not is_real or (cell != np.floor(cell)).any() or not (np.abs(cell) < _MOST_FRAMES).all():
         raise InputError(
             f"{path}: clip {number}: expected 2 x n whole frame numbers, got {cell.dtype} {cell.shape}"
         )
@@ -257,6 +250,7 @@ def _cell_to_intervals(path: Path, number: int, cell: np.ndarray) -> np.ndarray:
 
 def _intervals_to_labels(path: Path, name: str, intervals: np.ndarray, n_frames: int) -> np.ndarray:
     """Return uint8 (n_frames,), 1 inside any interval; intervals may touch or overlap."""
+    check_fits(path, n_frames)
     labels = np.zeros(n_frames, np.uint8)
     for start, end in intervals.tolist():
         if not 1 <= start <= end <= n_frames:
@@ -283,14 +277,11 @@ def _read_label_arrays(folder: Path, clip_frames: Mapping[str, int], subset: boo
 
 def _read_label_array(path: Path, n_frames: int) -> np.ndarray:
     """Return one .npy file's labels, uint8 (n_frames,)."""
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a readable .npy file ({error})") from error
+    labels = read_npy(path)
     if labels.shape != (n_frames,):
         raise InputError(
             f"{path}: clip {path.stem}: expected {n_frames} labels as frames, got shape {labels.shape}"
         )
-    if not np.isin(labels, (0, 1)).all():
+    if labels.dtype.kind not in _REAL or not np.isin(labels, (0, 1)).all():
         raise InputError(f"{path}: clip {path.stem}: expected labels 0 and 1, got {np.unique(labels)[:5]}")
     return labels.astype(np.uint8)

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from data_prep.errors import InputError
 from data_prep.files import natural_order
 from data_prep.frames import VIDEO_SUFFIXES, Segment, Source, count_frames
-from data_prep.labels import read_cells
+from data_prep.mat_files import read_cells
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,15 @@ class Record:
 
 
 def _clips(parent: Path, sources: Iterable[Path]) -> dict[str, Path]:
-    """Return the sources by the names of their clips; InputError for none and for a name that repeats."""
+    """Return the sources by the names of their clips.
+
+    Raises InputError: none, a name that repeats, a link to a clip that is missing.
+    """
     clips = {}
     for source in sorted(sources, key=lambda path: natural_order(path.name)):
         name = source.name if source.is_dir() else source.stem
+        if not source.exists():
+            raise InputError(f"{source}: a link to a clip that is missing")
         if name in clips:
             raise InputError(f"{source}: second clip of that name, expected {clips[name].name} alone")
         clips[name] = source
@@ -98,12 +105,13 @@ def _clips(parent: Path, sources: Iterable[Path]) -> dict[str, Path]:
 
 def _clip_folders(parent: Path, pattern: str = r"[^.].*") -> dict[str, Path]:
     """Return the folders in `parent` whose whole name matches the pattern."""
-    return _clips(parent, (p for p in parent.iterdir() if p.is_dir() and re.fullmatch(pattern, p.name)))
+    named = (p for p in parent.iterdir() if re.fullmatch(pattern, p.name, re.DOTALL))
+    return _clips(parent, (p for p in named if p.is_dir() or not p.exists()))
 
 
 def _clip_videos(parent: Path) -> dict[str, Path]:
     """Return the video files in `parent`, without hidden ones."""
-    files = (p for p in parent.iterdir() if p.is_file() and not p.name.startswith("."))
+    files = (p for p in parent.iterdir() if not p.is_dir() and not p.name.startswith("."))
     return _clips(parent, (p for p in files if p.suffix.lower() in VIDEO_SUFFIXES))
 
 
@@ -161,7 +169,7 @@ def _find_lv(record: Record, root: Path) -> Parts:
     train, test, masks = {}, {}, {}
     for row in rows:
         video, mask = (_named_file(table, files, cell) for cell in row[:2])
-        n_frames, n_train = count_frames(video), int(row[2].item())
+        n_frames, n_train = count_frames(video), _whole_number(table, row[2])
         if video.stem in train or not 0 < n_train < n_frames:
             raise InputError(
                 f"{table}: {video.name}: expected one row with 1..{n_frames - 1} frames to train on, "
@@ -171,6 +179,13 @@ def _find_lv(record: Record, root: Path) -> Parts:
         test[video.stem] = Segment(video, n_train, n_frames)
         masks[video.stem] = Segment(mask, n_train, n_frames)
     return Parts(train, test, masks=masks)
+
+
+def _whole_number(table: Path, cell: np.ndarray) -> int:
+    """Return the whole number in a cell of `LVparms`."""
+    if cell.size != 1 or cell.dtype.kind not in "iuf" or not float(cell.item()).is_integer():
+        raise InputError(f"{table}: expected a whole number of frames to train on, got {cell.ravel()[:4]}")
+    return int(cell.item())
 
 
 def _named_file(table: Path, files: Mapping[str, Path], cell) -> Path:

@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.frames import count_frames, iter_frames
+from data_prep.frames import METADATA_ERRORS, count_frames, iter_frames
 from data_prep.redaction import redacted_address
 
 STANDARD_INPUT = "-"
@@ -82,7 +82,7 @@ class FrameStream:
         timeout = (OPEN_SECONDS, READ_SECONDS) if self.is_address else None
         place = "pipe:0" if self.source == STANDARD_INPUT else self.source
         try:
-            container = av.open(place, options=options, timeout=timeout)
+            container = av.open(place, options=options, timeout=timeout, metadata_errors=METADATA_ERRORS)
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{self.name}: cannot be read as a video, {error.strerror}") from error
         if not container.streams.video:

@@ -5,17 +5,15 @@ import gzip
 import hashlib
 import importlib.util
 import sys
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from data_prep.arrays import read_npz
 from data_prep.downloads import attempt
 from data_prep.errors import InputError
-from data_prep.files import one_line
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,9 @@ def load_digits(data_dir: Path | None = None, split: str = "train") -> Digits:
 def _read_npz(path: Path, split: str) -> np.ndarray:
     """Return the images of a split in a `mnist.npz`, uint8 (n, 28, 28); InputError when it is not one."""
     name = f"x_{split}"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            images = stored[name]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: expected an .npz file with {name}, got {one_line(error)}") from error
+    images = read_npz(path, f"{name} of MNIST", (name,)).get(name)
+    if images is None:
+        raise InputError(f"{path}: expected an .npz file with {name}")
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28) or len(images) < 2:
         raise InputError(f"{path}: {name}: expected uint8 (n, 28, 28), got {images.dtype} {images.shape}")
     return images

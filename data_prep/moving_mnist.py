@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from data_prep.errors import InputError
 from data_prep.files import locked, remove_leftovers
-from data_prep.hdf5 import hdf5_written_whole, open_hdf5, readable
+from data_prep.hdf5 import check_stored, hdf5_written_whole, open_hdf5, readable
 from data_prep.mnist_digits import Digits, load_digits
 
 VERSION = 2  # raise it when the same settings come to give other pictures
@@ -244,6 +244,8 @@ class MovingMNIST:
                 self.settings = Settings(
                     **{n: v if isinstance(v, str) else int(v) for n, v in values.items()}
                 )
+                for name in ("frames", "labels", "boxes", "lit"):
+                    check_stored(self.path, self._file[name])
                 self.labels, self.boxes, self.lit = (self._file[n][:] for n in ("labels", "boxes", "lit"))
                 self._frames = self._file["frames"]
             expected = (self.settings.n_sequences, SEQUENCE_FRAMES)

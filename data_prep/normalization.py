@@ -12,13 +12,12 @@ with `normalization.npz`, from which live frames are normalized alike. The tempo
 
 import hashlib
 import io
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.arrays import read_npz
 from data_prep.clip_list import SPLITS, read_clip_list, write_clip_list
 from data_prep.errors import InputError
 from data_prep.files import locked, remove_leftovers, write_atomic
@@ -147,11 +146,25 @@ def load_normalization(folder: Path) -> Normalization:
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Return what `_fitted` wrote. InputError where it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
-        return {"method": arrays.pop("method"), "source": arrays.pop("source"), **arrays}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
-        raise InputError(f"{path}: expected a normalization of features, got {fault}; delete it") from None
+        arrays = read_npz(path, "normalization of features")
+    except InputError as fault:
+        raise InputError(f"{fault}; delete it") from None
+    if not _is_sound(arrays):
+        raise InputError(f"{path}: expected a normalization of features, got {sorted(arrays)}; delete it")
+    return arrays
+
+
+def _is_sound(arrays: dict[str, np.ndarray]) -> bool:
+    """Tell whether arrays are what `_fitted` writes."""
+    if "source" not in arrays or str(arrays.get("method")) not in FEATURE_NORMALIZATIONS:
+        return False
+    if str(arrays["method"]) != "standardized":
+        return True
+    statistics = [arrays.get(name, np.zeros(0)) for name in ("mean", "deviation")]
+    if any(s.dtype != np.float32 or s.ndim != 1 for s in statistics):
+        return False
+    mean, deviation = statistics
+    return mean.shape == deviation.shape and bool(np.isfinite(mean).all() and (deviation > 0).all())
 
 
 def keep_normalization(shards: Path, run: Path) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from data_prep.clip_list import FILE, is_file_name, read_clip_list
 from data_prep.errors import InputError
 from data_prep.files import natural_order
-from data_prep.hdf5 import hdf5_written_whole, open_hdf5, readable
+from data_prep.hdf5 import check_stored, hdf5_written_whole, open_hdf5, readable
 from data_prep.pooling import PAPER_PYRAMID
 from data_prep.provenance import git_commit, shard_libraries
 
@@ -176,7 +176,14 @@ class Shard:
         with readable(self.path, "shard"):
             schema_version = self._file.attrs["schema_version"]
             self._features = self._file["features"]
-            shape, n_labels = self._features.shape, len(self._file["labels"])
+            labels, boxes = self._file["labels"], self._file.get("boxes")
+            shape, n_labels = self._features.shape, len(labels)
+            for array in (self._features, labels, *([] if boxes is None else [boxes])):
+                check_stored(self.path, array)
+            if self._features.dtype not in DTYPES or labels.dtype != np.uint8 or labels.ndim != 1:
+                raise ValueError(f"expected labels uint8 and features {' or '.join(DTYPES)}")
+            if boxes is not None and (boxes.dtype != np.float32 or boxes.shape != (shape[1], 4)):
+                raise ValueError(f"expected boxes float32 {(shape[1], 4)}, got {boxes.dtype} {boxes.shape}")
         if schema_version != SCHEMA_VERSION or len(shape) != 3 or shape[0] != n_labels or shape[1] < 1:
             raise InputError(
                 f"{self.path}: expected a shard of schema {SCHEMA_VERSION} with features ({n_labels}, "

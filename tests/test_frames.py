@@ -2,6 +2,8 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import av
 import imageio.v3 as iio
@@ -356,11 +358,12 @@ def test_codec_that_cannot_be_decoded(tmp_path):
 def test_decoder_error_names_the_file(tmp_path, monkeypatch):
     path = write_video(tmp_path / "clip.avi", make_frames(4))
 
-    def fail(path, plugin):
+    def fail():
         yield make_frames(1)[0]
         raise av.InvalidDataError(1, "bad packet")
 
-    monkeypatch.setattr(frames_module.iio, "imiter", fail)
+    opened = nullcontext(SimpleNamespace(iter=fail))
+    monkeypatch.setattr(frames_module.iio, "imopen", lambda *_, **__: opened)
     with pytest.raises(InputError, match=r"clip\.avi: damaged video, got 1 frames, then .*bad packet"):
         list(iter_frames(path))
 

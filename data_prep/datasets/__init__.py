@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.clip_list import SPLITS, ClipList
+from data_prep.clip_list import SPLITS, ClipList, is_file_name
 from data_prep.errors import InputError
 from data_prep.frames import Segment, Source, count_frames
 from data_prep.labels import (
@@ -49,12 +49,21 @@ class Clip:
         split: `train` or `test`.
         name: the clip's own name, unique in its split.
         source: a folder of images, a video file, or a `Segment` of either, as `frames.iter_frames` reads it.
+
+    Raises InputError: a name that a file on one line, in UTF-8, cannot have: shards are named after clips.
     """
 
     dataset: str
     split: str
     name: str
     source: Source
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        if not is_file_name(self.name):
+            raise InputError(
+                f"{str(self.source)!r}: expected a clip whose name can be a file's, got {self.name!r}"
+            )
 
 
 @dataclass(frozen=True, eq=False)

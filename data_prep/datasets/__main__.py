@@ -7,8 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
+from data_prep.arrays import read_npy
 from data_prep.datasets import (
     LABELS_FOLDER,
     RECORDS,
@@ -65,7 +64,7 @@ def released_labels(record: Record, data_dir: Path) -> str:
     if source is None:
         return ""
     if source.is_dir():
-        n_frames = {path.stem: len(np.load(path)) for path in sorted(source.glob("*.npy"))}
+        n_frames = {path.stem: read_npy(path).size for path in sorted(source.glob("[!.]*.npy"))}
     else:
         ends = [int(intervals.max(initial=1)) for intervals in read_mat_intervals(source)]
         n_frames = {f"{number:02d}": end for number, end in enumerate(ends, start=1)}

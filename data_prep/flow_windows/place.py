@@ -9,13 +9,13 @@ them, holds the place and the options: live frames need nothing else.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.files import one_line, write_atomic
+from data_prep.files import file_content, one_line, write_atomic
 from data_prep.flow_windows.options import FlowWindowOptions
 from data_prep.flow_windows.rows import (
     clip_flows,
@@ -27,11 +27,13 @@ from data_prep.flow_windows.rows import (
 )
 from data_prep.flow_windows.speed_unit import SpeedUnit, fit_speed_unit
 from data_prep.frames import Source, count_frames, iter_frames, source_digest
+from data_prep.memory import check_fits
 from data_prep.read_ahead import Map, stack_batches
 
 FILE = "flow_windows.json"
 SAMPLE_FRAMES = 1024
 RUN_FRAMES = 16
+_BYTES_PER_PX = 64  # a gray frame, its flow at full size and halved, and what DIS takes meanwhile
 
 
 @dataclass(frozen=True)
@@ -137,16 +139,27 @@ def learned_place(
 def load_place(folder: Path) -> Place:
     """Return the place kept in a folder of shards, or of a run. InputError: none there, or damaged."""
     path = folder / FILE
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file, expected a folder of flow windows or of a run on them")
     try:
-        stored = json.loads(path.read_bytes())
-        place = Place(**stored)
-        return replace(
-            place, options=FlowWindowOptions(**stored["options"]), unit=SpeedUnit(**stored["unit"])
-        )
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+        stored = json.loads(file_content(path))
+        options, unit = FlowWindowOptions(**stored["options"]), SpeedUnit(**stored["unit"])
+        place = replace(Place(**stored), options=options, unit=unit)
+        _check_types(place, options, unit)
+        check_fits(path, _BYTES_PER_PX * options.width_px * options.height_px)
+    except (InputError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise InputError(f"{path}: damaged, {one_line(fault)}; delete it") from None
+    return place
+
+
+def _check_types(*records) -> None:
+    """Raise TypeError for a value of another type than its field, and for a number that is not finite."""
+    for record in records:
+        for item in fields(record):
+            value = getattr(record, item.name)
+            kind = (int, float) if item.type is float else item.type
+            if not isinstance(value, kind) or (item.type is float and not np.isfinite(value)):
+                raise TypeError(f"{item.name}: expected {item.type.__name__}, got {value!r}")
 
 
 def keep_place(shards: Path, run: Path) -> None:

@@ -73,7 +73,7 @@ def footage_clips(footage: Path) -> Mapping[str, Path]:
     clips = {
         path.name: path
         for path in sorted(inside, key=lambda path: natural_order(path.name))
-        if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES
+        if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES or not path.exists()
     }
     if not clips:
         raise InputError(f"{footage}: nothing to train on, expected images, videos or folders of images")
