@@ -16,27 +16,27 @@ from data_prep.normalization import FEATURE_NORMALIZATIONS, normalize_shards
 from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS
 from data_prep.pretrained_weights import N_BLOCKS
 from data_prep.shards import DTYPES, expected_shards
+from data_prep.terminal import Parser, exit_code, given_int, given_path
 
 
 def run_command(options: argparse.Namespace, recipe_of: Callable[..., NetworkRecipe], flow: str = "") -> int:
-    """Extract every chosen dataset, printing each folder; return the exit code, 2 for bad input.
+    """Extract every chosen dataset, printing each folder; return the exit code, see `terminal.exit_code`.
 
     Args:
         options: what `command_line` parsed.
         recipe_of: the network, pooling, pyramid and dtype -> the recipe.
         flow: of the network, see `load_backbone`.
     """
-    try:
+
+    def work() -> None:
         datasets = chosen_datasets(options.data, options.dataset)
         backbone = load_backbone(options.backbone, options.weights, options.input_size, options.layer, flow)
         recipe = recipe_of(backbone, options.pooling, options.pyramid, options.dtype)
         for dataset in datasets:
             folder = extract(dataset, recipe, options.out, options.part)
-            print(_normalized(folder, options.normalization))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+            print(_normalized(folder, options.normalization), flush=True)
+
+    return exit_code(work)
 
 
 def _normalized(folder: Path, method: str) -> Path:
@@ -63,10 +63,16 @@ def chosen_datasets(data_dir: Path, names: Sequence[str] | None) -> list[Dataset
 
 def shards_parser(module: str, description: str) -> argparse.ArgumentParser:
     """Return the parser of a command that writes shards: its datasets, and where they go."""
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser = Parser(prog=f"python -m {module}", description=description)
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="folder of datasets, official or re-packed")
-    add("--out", type=Path, required=True, metavar="DIR", help="parent folder of the shards")
+    add(
+        "--data",
+        type=given_path,
+        required=True,
+        metavar="DIR",
+        help="folder of datasets, official or re-packed",
+    )
+    add("--out", type=given_path, required=True, metavar="DIR", help="parent folder of the shards")
     add("--dataset", nargs="+", metavar="NAME", help="these datasets alone (default: all that are on disk)")
     add("--part", type=_part, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
     add("--shard", type=_renamed, help=argparse.SUPPRESS)
@@ -78,8 +84,14 @@ def command_line(module: str, description: str) -> argparse.ArgumentParser:
     parser = shards_parser(module, description)
     add = parser.add_argument
     add("--backbone", default="resnet50", choices=N_BLOCKS)
-    add("--weights", type=Path, metavar="FILE", help="local weights file (default: download)")
-    add("--input-size", type=int, default=224, metavar="PX", help="side of the network's input (%(default)s)")
+    add("--weights", type=given_path, metavar="FILE", help="local weights file (default: download)")
+    add(
+        "--input-size",
+        type=given_int,
+        default=224,
+        metavar="PX",
+        help="side of the network's input (%(default)s)",
+    )
     add("--layer", default="last", help="conv2, conv3, conv4, last, or several: conv3+conv4 (default: last)")
     add("--pooling", default="max", choices=POOLING_MODES)
     add(

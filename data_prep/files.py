@@ -87,7 +87,7 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 def _remove(temporary: Path) -> None:
     """Remove a file or a folder that this module named, if it is there."""
-    if temporary.is_dir():
+    if temporary.is_dir() and not temporary.is_symlink():
         shutil.rmtree(temporary)
     else:
         temporary.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def _remove(temporary: Path) -> None:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what killed writers of `path` have left; call it with the lock of `path` held."""
-    for temporary in path.parent.glob(f".tmp-{'?' * 16}-{glob.escape(path.name)}"):
+    for temporary in path.parent.glob(f".tmp-{'[0-9a-f]' * 16}-{glob.escape(path.name)}"):
         _remove(temporary)
 
 

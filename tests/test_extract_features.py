@@ -195,11 +195,9 @@ def test_every_part_knows_all_clips(dataset, backbone, tmp_path):
         list_shards(folder, "train")
 
 
-def test_clip_whose_name_cannot_name_a_shard_is_refused(dataset, backbone, tmp_path):
-    clips = (replace(dataset.clips[0], name="../01"), *dataset.clips[1:])
-    with pytest.raises(InputError, match=r"data: expected names that can name a file, got '\.\./01'"):
-        extract(replace(dataset, clips=clips), backbone, tmp_path)
-    assert not (tmp_path / "features").exists()
+def test_clip_whose_name_cannot_name_a_shard_is_refused(dataset):
+    with pytest.raises(InputError, match=r"expected a clip whose name can be a file's, got '\.\./01'"):
+        replace(dataset.clips[0], name="../01")
 
 
 def test_bad_frame_stops_in_one_line_and_what_was_done_stays(dataset, backbone, tmp_path, written, capfd):
@@ -346,5 +344,5 @@ def test_the_process_itself_exits_with_2(tmp_path):
         command, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(f"{tmp_path / 'none'}: no such folder")
+    assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path / 'none'}: no such folder")
     assert "Traceback" not in done.stderr

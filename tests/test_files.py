@@ -48,11 +48,16 @@ def test_a_folder_is_written_whole_and_replaces_none_that_holds_something(tmp_pa
 
 
 def test_leftovers_of_one_file_alone_are_removed(tmp_path):
-    for name in ("a[1].h5", "b-a[1].h5", "a1.h5"):
-        (tmp_path / f".tmp-0123456789abcdef-{name}").touch()
+    for name in ("0123456789abcdef-a[1].h5", "0123456789abcdef-b-a[1].h5", "0123456789abcdef-a1.h5"):
+        (tmp_path / f".tmp-{name}").touch()
+    (tmp_path / ".tmp-of-my-own-files-a[1].h5").mkdir()  # no name that is given here
     files.remove_leftovers(tmp_path / "a[1].h5")
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == [".tmp-0123456789abcdef-a1.h5", ".tmp-0123456789abcdef-b-a[1].h5"]
+    assert left == [
+        ".tmp-0123456789abcdef-a1.h5",
+        ".tmp-0123456789abcdef-b-a[1].h5",
+        ".tmp-of-my-own-files-a[1].h5",
+    ]
 
 
 def test_a_lock_is_had_once_and_handed_on(tmp_path, capfd):

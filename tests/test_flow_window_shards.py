@@ -131,4 +131,4 @@ def test_command_extracts_flow_windows(tmp_path, capfd):
     with Shard(list_shards(folder, "test")[0]) as shard:
         assert shard.features().shape == (walkway.MIN_CLIP_FRAMES, len(shard.boxes), 40)
     assert main([*command, "--row-frames", "0"]) == 2
-    assert capfd.readouterr().err == "row_frames: expected at least 1, got 0\n"
+    assert capfd.readouterr().err == "error: row_frames: expected at least 1, got 0\n"

@@ -245,7 +245,9 @@ def test_what_is_there_is_never_replaced(tmp_path, capsys, fill):
     arguments = ["--out", str(tmp_path), "--train-clips", "1", "--test-clips", "1", "--clip-frames", "20"]
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{tmp_path / 'walkway'}: will not be replaced, {fault}; delete it yourself")
+    assert line.startswith(
+        f"error: {tmp_path / 'walkway'}: will not be replaced, {fault}; delete it yourself"
+    )
     assert digest(tmp_path / "walkway") == before
     assert {path.name for path in tmp_path.iterdir()} <= {"walkway", ".lock"}
 

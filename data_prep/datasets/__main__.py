@@ -3,7 +3,6 @@
 python -m data_prep.datasets --data DIR
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from data_prep.datasets import (
     find_datasets,
     where_to_get,
 )
-from data_prep.errors import InputError
 from data_prep.labels import MaskLabels, read_frame_labels, read_mat_intervals
+from data_prep.terminal import Parser, exit_code, given_path
 
 
 def describe(dataset: Dataset) -> str:
@@ -77,27 +76,27 @@ def released_labels(record: Record, data_dir: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print what is under --data and where to get the rest; return the exit code, 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_prep.datasets", description="List the datasets on disk."
+    """Print what is under --data and where to get the rest; return the exit code, see `exit_code`."""
+    parser = Parser(prog="python -m data_prep.datasets", description="List the datasets on disk.")
+    parser.add_argument(
+        "--data", type=given_path, metavar="DIR", help="folder of datasets, official or re-packed"
     )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of datasets, official or re-packed")
     data_dir = parser.parse_args(arguments).data
-    try:
-        found = find_datasets(data_dir)
-        print("found:" if found else "none found")
-        for dataset in found.values():
-            print(describe(dataset), flush=True)
-        print("\nmissing:")
-        for name, record in RECORDS.items():
-            if name not in found or found[name].partial:
-                print(where_to_get(name))
-                if name not in found and data_dir and (labels := released_labels(record, data_dir)):
-                    print(f"  {labels}")
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: _list(data_dir))
+
+
+def _list(data_dir: Path | None) -> None:
+    """Print what is in a folder of datasets, and where to get the rest."""
+    found = find_datasets(data_dir)
+    print("found:" if found else "none found")
+    for dataset in found.values():
+        print(describe(dataset), flush=True)
+    print("\nmissing:")
+    for name, record in RECORDS.items():
+        if name not in found or found[name].partial:
+            print(where_to_get(name))
+            if name not in found and data_dir and (labels := released_labels(record, data_dir)):
+                print(f"  {labels}")
 
 
 if __name__ == "__main__":

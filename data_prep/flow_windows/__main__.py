@@ -9,10 +9,12 @@ import sys
 from dataclasses import fields
 
 from data_prep.command_line import chosen_datasets, shards_parser
-from data_prep.errors import InputError
 from data_prep.extraction import extract
 from data_prep.flow_windows.extraction import FlowWindowRecipe
 from data_prep.flow_windows.options import FlowWindowOptions
+from data_prep.terminal import exit_code, given_float, given_int
+
+READERS = {int: given_int, float: given_float, str: str}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,17 +23,16 @@ def main(arguments: list[str] | None = None) -> int:
     names = {option.name: option.default for option in fields(FlowWindowOptions)}
     for name, default in names.items():
         parser.add_argument(
-            f"--{name.replace('_', '-')}", type=type(default), default=default, help="(%(default)s)"
+            f"--{name.replace('_', '-')}", type=READERS[type(default)], default=default, help="(%(default)s)"
         )
     given = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         options = FlowWindowOptions(**{name: getattr(given, name) for name in names})
         for dataset in chosen_datasets(given.data, given.dataset):
-            print(extract(dataset, FlowWindowRecipe(options), given.out, given.part))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+            print(extract(dataset, FlowWindowRecipe(options), given.out, given.part), flush=True)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def _check_types(*records) -> None:
             value = getattr(record, item.name)
             kind = (int, float) if item.type is float else item.type
             if not isinstance(value, kind) or (item.type is float and not np.isfinite(value)):
-                raise TypeError(f"{item.name}: expected {item.type.__name__}, got {value!r}")
+                raise TypeError(f"{item.name}: expected another type, got {value!r}")
 
 
 def keep_place(shards: Path, run: Path) -> None:

@@ -10,15 +10,21 @@ import sys
 from data_prep.backbones import FLOW_INPUTS, Backbone
 from data_prep.command_line import command_line, run_command
 from data_prep.optical_flow import WARPS, FlowOptions, FlowRecipe
+from data_prep.terminal import given_int
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Extract what the command line asks for; return the exit code, 2 for bad input."""
     parser = command_line("data_prep.optical_flow", "Extract optical flow features into HDF5 shards.")
     add = parser.add_argument
-    add("--flow-size", type=int, metavar="PX", help="side of the frames for TV-L1 (default: the input size)")
+    add(
+        "--flow-size",
+        type=given_int,
+        metavar="PX",
+        help="side of the frames for TV-L1 (default: the input size)",
+    )
     add("--flow-input", default=FLOW_INPUTS[0], choices=FLOW_INPUTS, help="(default: %(default)s)")
-    add("--flow-warps", type=int, default=WARPS, metavar="N", help="of TV-L1 (default: %(default)s)")
+    add("--flow-warps", type=given_int, default=WARPS, metavar="N", help="of TV-L1 (default: %(default)s)")
     options = parser.parse_args(arguments)
 
     def recipe_of(backbone: Backbone, *how: str) -> FlowRecipe:

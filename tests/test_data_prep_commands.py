@@ -1,0 +1,78 @@
+"""How the commands of data_prep end: bad input, Ctrl-C, a reader that goes away, an --out that cannot be."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from data_prep import walkway
+from tests.test_cli import ROOT
+
+COMMANDS = ("datasets", "walkway", "extract_features", "optical_flow", "flow_windows")
+PROGRAM = """
+import importlib, os, signal, sys, time
+command = importlib.import_module("data_prep.{name}")
+command = command if hasattr(command, "main") else importlib.import_module("data_prep.{name}.__main__")
+def meanwhile(*_, **__):
+    {body}
+for module in (command, importlib.import_module("data_prep.command_line")):
+    for name in ("generate", "find_datasets", "chosen_datasets"):
+        if hasattr(module, name):
+            setattr(module, name, meanwhile)
+sys.exit(command.main(sys.argv[1:]))
+"""
+CTRL_C = "os.kill(os.getpid(), signal.SIGINT); time.sleep(600)"
+PRINTED = "print('much', flush=True); return []"
+
+
+def run(name, body, arguments, **streams):
+    """Run a command in whose place of work something else happens."""
+    command = [sys.executable, "-c", PROGRAM.format(name=name, body=body), *arguments]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    return subprocess.run(command, cwd=ROOT, text=True, **streams)
+
+
+def arguments_of(name, tmp_path):
+    data, out = ["--data", str(tmp_path)], ["--out", str(tmp_path / "out")]
+    return {"datasets": data, "walkway": out}.get(name, [*data, *out])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_ctrl_c_is_one_line(name, tmp_path):
+    done = run(name, CTRL_C, arguments_of(name, tmp_path))
+    expected = "error: interrupted; the same command goes on where it stopped\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", expected)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_reader_that_goes_away_is_no_traceback(name, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    done = run(name, PRINTED, arguments_of(name, tmp_path), stdout=write)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_bad_input_is_one_line(name, tmp_path):
+    (tmp_path / "file").touch()
+    data, out = ["--data", str(tmp_path / "file")], ["--out", str(tmp_path / "file" / "out")]
+    arguments = {"datasets": data, "walkway": out}.get(name, [*data, *out])
+    command = [sys.executable, "-m", f"data_prep.{name}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert line.startswith(f"error: {tmp_path}/")
+
+
+def test_an_out_that_cannot_be_written_is_one_line(tmp_path):
+    """Of an extraction: its list of clips is the first thing that it writes."""
+    walkway.generate(tmp_path / "data", n_train_clips=1, n_test_clips=1, clip_frames=20)
+    (tmp_path / "file").touch()
+    arguments = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "file" / "out")]
+    command = [sys.executable, "-m", "data_prep.flow_windows", *arguments]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert line.startswith(f"error: {tmp_path}/file/out/walkway/flow_windows")
