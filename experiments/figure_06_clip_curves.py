@@ -4,6 +4,7 @@
 
 Paper: Fig. 6, Sec. 4.3. The score is the fused one; similarity and code distance are those of the
 whole-frame region of the spatial stream. The clip is the first test clip with normal and abnormal frames.
+Under the score of the profile stands that of the chosen settings.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
@@ -26,6 +27,7 @@ from experiments.lab.scoring.protocol import CHECKPOINT_NAMES, Protocol
 from experiments.lab.scoring.regularity import in_order
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.systems.reads import Reads
+from experiments.lab.training.runs import Run
 
 EXHIBIT = "figure_06"
 READS = Reads(("sRNN-AE",))
@@ -37,11 +39,16 @@ def run(context: Context) -> None:
     """Draw one figure a dataset and write the means over normal and abnormal frames."""
     rows = []
     for dataset in context.datasets:
-        runs = {stream: context.run(dataset, stream) for stream in context.settings.score.streams}
+        runs = runs_of(context, dataset)
         spatial = spatial_clips(context, dataset, runs)
         draw_clip(context, dataset, runs, spatial, context.figure_path(EXHIBIT, dataset))
         rows += mean_rows(context, dataset, runs, spatial)
     publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
+
+
+def runs_of(context: Context, dataset: str) -> dict[str, Run]:
+    """Return the runs of the first seed on the streams that are fused."""
+    return {stream: context.run(dataset, stream) for stream in context.settings.score.streams}
 
 
 def spatial_clips(context: Context, dataset: str, runs: Runs) -> list[ClipScores]:
@@ -62,19 +69,36 @@ def draw_clip(context: Context, dataset: str, runs: Runs, spatial: Sequence[Clip
     """Draw the curves of the first test clip that has both classes."""
     protocol = held_by(runs, Protocol.of(context.settings.score))
     index = next(i for i, clip in enumerate(spatial) if 0 < clip.labels.mean() < 1)
-    clip, fused = spatial[index], regularity_of(runs, protocol)[index]
+    clip = spatial[index]
+    scores = {"regularity score\ns(t)": score_of_clip(clip.clip, runs, context)}
+    if beside := context.beside:
+        scores["s(t), chosen\nsettings"] = score_of_clip(clip.clip, runs_of(beside, dataset), beside)
     shown = np.linspace(0, len(clip.labels) - 1, SAMPLE_FRAMES).astype(int)
     pictures.clip_curves(
         path,
         context.sample_frames(dataset)(clip.clip, shown),
         shown + 1,
-        fused,
-        clip.similarity[:, WHOLE_FRAME],
-        clip.code_distance[:, WHOLE_FRAME],
+        scores
+        | {
+            "similarity\nS(t-1, t)": without_first(clip.similarity[:, WHOLE_FRAME]),
+            "code distance\n||a(t) - a(t-1)||": without_first(clip.code_distance[:, WHOLE_FRAME]),
+        },
         clip.labels,
         f"{COLUMNS[dataset]}, test clip {clip.clip} "
         f"({context.backbone.name}, profile {context.profile_name})\n{protocol}",
     )
+
+
+def score_of_clip(name: str, runs: Runs, context: Context) -> np.ndarray:
+    """Return s(t) of the test clip of this name, (n_frames,), under the context's protocol."""
+    protocol = held_by(runs, Protocol.of(context.settings.score))
+    names = [clip.clip for clip in runs[protocol.streams[0]].scores()]
+    return regularity_of(runs, protocol)[names.index(name)]
+
+
+def without_first(curve: np.ndarray) -> np.ndarray:
+    """Return the curve without its first number, which has no frame before it."""
+    return np.concatenate([[np.nan], curve[1:]])
 
 
 def mean_rows(context: Context, dataset: str, runs: Runs, clips: Sequence[ClipScores]) -> list[Row]:

@@ -3,6 +3,7 @@
     python -m experiments.figure_08_depth --data DIR [--grid 1,3,10] [--jobs N | --cluster tcp://HOST:PORT]
 
 Paper: Fig. 8, Sec. 4.4 (K = 1, 2, 3, 5, 10, 20, 30). Sparsity is the share of zero codes of the test frames.
+The chosen settings, swept beside, have panels of their own.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
@@ -21,6 +22,7 @@ SWEEP = Sweep(
     {"smoke": (1, 3), "quick": (1, 3, 10), "paper": (1, 2, 3, 5, 10, 20, 30)},
     "number of layers K",
     ("auc", "sparsity"),
+    with_chosen=True,
 )
 READS = SWEEP.reads
 

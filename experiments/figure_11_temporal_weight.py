@@ -3,7 +3,8 @@
     python -m experiments.figure_11_temporal_weight --data DIR
 
 Paper: Fig. 11, Sec. 3.7 and 4.7, where the weight is called beta. The scores of the two streams are on disk,
-so that the sweep costs nothing. It runs over the AUC of the test set: no weight is chosen by it.
+so that the sweep costs nothing. It runs over the AUC of the test set: no weight is chosen by it. A second
+panel, ours, has the weight of the spatial stream beside flow windows with the chosen settings, fusion "log".
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
@@ -29,6 +30,8 @@ from experiments.lab.training.runs import Run
 EXHIBIT = "figure_11"
 READS = Reads(("sRNN-AE",), without=("fusion", "temporal_weight", "spatial_weight"))
 WEIGHTS = tuple(step / 10 for step in range(11))
+WINDOWS_ROW = "sRNN-AE, flow windows and appearance"  # ours
+REMARK = "weight swept over the test set"
 
 
 def run(context: Context) -> None:
@@ -36,59 +39,84 @@ def run(context: Context) -> None:
     rows: list[Row] = []
     for dataset in context.datasets:
         seeded = late_fusion_runs(context, dataset)
-        rows += weight_rows(context, dataset, seeded, [sweep(context, runs) for runs in seeded])
+        rows += weight_rows(context, dataset, seeded, "sRNN-AE", protocols(context))
+        rows += weight_rows(context, dataset, beside_windows(context, dataset), WINDOWS_ROW, of_appearance())
     label = "A sweep over the AUC of the test set: it shows how much the weight matters and chooses none. "
     draw(context, publish(context, EXHIBIT, rows, rows[0].command, label + context.differences("sRNN-AE")))
 
 
-def protocol_at(context: Context, weight: float) -> Protocol:
-    """Return the protocol of one weight of the temporal stream. InputError: a fusion without that weight."""
+def protocols(context: Context) -> list[Protocol]:
+    """Return the protocol of each weight of the temporal stream. InputError: a fusion without that weight."""
     headline = Protocol.of(context.settings.score)
     if headline.fusion != "paper":
         raise InputError(f"setting fusion: expected paper, whose weight is swept, got {headline.fusion}")
-    return replace(headline, temporal_weight=weight, remark="weight swept over the test set")
+    return [replace(headline, temporal_weight=weight, remark=REMARK) for weight in WEIGHTS]
 
 
-def sweep(context: Context, runs: Mapping[str, Run]) -> list[float]:
-    """Return the AUC of one seed's fused score under each of `WEIGHTS`."""
-    return [auc(runs, protocol_at(context, weight)) for weight in WEIGHTS]
+def of_appearance() -> list[Protocol]:
+    """Return the protocol of each weight of the spatial stream beside flow windows."""
+    fused = Protocol(streams=("spatial", "flow"), fusion="log", remark=REMARK)
+    return [replace(fused, spatial_weight=weight) for weight in WEIGHTS]
 
 
-def weight_rows(context: Context, dataset: str, seeded, curves: list[list[float]]) -> list[Row]:
-    """Return one row a weight; `curves` holds the AUC of each seed under each weight."""
+def beside_windows(context: Context, dataset: str) -> list[dict[str, Run]]:
+    """Return, for each seed, the spatial stream of the table and the flow windows of the chosen settings."""
+    chosen = context.beside or context
+    return [
+        {"spatial": context.run(dataset, "spatial", seed), "flow": chosen.run(dataset, "flow", seed)}
+        for seed in range(context.n_seeds)
+    ]
+
+
+def weight_rows(
+    context: Context,
+    dataset: str,
+    seeded: Sequence[Mapping[str, Run]],
+    row: str,
+    swept: Sequence[Protocol],
+) -> list[Row]:
+    """Return one row a weight; `swept` has the protocol of each of `WEIGHTS`."""
     return [
         measured_row(
             context,
-            [curve[index] for curve in curves],
+            [auc(runs, protocol) for runs in seeded],
             exhibit=EXHIBIT,
-            row="sRNN-AE",
+            row=row,
             column=f"{weight:g}",
             metric="auc",
-            protocol=str(held_by(seeded[0], protocol_at(context, weight))),
+            protocol=str(held_by(seeded[0], protocol)),
             dataset=COLUMNS[dataset],
             command=context.command("experiments.figure_11_temporal_weight"),
             **identity_of(seeded),
         )
-        for index, weight in enumerate(WEIGHTS)
+        for weight, protocol in zip(WEIGHTS, swept, strict=True)
     ]
 
 
 def draw(context: Context, rows: Sequence[Row]) -> None:
     """Draw the mean over seeds of each dataset's curve in per cent, with the deviation where there is one."""
-    curves: dict[str, list[Row]] = {}
-    for row in rows:
-        curves.setdefault(row.dataset, []).append(row)
-    mean = {name: [100 * row.ours for row in curve] for name, curve in curves.items()}
-    std = {name: [100 * row.std for row in curve] for name, curve in curves.items() if curve[0].seeds > 1}
-    figure, axes = plots.new_figure()
-    panel = axes[0, 0]
-    title = (
-        "AUC against the temporal weight, a sweep on the test set\n"
-        f"({context.backbone.name}, profile {context.profile_name})"
+    figure, axes = plots.new_figure(1, 2, size_inches=(11.5, 4.2))
+    figure.suptitle(
+        "AUC against the weight of a stream, a sweep on the test set\n"
+        f"({context.backbone.name}, profile {context.profile_name})",
+        fontsize=11,
     )
-    plots.draw_lines(panel, WEIGHTS, mean, std)
-    panel.set(xlabel="weight of the temporal score", ylabel="AUC (%)", title=title)
-    plots.widen(panel)
-    panel.axvline(PAPER.score.temporal_weight, color=plots.BLACK, linestyle=":", label="the paper's weight")
-    panel.legend()
+    labels = {
+        "sRNN-AE": "weight of the temporal score",
+        WINDOWS_ROW: "weight of appearance beside flow windows",
+    }
+    for panel, (row, label) in zip(axes[0], labels.items(), strict=True):
+        curves: dict[str, list[Row]] = {}
+        for one in rows:
+            if one.row == row:
+                curves.setdefault(one.dataset, []).append(one)
+        mean = {name: [100 * one.ours for one in curve] for name, curve in curves.items()}
+        std = {name: [100 * one.std for one in curve] for name, curve in curves.items() if curve[0].seeds > 1}
+        plots.draw_lines(panel, WEIGHTS, mean, std)
+        panel.set(xlabel=label, ylabel="AUC (%)")
+        plots.widen(panel)
+    axes[0, 0].axvline(
+        PAPER.score.temporal_weight, color=plots.BLACK, linestyle=":", label="the paper's weight"
+    )
+    axes[0, 0].legend()
     plots.save_figure(figure, context.results_dir / f"{EXHIBIT}.png")

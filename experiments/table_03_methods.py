@@ -32,13 +32,12 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.quoted_rows import quoted_rows
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
-from experiments.lab.settings.chosen import CHOSEN
+from experiments.lab.settings.chosen import CHOSEN_ROW
 from experiments.lab.systems.catalogue import SYSTEMS, systems_of
 from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_03"
 READS = Reads(systems_of(EXHIBIT))
-CHOSEN_ROW = "{}, chosen settings"
 
 
 def reads(context: Context, systems: Sequence[str] | None = None, **_) -> Reads:
@@ -70,23 +69,23 @@ def run(context: Context, systems: Sequence[str] | None = None, with_chosen: boo
     if not with_chosen:
         command += " --without-chosen"
     rows: list[Row] = []
-    chosen = replace(context, settings=context.settings.override(**CHOSEN))
-    beside = with_chosen and not context.chosen
+    beside = context.beside
     for dataset in context.datasets:
         for name in systems:
             rows += method_rows(context, name, name, dataset, command)
         for name in systems:
-            if beside and SYSTEMS[name].reads.of_network:
-                rows += method_rows(chosen, name, CHOSEN_ROW.format(name), dataset, command)
-    publish(context, EXHIBIT, rows, command, lambda all_rows: note(context, chosen, all_rows))
+            if beside and with_chosen and SYSTEMS[name].reads.of_network:
+                rows += method_rows(beside, name, CHOSEN_ROW.format(name), dataset, command)
+    publish(context, EXHIBIT, rows, command, lambda all_rows: note(context, all_rows))
 
 
-def note(context: Context, chosen: Context, rows: Sequence[Row]) -> str:
+def note(context: Context, rows: Sequence[Row]) -> str:
     """Return what differs from the paper in the rows of the table, those with the chosen settings apart."""
     measured, known = {row.row for row in rows if row.measured}, systems_of(EXHIBIT)
     sentences = [held_out_note(rows), context.differences(*(name for name in known if name in measured))]
-    if others := [name for name in known if CHOSEN_ROW.format(name) in measured]:
-        sentences.append(f'Rows "{CHOSEN_ROW.format("...")}": {chosen.differences(*others)}')
+    others = [name for name in known if CHOSEN_ROW.format(name) in measured]
+    if others and context.beside:
+        sentences.append(f'Rows "{CHOSEN_ROW.format("...")}": {context.beside.differences(*others)}')
     if slow := [name for name in known if SYSTEMS[name].paper_profile_alone and name not in measured]:
         sentences.append(f"{', '.join(slow)}: slow, in profile paper or by --systems alone.")
     return " ".join(filter(None, sentences))

@@ -40,7 +40,7 @@ from experiments.lab.training.runs import Run
 NAMES = [str(number) for number in range(1, 13)]
 N_FRAMES = 24
 STREAMS = ("spatial", "temporal")
-QUOTED_STREAM = "cells"  # of the systems that the paper quotes
+OTHER_STREAMS = ("flow", "cells")  # of the chosen settings; of the systems that the paper quotes
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +87,9 @@ def runs(dataset, tmp_path) -> dict[str, Run]:
 @pytest.fixture
 def context(dataset, runs, tmp_path, monkeypatch) -> Context:
     """A context whose one dataset this is and whose every run is that detector's."""
-    every = {**runs, QUOTED_STREAM: write_run(tmp_path / QUOTED_STREAM, QUOTED_STREAM, dataset.test_labels)}
+    others = {name: write_run(tmp_path / name, name, dataset.test_labels) for name in OTHER_STREAMS}
     monkeypatch.setattr(Context, "datasets", {"walkway": dataset})
-    monkeypatch.setattr(Context, "run", lambda self, dataset, stream, *_, **__: every[stream])
+    monkeypatch.setattr(Context, "run", lambda self, dataset, stream, *_, **__: {**runs, **others}[stream])
     return Context("smoke", PROFILES["smoke"], tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_table_4_asks_for_the_place_of_the_named_clip(context, monkeypatch):
     """The same detector under the labels of other clips is not perfect: the test can fail."""
     labels = context.datasets["walkway"].test_labels
     others = dict(zip(labels, [*list(labels.values())[1:], labels["1"]], strict=True))
-    every = (*STREAMS, QUOTED_STREAM)
+    every = (*STREAMS, *OTHER_STREAMS)
     wrong = {stream: write_run(context.out / "wrong" / stream, stream, others) for stream in every}
     monkeypatch.setattr(Context, "run", lambda self, dataset, stream, *_, **__: wrong[stream])
     table_04_lv.run(context)
@@ -148,11 +148,13 @@ def test_figure_6_draws_the_frames_of_the_clip_that_it_names(context, monkeypatc
         figure_06_clip_curves.pictures, "clip_curves", lambda *arguments: drawn.update(enumerate(arguments))
     )
     figure_06_clip_curves.run(context)
-    _, frames, shown, fused, _, _, labels, title = drawn.values()
+    _, frames, shown, curves, labels, title = drawn.values()
+    fused, chosen, *_ = curves.values()
     name = title.split("test clip ")[1].split()[0]
     np.testing.assert_array_equal(labels, context.datasets["walkway"].test_labels[name])
     np.testing.assert_array_equal(frames, context.sample_frames("walkway")(name, shown - 1))
     np.testing.assert_array_equal(fused, 1.5 * (1 - labels))
+    np.testing.assert_array_equal(chosen > chosen.mean(), labels == 0)
     means = {(row.row, row.metric): row.ours for row in read_rows(context.results_dir)}
     assert means["normal frames", "similarity"] == means["abnormal frames", "code_distance"] == 1
     assert means["abnormal frames", "similarity"] == means["normal frames", "code_distance"] == 0

@@ -100,8 +100,12 @@ def test_more_runs_than_colours_are_all_drawn(tmp_path, monkeypatch):
 
 def clip_arguments(frames, labels):
     n = len(labels)
-    curves = np.linspace(1, 0, n), np.r_[0, np.full(n - 1, 0.9)], np.r_[50, np.full(n - 1, 2.0)]
-    return (frames, [1, 4, 7, n], *curves, np.array(labels), "clip 01")
+    curves = {
+        "score": np.linspace(1, 0, n),
+        "similarity\nS": np.r_[np.nan, np.full(n - 1, 0.9)],
+        "distance": np.r_[np.nan, np.full(n - 1, 2.0)],
+    }
+    return frames, [1, 4, 7, n], curves, np.array(labels), "clip 01"
 
 
 def test_clip_curves_shade_the_abnormal_frames(tmp_path, monkeypatch, frames):
@@ -111,7 +115,7 @@ def test_clip_curves_shade_the_abnormal_frames(tmp_path, monkeypatch, frames):
     panels = saved[0].axes[-3:]
     spans = [patch.get_extents().transformed(panels[0].transData.inverted()) for patch in panels[0].patches]
     assert [edge for span in spans for edge in (span.x0, span.x1)] == pytest.approx([2.5, 5.5, 7.5, 8.5])
-    for panel, first in zip(panels, (1, 2, 2), strict=True):  # no similarity or distance at the first frame
+    for panel, first in zip(panels, (1, 2, 2), strict=True):
         x, y = panel.lines[0].get_xydata()[~np.isnan(panel.lines[0].get_ydata())].T
         assert x.tolist() == list(range(first, 11))
         assert y.max() < 50
@@ -127,7 +131,7 @@ def test_clip_curves_of_normal_and_abnormal_clips(tmp_path, frames):
 
 def test_clip_curves_refuse_other_lengths(tmp_path, frames):
     arguments = list(clip_arguments(frames, [0] * 10))
-    arguments[3] = arguments[3][:-1]
+    arguments[2]["similarity\nS"] = np.zeros(9)
     with pytest.raises(ValueError, match="similarity: expected shape"):
         pictures.clip_curves(tmp_path / "a.png", *arguments)
 

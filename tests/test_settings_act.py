@@ -101,10 +101,18 @@ class Pictures:
 
     def __getattr__(self, name):
         def draw(*arguments, **_):
-            self.curves += [curve.tobytes() for curve in arguments if isinstance(curve, np.ndarray)]
-            return MagicMock(), MagicMock()
+            for given in arguments:
+                curves = given.values() if isinstance(given, dict) else [given]
+                self.curves += [curve.tobytes() for curve in curves if isinstance(curve, np.ndarray)]
 
         return draw
+
+    def new_figure(self, n_rows=1, n_columns=1, **_):
+        """Return a figure and axes on which anything may be drawn."""
+        axes = np.empty((n_rows, n_columns), dtype=object)
+        for place in np.ndindex(axes.shape):
+            axes[place] = MagicMock()
+        return MagicMock(), axes
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from experiments import figure_11_temporal_weight as figure_11
 from experiments import table_02_dataset_statistics as table_02
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.results import Row
+from experiments.lab.scoring.measure import auc
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import PAPER
 from models.similarity import GaussianSimilarity, LearnedSimilarity
@@ -143,7 +144,10 @@ def test_weight_0_is_the_spatial_stream_and_weight_1_the_sum():
             ClipScores(f"{i}", label.astype("uint8"), error, error, error, error)
             for i, (label, error) in enumerate(zip(labels, clips, strict=True))
         ]
-        return SimpleNamespace(steps=[1], scores=lambda step=None: scores)
+        train_errors = np.linspace(0.2, 0.9, 30)
+        return SimpleNamespace(
+            steps=[1], scores=lambda step=None: scores, train_errors=lambda kind: train_errors
+        )
 
     def normalized(name):
         frames = [clip.max(axis=1) for clip in errors[name]]
@@ -151,12 +155,20 @@ def test_weight_0_is_the_spatial_stream_and_weight_1_the_sum():
 
     context = SimpleNamespace(settings=PAPER)
     runs = {name: trained(clips) for name, clips in errors.items()}
-    aucs = dict(zip(figure_11.WEIGHTS, figure_11.sweep(context, runs), strict=True))
+    aucs = {
+        weight: auc(runs, protocol)
+        for weight, protocol in zip(figure_11.WEIGHTS, figure_11.protocols(context), strict=True)
+    }
     truth = np.concatenate(labels)
     assert list(aucs) == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
     assert aucs[0] == pytest.approx(roc_auc_score(truth, normalized("spatial")))
     assert aucs[1] == pytest.approx(roc_auc_score(truth, normalized("spatial") + normalized("temporal")))
     assert aucs[0] != aucs[1]
+    runs = {"spatial": runs["spatial"], "flow": runs["temporal"]}  # the second panel
+    of_appearance = [auc(runs, protocol) for protocol in figure_11.of_appearance()]
+    flow = np.concatenate([clip.max(axis=1) for clip in errors["temporal"]])
+    assert of_appearance[0] == pytest.approx(roc_auc_score(truth, flow))
+    assert len(set(of_appearance)) > 3
 
 
 @pytest.mark.parametrize(("split", "label"), [("train", 0), ("test", 1), ("test", 0)])

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 from experiments import table_03_methods
+from experiments.lab import context as context_module
 from experiments.lab.context import Context
 from experiments.lab.publishing import results
 from experiments.lab.publishing.published import published
@@ -19,7 +20,7 @@ def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     settings = PROFILES["smoke"].override(**TINY, **SMALL_NETWORK)
     context = Context("paper", settings, tmp_path, only_datasets=("walkway",))
     chosen = {**TINY, "layer": "conv2", "feature_normalization": "standardized"}
-    monkeypatch.setattr(table_03_methods, "CHOSEN", chosen)
+    monkeypatch.setattr(context_module, "CHOSEN", chosen)
     table_03_methods.run(context, ("Nearest Subspace", "sRNN-AE"))
     rows = [row for row in results.read_rows(context.results_dir) if row.column == "Walkway"]
     names = ["Nearest Subspace", "sRNN-AE"]

@@ -21,6 +21,7 @@ from data_prep.optical_flow import FlowOptions, FlowRecipe
 from data_prep.provenance import git_commit
 from experiments.lab.publishing.results import NO_DATA, NOT_RUN
 from experiments.lab.settings.changes import changes, differences, names_of, results_name
+from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.settings.flow_windows import reads_windows, window_options, with_window_settings
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS, run_system
@@ -224,6 +225,11 @@ class Context:
     def changed(self, **overrides) -> "Context":
         """Return this context with some settings changed, by name."""
         return replace(self, settings=self.settings.override(**overrides))
+
+    @functools.cached_property
+    def beside(self) -> "Context | None":
+        """Return this context with the chosen settings, for what stands beside; None where it has them."""
+        return None if self.chosen else self.changed(**CHOSEN)
 
     def fused_runs_of(
         self, dataset: Dataset, root: Path, seed: int = 0, system: str = "sRNN-AE"

@@ -13,44 +13,39 @@ from matplotlib.patches import Rectangle
 
 from experiments.lab.publishing.plots import BLACK, COLORS, VERMILLION, save_figure
 
+CURVE_INCHES = 1.8
+
 
 def clip_curves(
     path: Path,
     frames: np.ndarray,
     frame_numbers: Sequence[int],
-    score: np.ndarray,
-    similarity: np.ndarray,
-    code_distance: np.ndarray,
+    curves: Mapping[str, np.ndarray],
     labels: np.ndarray,
     title: str,
 ) -> Path:
-    """Write how one clip runs: sample frames, then three curves over the frame axis; return `path`.
+    """Write how one clip runs: sample frames, then a panel a curve over the frame axis; return `path`.
 
-    `frames` is uint8 (k, H, W, 3) RGB, `frame_numbers` their k places in the clip, counted from 1. `score`
-    s(t), `similarity` S(t-1, t), `code_distance` ||a_t - a_{t-1}|| and `labels` (1 = abnormal) are
-    (n_frames,). The first similarity and distance have no previous frame and are not drawn. Abnormal frames
-    are shaded. Raises ValueError for a curve of another length.
+    `frames` is uint8 (k, H, W, 3) RGB, `frame_numbers` their k places in the clip, counted from 1. `curves`
+    has the label of an axis -> float (n_frames,), nan where nothing is drawn; `labels` (1 = abnormal) are
+    (n_frames,). Abnormal frames are shaded. Raises ValueError for a curve of another length.
 
     Paper: Fig. 6
     """
     labels = np.asarray(labels)
-    curves = {
-        "regularity score\ns(t)": np.asarray(score, dtype=float),
-        "similarity\nS(t-1, t)": _without_first(similarity),
-        "code distance\n||a(t) - a(t-1)||": _without_first(code_distance),
-    }
     for name, curve in curves.items():
         if curve.shape != labels.shape:
             raise ValueError(f"{name.splitlines()[0]}: expected shape {labels.shape}, got {curve.shape}")
     shown = np.asarray(frame_numbers)
     strip_inches = 9.0 / len(frames) * frames.shape[1] / frames.shape[2] + 0.6
-    figure = Figure(figsize=(9.0, strip_inches + 5.4), layout="constrained")
+    curves_inches = CURVE_INCHES * len(curves)
+    figure = Figure(figsize=(9.0, strip_inches + curves_inches), layout="constrained")
     FigureCanvasAgg(figure)
-    strip, plots = figure.subfigures(2, 1, height_ratios=(strip_inches, 5.4))
+    strip, plots = figure.subfigures(2, 1, height_ratios=(strip_inches, curves_inches))
     strip.suptitle(title, fontsize=11)
     captions = [f"frame {number}" for number in shown]
     _draw_images(strip, [frames], [captions], [labels[shown - 1]])
-    axes = plots.subplots(3, 1, sharex=True)
+    axes = plots.subplots(len(curves), 1, sharex=True)
     numbers = np.arange(1, labels.size + 1)
     for panel, color, (name, curve) in zip(axes, COLORS, curves.items(), strict=False):
         _shade_abnormal(panel, labels)
@@ -189,9 +184,3 @@ def _shade_abnormal(axes: Axes, labels: np.ndarray) -> None:
     for index, (start, stop) in enumerate(edges.reshape(-1, 2)):
         label = "abnormal frames" if index == 0 else None
         axes.axvspan(start + 0.5, stop + 0.5, color=VERMILLION, alpha=0.18, linewidth=0, label=label)
-
-
-def _without_first(curve: np.ndarray) -> np.ndarray:
-    curve = np.array(curve, dtype=float)
-    curve[:1] = np.nan
-    return curve

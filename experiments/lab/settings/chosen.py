@@ -4,6 +4,7 @@
 Ped2 took no part in it.
 """
 
+CHOSEN_ROW = "{}, chosen settings"  # of a table, beside the system's own
 CHOSEN: dict[str, object] = {
     "backbone": "thin_resnet50",
     "n_atoms": 256,

@@ -118,7 +118,8 @@ def run_points(
         RuntimeError: a point broke by a fault of ours. In both cases the other points have run by then.
     """
     for dataset in dict.fromkeys(point.dataset for point in points):
-        context.shards(dataset)
+        if set(streams_of(context)) - {"flow"}:
+            context.shards(dataset)
         if "flow" in streams_of(context):
             context.flow_shards(dataset)
     if cluster:

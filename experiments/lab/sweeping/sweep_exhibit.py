@@ -18,6 +18,7 @@ from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.scoring.measure import auc, held_by, zero_share
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import values
+from experiments.lab.settings.chosen import CHOSEN_ROW
 from experiments.lab.settings.schema import Settings
 from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, streams_of
 from experiments.lab.systems.catalogue import SYSTEMS
@@ -40,6 +41,7 @@ class Sweep:
         grids: profile -> default values.
         xlabel: of the figure.
         metrics: "auc", "sparsity" (share of zero codes of the test frames).
+        with_chosen: whether the chosen settings are swept beside, in panels of their own.
     """
 
     exhibit: str
@@ -48,6 +50,7 @@ class Sweep:
     grids: Mapping[str, Sequence[float]]
     xlabel: str
     metrics: tuple[str, ...] = ("auc",)
+    with_chosen: bool = False
 
     @property
     def reads(self) -> "SweepReads":
@@ -103,6 +106,23 @@ def run_sweep(
         grid = [str(value) for value in sweep.grids[context.profile]]
     else:
         context = replace(context, flags=f"{context.flags} --grid {','.join(grid)}")
+    rows = swept_rows(context, sweep, grid, "{}", jobs, cluster)
+    if sweep.with_chosen and context.beside:
+        rows += swept_rows(on_chosen(context.beside, sweep), sweep, grid, CHOSEN_ROW, jobs, cluster)
+    rows = publish(context, sweep.exhibit, rows, command(context, sweep), note(context, sweep))
+    draw(context, sweep, rows)
+
+
+def on_chosen(context: Context, sweep: Sweep) -> Context:
+    """Return a context with the chosen settings in which a point is a full run on all streams."""
+    limits = {limit for system in sweep.settings for limit in limits_of(sweep.settings, system).values()}
+    return context.changed(sweep_streams="late_fusion", **dict.fromkeys(limits, 0))
+
+
+def swept_rows(
+    context: Context, sweep: Sweep, grid: Sequence[str], row: str, jobs: int, cluster: str | None
+) -> list[Row]:
+    """Return the rows of all points, trained first where they are not there; `row` is a pattern of names."""
     grids = {system: parse_grid(context, setting, grid) for system, setting in sweep.settings.items()}
     cells = {
         (dataset, system, x): points_of(context, sweep, dataset, system, value)
@@ -116,11 +136,10 @@ def run_sweep(
     rows = []
     for (dataset, system, x), seeded in cells.items():
         runs = [trained[point.name] for point in seeded]
-        rows += cell_rows(context, sweep, dataset, system, x, runs)
+        rows += cell_rows(context, sweep, dataset, system, x, runs, row.format(system))
         for point, streams in zip(seeded, runs, strict=True):
             log_hparams(context, sweep, point, streams)
-    rows = publish(context, sweep.exhibit, rows, command(context, sweep), note(context, sweep))
-    draw(context, sweep, rows)
+    return rows
 
 
 def swept_datasets(context: Context) -> list[str]:
@@ -156,16 +175,22 @@ def measure(metric: str, runs: Mapping[str, Run], protocol: Protocol) -> float:
 
 
 def cell_rows(
-    context: Context, sweep: Sweep, dataset: str, system: str, x: str, seeded: Sequence[Mapping[str, Run]]
+    context: Context,
+    sweep: Sweep,
+    dataset: str,
+    system: str,
+    x: str,
+    seeded: Sequence[Mapping[str, Run]],
+    row: str,
 ) -> list[Row]:
-    """Return the rows of one system at one x, over its seeds."""
+    """Return the rows of one system at one x, over its seeds, named `row`."""
     protocol = held_by(seeded[0], protocol_of(context, sweep, system))
     return [
         measured_row(
             context,
             [measure(metric, runs, protocol) for runs in seeded],
             exhibit=sweep.exhibit,
-            row=system,
+            row=row,
             column=x,
             metric=metric,
             protocol=str(protocol),
@@ -197,7 +222,10 @@ def note(context: Context, sweep: Sweep) -> str:
     )
     differs = context.differences(*sweep.settings)
     points = f" Points are less than full runs: {reduced}." if reduced else ""
-    return f"{NOT_A_SELECTION[0].upper()}{NOT_A_SELECTION[1:]}.{points} {differs}"
+    text = f"{NOT_A_SELECTION[0].upper()}{NOT_A_SELECTION[1:]}.{points} {differs}"
+    if not sweep.with_chosen or not context.beside:
+        return text
+    return f'{text} Rows "{CHOSEN_ROW.format("...")}": {context.beside.differences(*sweep.settings)}'
 
 
 def command(context: Context, sweep: Sweep) -> str:
@@ -206,14 +234,20 @@ def command(context: Context, sweep: Sweep) -> str:
 
 
 def draw(context: Context, sweep: Sweep, rows: Sequence[Row]) -> None:
-    """Draw a panel for each metric, a line for each dataset; with two systems a panel for each dataset."""
+    """Draw a panel for each metric, a line for each dataset; with two systems a panel for each dataset.
+
+    The chosen settings have panels of their own.
+    """
     measured = [row for row in rows if row.measured]
     x = sorted({float(row.column) for row in measured})
     panels, std, published = {}, {}, {}
+    chosen = {CHOSEN_ROW.format(system) for system in sweep.settings}
     for row in rows:
         quantity, series = UNITS[row.metric], row.dataset
         if len(sweep.settings) > 1:
             quantity, series = f"{UNITS[row.metric]}, {row.dataset}", row.row
+        elif row.row in chosen:
+            quantity = f"{UNITS[row.metric]}, chosen settings"
         if row.measured:
             place = x.index(float(row.column))
             for curves, value in ((panels, row.ours), (std, row.std or 0)):
