@@ -1,6 +1,6 @@
 """Figure 6: regularity score, similarity and code distance along a test clip, abnormal frames shaded.
 
-    python -m experiments.figure_06_clip_curves --data DIR
+    python -m experiments.figure_06_clip_curves --data DIR [--without-frames]
 
 Paper: Fig. 6, Sec. 4.3. The score is the fused one; similarity and code distance are those of the
 whole-frame region of the spatial stream. The clip is the first test clip with normal and abnormal frames.
@@ -10,10 +10,15 @@ Under the score of the profile stands that of the chosen settings.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    flags = cli.parser(__doc__)
+    flags.add_argument(
+        "--without-frames",
+        action="store_true",
+        help="draw the curves alone: frames of some datasets may not be passed on",
+    )
+    cli.main(__spec__.name, flags)
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -35,13 +40,14 @@ WHOLE_FRAME = 0
 SAMPLE_FRAMES = 6
 
 
-def run(context: Context) -> None:
-    """Draw one figure a dataset and write the means over normal and abnormal frames."""
+def run(context: Context, without_frames: bool = False) -> None:
+    """Draw one figure a dataset, with sample frames or without, and write the means over its frames."""
     rows = []
     for dataset in context.datasets:
         runs = runs_of(context, dataset)
         spatial = spatial_clips(context, dataset, runs)
-        draw_clip(context, dataset, runs, spatial, context.figure_path(EXHIBIT, dataset))
+        frames = None if without_frames else context.sample_frames(dataset)
+        draw_clip(context, dataset, runs, spatial, frames)
         rows += mean_rows(context, dataset, runs, spatial)
     publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
 
@@ -65,8 +71,14 @@ def spatial_clips(context: Context, dataset: str, runs: Runs) -> list[ClipScores
     return in_order(clips, names, "spatial stream")
 
 
-def draw_clip(context: Context, dataset: str, runs: Runs, spatial: Sequence[ClipScores], path: Path) -> None:
-    """Draw the curves of the first test clip that has both classes."""
+def draw_clip(
+    context: Context,
+    dataset: str,
+    runs: Runs,
+    spatial: Sequence[ClipScores],
+    frames: Callable[[str, Sequence[int]], np.ndarray] | None,
+) -> None:
+    """Draw the curves of the first test clip that has both classes, under some of its frames."""
     protocol = held_by(runs, Protocol.of(context.settings.score))
     index = next(i for i, clip in enumerate(spatial) if 0 < clip.labels.mean() < 1)
     clip = spatial[index]
@@ -75,8 +87,8 @@ def draw_clip(context: Context, dataset: str, runs: Runs, spatial: Sequence[Clip
         scores["s(t), chosen\nsettings"] = score_of_clip(clip.clip, runs_of(beside, dataset), beside)
     shown = np.linspace(0, len(clip.labels) - 1, SAMPLE_FRAMES).astype(int)
     pictures.clip_curves(
-        path,
-        context.sample_frames(dataset)(clip.clip, shown),
+        context.figure_path(EXHIBIT, dataset),
+        frames(clip.clip, shown) if frames else None,
         shown + 1,
         scores
         | {

@@ -129,6 +129,14 @@ def test_clip_curves_of_normal_and_abnormal_clips(tmp_path, frames):
     assert has_vermillion(pixels(abnormal)[strip_rows])
 
 
+def test_clip_curves_without_frames(tmp_path, monkeypatch, frames):
+    saved = []
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, path: saved.append(figure) or path)
+    pictures.clip_curves(tmp_path / "a.png", None, *clip_arguments(frames, [0] * 6 + [1] * 4)[1:])
+    assert len(saved[0].axes) == 3
+    assert all(not panel.images for panel in saved[0].axes)
+
+
 def test_clip_curves_refuse_other_lengths(tmp_path, frames):
     arguments = list(clip_arguments(frames, [0] * 10))
     arguments[2]["similarity\nS"] = np.zeros(9)

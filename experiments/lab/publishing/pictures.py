@@ -18,7 +18,7 @@ CURVE_INCHES = 1.8
 
 def clip_curves(
     path: Path,
-    frames: np.ndarray,
+    frames: np.ndarray | None,
     frame_numbers: Sequence[int],
     curves: Mapping[str, np.ndarray],
     labels: np.ndarray,
@@ -26,9 +26,9 @@ def clip_curves(
 ) -> Path:
     """Write how one clip runs: sample frames, then a panel a curve over the frame axis; return `path`.
 
-    `frames` is uint8 (k, H, W, 3) RGB, `frame_numbers` their k places in the clip, counted from 1. `curves`
-    has the label of an axis -> float (n_frames,), nan where nothing is drawn; `labels` (1 = abnormal) are
-    (n_frames,). Abnormal frames are shaded. Raises ValueError for a curve of another length.
+    `frames` is uint8 (k, H, W, 3) RGB or None, `frame_numbers` their k places in the clip, counted from 1.
+    `curves` has the label of an axis -> float (n_frames,), nan where nothing is drawn; `labels` (1 = abnormal)
+    are (n_frames,). Abnormal frames are shaded. Raises ValueError for a curve of another length.
 
     Paper: Fig. 6
     """
@@ -37,22 +37,25 @@ def clip_curves(
         if curve.shape != labels.shape:
             raise ValueError(f"{name.splitlines()[0]}: expected shape {labels.shape}, got {curve.shape}")
     shown = np.asarray(frame_numbers)
-    strip_inches = 9.0 / len(frames) * frames.shape[1] / frames.shape[2] + 0.6
+    strip_inches = 0.6 if frames is None else 9.0 / len(frames) * frames.shape[1] / frames.shape[2] + 0.6
     curves_inches = CURVE_INCHES * len(curves)
     figure = Figure(figsize=(9.0, strip_inches + curves_inches), layout="constrained")
     FigureCanvasAgg(figure)
     strip, plots = figure.subfigures(2, 1, height_ratios=(strip_inches, curves_inches))
     strip.suptitle(title, fontsize=11)
-    captions = [f"frame {number}" for number in shown]
-    _draw_images(strip, [frames], [captions], [labels[shown - 1]])
+    if frames is not None:
+        captions = [f"frame {number}" for number in shown]
+        _draw_images(strip, [frames], [captions], [labels[shown - 1]])
     axes = plots.subplots(len(curves), 1, sharex=True)
     numbers = np.arange(1, labels.size + 1)
     for panel, color, (name, curve) in zip(axes, COLORS, curves.items(), strict=False):
         _shade_abnormal(panel, labels)
         panel.plot(numbers, curve, color=color)
-        panel.plot(shown, curve[shown - 1], "o", color=color, clip_on=False)
+        if frames is not None:
+            panel.plot(shown, curve[shown - 1], "o", color=color, clip_on=False)
         panel.set_ylabel(name)
-    axes[-1].set(xlabel="frame (dots: the frames above)", xlim=(1, max(labels.size, 2)))
+    xlabel = "frame" if frames is None else "frame (dots: the frames above)"
+    axes[-1].set(xlabel=xlabel, xlim=(1, max(labels.size, 2)))
     plots.align_ylabels(axes)
     if labels.any():
         axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0)
