@@ -108,6 +108,8 @@ def _origin(folder: str, rows: Sequence[Row]) -> str:
         sentences.append(f"{', '.join(map(str, seeds))} seeds, ± their standard deviation")
     if any(verdict(row) for row in rows):
         sentences.append(f"reached: within {TOLERANCE_POINTS:g} points of the paper, or within ±")
-    made = dict.fromkeys((row.command, row.commit) for row in rows)
-    by = "; ".join(f"`{DATA.sub('--data DIR', command)}` (commit {commit})" for command, commit in made)
+    made: dict[str, list[str]] = {}
+    for row in rows:
+        made.setdefault(DATA.sub("--data DIR", row.command), []).append(row.commit)
+    by = "; ".join(f"`{command}` (commit {', '.join(dict.fromkeys(of))})" for command, of in made.items())
     return f"{', '.join(sentences)}. Made by {by}."
