@@ -28,7 +28,8 @@ def clip_curves(
 
     `frames` is uint8 (k, H, W, 3) RGB or None, `frame_numbers` their k places in the clip, counted from 1.
     `curves` has the label of an axis -> float (n_frames,), nan where nothing is drawn; `labels`
-    (1 = abnormal) are (n_frames,). Abnormal frames are shaded. Raises ValueError for a curve of another length.
+    (1 = abnormal) are (n_frames,). Abnormal frames are shaded.
+    Raises ValueError for a curve of another length.
 
     Paper: Fig. 6
     """
