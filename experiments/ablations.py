@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from data_prep.files import write_atomic
-from experiments.lab.context import COLUMNS, Context
+from experiments.lab.context import TITLES, Context
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.publishing.rows import late_fusion_runs, mean_and_std
 from experiments.lab.scoring.measure import auc
@@ -90,7 +90,7 @@ def line(dataset: str, name: str, value, values: Sequence[float], default: Seque
     mean, std = mean_and_std([100 * ours for ours in values])
     difference, difference_std = mean_and_std(differences)
     return {
-        "dataset": COLUMNS[dataset],
+        "dataset": TITLES[dataset],
         "setting": name,
         "value": value,
         "auc": f"{mean:.2f}",

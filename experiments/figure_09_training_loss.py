@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.lab.context import COLUMNS, Context
+from experiments.lab.context import TITLES, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import write_csv
@@ -43,7 +43,7 @@ def run(context: Context) -> None:
         for stream in context.settings.score.streams:
             histories = [runs[stream].history for runs in seeded]
             course = training_course(histories)
-            curves[f"{COLUMNS[dataset]}, {stream}"] = (
+            curves[f"{TITLES[dataset]}, {stream}"] = (
                 [line["step"] for line in course],
                 [line["loss"] for line in course],
             )
@@ -54,10 +54,10 @@ def run(context: Context) -> None:
                     [history[-1]["loss"] for history in histories],
                     exhibit=EXHIBIT,
                     row=f"{stream} stream, final loss",
-                    column=COLUMNS[dataset],
+                    column=TITLES[dataset],
                     metric="loss",
                     protocol=f"Eq. (9), mean of the last {context.settings.train.log_every} steps",
-                    dataset=COLUMNS[dataset],
+                    dataset=TITLES[dataset],
                     command=context.command("experiments.figure_09_training_loss"),
                     **identity_of([{stream: runs[stream]} for runs in seeded]),
                 )

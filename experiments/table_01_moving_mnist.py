@@ -42,7 +42,7 @@ READS = Reads(
     without=(*IN_PLACE, "features", "frame_error", "tsc_windows", "temporal_window_frames", "alignment"),
     walkway="never",
 )
-COLUMNS = {"Spatial Anomaly": "spatial", "Temporal Anomaly": "temporal"}
+ANOMALIES = {"Spatial Anomaly": "spatial", "Temporal Anomaly": "temporal"}
 CONTROLS_NOTE = (
     'Rows of controls: "no anomaly" has the test sequences without their anomalies under the same labels, '
     "which is what the place of a frame in its sequence is worth under the paper's protocol (50: nothing); "
@@ -54,7 +54,7 @@ CONTROLS_NOTE = (
 def run(context: Context) -> None:
     """Generate the sequences, train and score the systems on both kinds, write the table."""
     folder, rows, notes = context.generated_dir / "moving_mnist", [], []
-    for column, kind in COLUMNS.items():
+    for column, kind in ANOMALIES.items():
         files = sequence_files(kind, context.settings, folder, context.data_dir)
         for system in systems_of(EXHIBIT):
             rows += system_rows(context, system, column, files)

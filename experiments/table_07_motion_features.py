@@ -25,7 +25,7 @@ from data_prep.errors import InputError
 from data_prep.flow_windows.place import load_place
 from data_prep.frames import Source, iter_frames, resize
 from data_prep.optical_flow import FlowOptions, flow_inputs
-from experiments.lab.context import COLUMNS, Context
+from experiments.lab.context import TITLES, Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import backbones_of, identity_of, measured_row, rows_under
@@ -40,7 +40,7 @@ from models.srnn_ae import Streaming
 
 EXHIBIT = "table_07"
 SPEED_COLUMN = "average inference time"
-STREAMS = {
+ROWS = {
     "Optical flow based only": ("flow",),
     "Appearance aggregation based only": ("temporal",),
     "Appearance+Optical flow based": ("spatial", "flow"),
@@ -68,7 +68,7 @@ def run(context: Context) -> None:
 def contexts_of(context: Context) -> dict[str, tuple[Context, tuple[str, ...]]]:
     """Return the settings and the streams of each row of the table."""
     windows = context.changed(flow_input="windows", frame_error="max")
-    paper = {name: (context, streams) for name, streams in STREAMS.items()}
+    paper = {name: (context, streams) for name, streams in ROWS.items()}
     return {**paper, WINDOWS_ROW: (windows, ("flow",))}
 
 
@@ -121,7 +121,7 @@ def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
             metric="fps",
             protocol=f"decoding to region errors, one frame after another, {n_frames} frames of test clip "
             f"{clip.name}, warm",
-            dataset=COLUMNS[dataset],
+            dataset=TITLES[dataset],
             backbone=backbones_of(parts),
             command=command,
             **identity_of([parts]),

@@ -19,7 +19,7 @@ from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_08"
 READS = Reads(("sRNN-AE",), ("spatial", "temporal"), together=False)
-STREAMS = {"Spatial features": "spatial", "Temporal features": "temporal"}
+ROWS = {"Spatial features": "spatial", "Temporal features": "temporal"}
 
 
 def run(context: Context) -> None:
@@ -32,7 +32,7 @@ def run(context: Context) -> None:
 def stream_rows(context: Context, dataset: str, command: str) -> list[Row]:
     """Return each stream's AUC on one dataset under every protocol, the headline first."""
     rows = []
-    for name, stream in STREAMS.items():
+    for name, stream in ROWS.items():
         seeded = [{stream: context.run(dataset, stream, seed)} for seed in range(context.n_seeds)]
         rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
     return rows

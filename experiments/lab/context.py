@@ -28,7 +28,7 @@ from experiments.lab.systems.catalogue import SYSTEMS, run_system
 from experiments.lab.training.runs import Run
 
 # Datasets as the paper's tables head their columns.
-COLUMNS = {
+TITLES = {
     "ped1": "Ped1",
     "ped2": "Ped2",
     "avenue": "Avenue",
@@ -127,7 +127,7 @@ class Context:
         """Return status and reason of each dataset that is not run on, by its title."""
         smoke = "profile smoke runs on the walkway alone, unless --datasets names another"
         absent = {}
-        for name, title in COLUMNS.items():
+        for name, title in TITLES.items():
             if name in self.datasets:
                 continue
             if self.profile == "smoke":

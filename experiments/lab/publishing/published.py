@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 PAPER_VALUES = Path(__file__).parents[2] / "paper_values.csv"
-DATASET_TITLES = ("Avenue", "Ped2", "Ped1", "Entrance", "Exit", "ShanghaiTech", "LV", "Walkway")
+TITLES = ("Avenue", "Ped2", "Ped1", "Entrance", "Exit", "ShanghaiTech", "LV", "Walkway")
 TITLES = {
     "table_01": "AUC on Moving-MNIST",
     "table_02": "Dataset statistics",

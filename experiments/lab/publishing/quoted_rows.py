@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.lab.context import COLUMNS, Context
+from experiments.lab.context import TITLES, Context
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import (
     SEEDED_RUNS,
@@ -60,7 +60,7 @@ def equal_error_rate_rows(
     protocols: Sequence[Protocol], dataset: str, seeded: SEEDED_RUNS, place: dict[str, str]
 ) -> list[Row]:
     """Return the rows of the equal error rate, in a column of their own."""
-    column = COLUMNS[dataset]
+    column = TITLES[dataset]
     (runs,) = seeded
     return [
         Row(

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from experiments.lab.context import COLUMNS, Context
+from experiments.lab.context import TITLES, Context
 from experiments.lab.publishing.results import HELD_OUT, INTERVAL, Row
 from experiments.lab.scoring.measure import auc, auc_interval, protocols_of
 from experiments.lab.scoring.protocol import Protocol
@@ -49,7 +49,7 @@ def auc_rows(
     remark = ", ".join(word for word in first.metrics.values() if isinstance(word, str))
     headline = replace(Protocol.of(context.settings.score), remark=remark)
     rows = rows_under(protocols_of(seeded[0], headline), dataset, seeded, place)
-    here = {"column": COLUMNS[dataset], "dataset": COLUMNS[dataset]}
+    here = {"column": TITLES[dataset], "dataset": TITLES[dataset]}
     return rows + held_out_rows(seeded, {**place, **here, **identity_of(seeded)})
 
 
@@ -105,8 +105,8 @@ def number_rows(
     for protocol, values in numbers.items():
         mean, std = mean_and_std(values)
         shared = {
-            "column": COLUMNS[dataset],
-            "dataset": COLUMNS[dataset],
+            "column": TITLES[dataset],
+            "dataset": TITLES[dataset],
             "seeds": len(values),
             "protocol": str(protocol),
             **place,

@@ -15,7 +15,7 @@ from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.training.run_files import read_config, read_metrics, scores_path
 
 CARD = "model_card.md"
-NORMALIZATIONS = {
+LIMITS = {
     "per_clip": "limits of each clip, Eq. (14): looks ahead",
     "global": "limits of all test clips: looks ahead",
     "train": "limits of the training errors: can run live",
@@ -109,7 +109,7 @@ def results(config: Mapping, metrics: Mapping, train: list[ClipScores], test: li
     errors = np.concatenate([frame_error(clip.error) for clip in train])
     stream = config["stream"]
     rows = []
-    for name, meaning in NORMALIZATIONS.items():
+    for name, meaning in LIMITS.items():
         if name == "train" and not np.ptp(errors):
             continue  # a nearest neighbour is its own: training errors give no limits
         auc = micro_auc({stream: test}, Protocol((stream,), normalization=name), {stream: errors})
