@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 PAPER_VALUES = Path(__file__).parents[2] / "paper_values.csv"
-TITLES = ("Avenue", "Ped2", "Ped1", "Entrance", "Exit", "ShanghaiTech", "LV", "Walkway")
-TITLES = {
+DATASET_ORDER = ("Avenue", "Ped2", "Ped1", "Entrance", "Exit", "ShanghaiTech", "LV", "Walkway")
+EXHIBIT_TITLES = {
     "table_01": "AUC on Moving-MNIST",
     "table_02": "Dataset statistics",
     "table_03": "AUC of all methods on the real datasets",
@@ -57,7 +57,7 @@ def exhibit_title(exhibit: str) -> str:
     """Return `Table 3. AUC of ...` for `table_03`."""
     is_figure, number, letter = exhibit_order(exhibit)
     label = f"{'Figure' if is_figure else 'Table'} {number}{letter}"
-    return f"{label}. {TITLES[exhibit]}" if exhibit in TITLES else label
+    return f"{label}. {EXHIBIT_TITLES[exhibit]}" if exhibit in EXHIBIT_TITLES else label
 
 
 @functools.cache

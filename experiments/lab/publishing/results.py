@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.files import locked, write_atomic
-from experiments.lab.publishing.published import TITLES, exhibit_order, published
+from experiments.lab.publishing.published import DATASET_ORDER, exhibit_order, published
 
 NO_DATA, NOT_RUN = "no data", "not run"
 STATUSES = (NO_DATA, NOT_RUN)
@@ -161,7 +161,7 @@ def complete(
     for (row, column, metric), (_, dataset) in published(exhibit).items():
         if (row, column, metric, dataset) in covered:
             continue
-        dataset = dataset or (column if column in TITLES else "")
+        dataset = dataset or (column if column in DATASET_ORDER else "")
         status, reason = NOT_RUN, "the paper's number alone"
         if dataset not in ran_on:
             status, reason = absent.get(dataset, (status, reason))

@@ -4,20 +4,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from data_prep.files import write_atomic
-from experiments.lab.publishing.published import TITLES, exhibit_title, published
+from experiments.lab.publishing.published import DATASET_ORDER, exhibit_title, published
 from experiments.lab.publishing.results import HELD_OUT, INTERVAL, PERCENT_METRICS, Row, headline
 
 
 def table_order(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
     """Return systems and columns of one exhibit in the paper's order, then those that the paper lacks.
 
-    Datasets come before other columns, in the order of `TITLES`; what has no number of ours is last.
+    Datasets come before other columns, in the order of `DATASET_ORDER`; what has no number of ours is last.
     """
     names = [(row, column) for row, column, _ in published(rows[0].exhibit)]
     names += [(row.row, row.column) for row in rows]
     systems, columns = (dict.fromkeys(place) for place in zip(*names, strict=True))
     used_systems, used_columns = {row.row for row in rows}, {row.column for row in rows}
-    rank = {title: index for index, title in enumerate(TITLES)}
+    rank = {title: index for index, title in enumerate(DATASET_ORDER)}
     measured = [(row.row, row.column) for row in rows if row.measured]
     systems_measured, columns_measured = map(set, zip(*measured, strict=True)) if measured else ((), ())
     columns = sorted(columns, key=lambda c: (c not in columns_measured, rank.get(c, len(rank))))
