@@ -46,6 +46,15 @@ def check_stored(path: Path, dataset: h5py.Dataset) -> None:
         )
 
 
+def stored_bytes(path: Path, file: h5py.File) -> int:
+    """Return how much all arrays of a file hold. InputError, which names `path`, see `check_stored`."""
+    arrays = []
+    file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
+    for array in arrays:
+        check_stored(path, array)
+    return sum(array.nbytes for array in arrays)
+
+
 @contextmanager
 def readable(path: Path, what: str) -> Iterator[None]:
     """Turn what h5py raises on a damaged file into InputError, which says that `what` is damaged."""

@@ -15,6 +15,7 @@ import keras
 from data_prep.errors import InputError
 from data_prep.files import one_line, write_atomic
 from experiments.lab.scoring.score_files import clips_of
+from experiments.lab.training.model_files import read_model
 
 MODEL_FILE = "last.keras"
 CONFIG_KEYS = {
@@ -102,9 +103,9 @@ def load_model(folder: Path, name: str = MODEL_FILE) -> keras.Model:
     path = folder / name
     check_model_file(path)
     try:
-        return keras.saving.load_model(path)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as fault:
-        raise InputError(f"{path}: damaged model, {one_line(fault)[:200]}; {TRAIN_AGAIN}") from None
+        return read_model(path)
+    except InputError as fault:
+        raise InputError(f"{fault}; {TRAIN_AGAIN}") from None
 
 
 def save_model(model: keras.Model, path: Path) -> None:
