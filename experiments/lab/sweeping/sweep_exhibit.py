@@ -106,9 +106,10 @@ def run_sweep(
         grid = [str(value) for value in sweep.grids[context.profile]]
     else:
         context = replace(context, flags=f"{context.flags} --grid {','.join(grid)}")
-    rows = swept_rows(context, sweep, grid, "{}", jobs, cluster)
+    where = {"jobs": jobs, "cluster": cluster, "tls": tls}
+    rows = swept_rows(context, sweep, grid, "{}", **where)
     if sweep.with_chosen and context.beside:
-        rows += swept_rows(on_chosen(context.beside, sweep), sweep, grid, CHOSEN_ROW, jobs, cluster)
+        rows += swept_rows(on_chosen(context.beside, sweep), sweep, grid, CHOSEN_ROW, **where)
     rows = publish(context, sweep.exhibit, rows, command(context, sweep), note(context, sweep))
     draw(context, sweep, rows)
 
@@ -119,10 +120,11 @@ def on_chosen(context: Context, sweep: Sweep) -> Context:
     return context.changed(sweep_streams="late_fusion", **dict.fromkeys(limits, 0))
 
 
-def swept_rows(
-    context: Context, sweep: Sweep, grid: Sequence[str], row: str, jobs: int, cluster: str | None
-) -> list[Row]:
-    """Return the rows of all points, trained first where they are not there; `row` is a pattern of names."""
+def swept_rows(context: Context, sweep: Sweep, grid: Sequence[str], row: str, **where: object) -> list[Row]:
+    """Return the rows of all points, trained first where they are not there; `row` is a pattern of names.
+
+    `where` they run: see `run_points`.
+    """
     grids = {system: parse_grid(context, setting, grid) for system, setting in sweep.settings.items()}
     cells = {
         (dataset, system, x): points_of(context, sweep, dataset, system, value)
@@ -131,7 +133,7 @@ def swept_rows(
         for x, value in grids[system].items()
     }
     points = [point for seeded in cells.values() for point in seeded]
-    runs_of = run_points(context, points, jobs, cluster, tls)
+    runs_of = run_points(context, points, **where)
     trained = dict(zip((p.name for p in points), runs_of, strict=True))
     rows = []
     for (dataset, system, x), seeded in cells.items():
