@@ -127,9 +127,13 @@ def sweep_curves(
     Paper: Figs. 7 and 8
     """
     std, published = std or {}, published or {}
-    figure, axes = new_figure(1, len(panels), size_inches=(1.5 + 5.0 * len(panels), 4.2))
+    n_columns = len(panels) if len(panels) <= 3 else 2
+    n_rows = -(-len(panels) // n_columns)
+    figure, axes = new_figure(n_rows, n_columns, size_inches=(1.5 + 5.0 * n_columns, 4.2 * n_rows))
     figure.suptitle(title, fontsize=11)
-    for panel, (quantity, series) in zip(axes[0], panels.items(), strict=True):
+    for unused in axes.ravel()[len(panels) :]:
+        unused.set_axis_off()
+    for panel, (quantity, series) in zip(axes.ravel(), panels.items(), strict=False):
         stars = published.get(quantity, {})
         draw_lines(panel, x, series, std.get(quantity), stars, log_x=min(x) > 0)
         panel.set(xlabel=xlabel, ylabel=quantity)
