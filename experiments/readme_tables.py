@@ -1,4 +1,4 @@
-"""Write the tables of README.md from experiments/our_values.csv, or check that they are what it gives.
+"""Write the tables of the documents from experiments/our_values.csv, or check that they are what it gives.
 
     python -m experiments.readme_tables [README.md ...] [--check]
 
@@ -8,7 +8,7 @@ A table stands between two markers; what is between them is replaced:
     <!-- end -->
 
 quick is the results folder, table_03 the exhibit, then come its columns: all, where none is named. Words in
-parentheses choose the row beside the headline whose protocol has them.
+parentheses choose the row beside the headline whose protocol has them. "rows: TSC, OC-SVM" takes these alone.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from data_prep.errors import InputError
 from data_prep.terminal import Parser, exit_with, given_path
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "results.md")
 
 
 def main() -> None:
@@ -25,7 +26,9 @@ def main() -> None:
     flags = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    flags.add_argument("files", type=given_path, nargs="*", help="Markdown files (default: README.md)")
+    flags.add_argument(
+        "files", type=given_path, nargs="*", help="Markdown files (default: README.md, docs/results.md)"
+    )
     flags.add_argument("--check", action="store_true", help="change nothing; 2 where a table is another")
     flags.add_argument("--values", type=given_path, help="our numbers (default: experiments/our_values.csv)")
     arguments = flags.parse_args()
@@ -39,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     from experiments.lab.publishing.our_values import OUR_VALUES, read_our_values
 
     values = read_our_values(arguments.values or OUR_VALUES)
-    for path in arguments.files or [ROOT / "README.md"]:
+    for path in arguments.files or DOCUMENTS:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:

@@ -23,6 +23,8 @@ Between.
 
 <!-- table: quick/table_08 -->
 <!-- end -->
+<!-- table: quick/table_03 | Ped2 | rows: TSC, OC-SVM -->
+<!-- end -->
 After.
 """
 
@@ -112,6 +114,9 @@ def test_tables_are_written_between_their_markers_alone(values, readme, monkeypa
     ]
     assert "`python -m experiments.table_03 --data DIR --seeds 3` (commit abc1234)" in blocks(text)[0]
     assert "| Spatial features | 91.12 ± 0.50 | 91.20 | reached |" in blocks(text)[1]
+    alone = blocks(text)[2].splitlines()
+    assert alone[2:4] == ["| OC-SVM | 81.58 | 78.58 | above |", "| TSC | 90.00 ± 1.50 | 91.03 | reached |"]
+    assert alone[4] == ""
     kept = [re.sub(r"(-->\n).*?(<!-- end)", r"\1\2", part, flags=re.DOTALL) for part in (README, text)]
     assert kept[0] == kept[1]
 
@@ -146,6 +151,7 @@ def test_every_figure_of_the_readme_stands_in_the_values():
         ("quick/table_03", "paper/table_03", "no numbers, expected one of quick/table_03, quick/table_08"),
         ("| Walkway", "| Exit", "no numbers of Exit, expected columns of Ped2, Walkway"),
         ("(train", "(global", "no numbers of Ped2 (global normalization)"),
+        ("rows: TSC", "rows: SVM", "no rows SVM, expected rows of OC-SVM, TSC, sRNN-AE"),
         ("an old table\n<!-- end -->", "an old table", "expected <!-- end --> behind it"),
     ],
 )

@@ -10,6 +10,7 @@ from experiments.lab.publishing.results import PERCENT_METRICS, Row
 from experiments.lab.publishing.tables import format_cell, format_value, markdown_lines, table_order
 from experiments.lab.publishing.verdict import TOLERANCE_POINTS, verdict
 
+ONLY = "rows:"
 MARKER = re.compile(r"^<!-- table: ([^|>]+?)((?:\s*\|[^|>]+)*)\s*-->$", re.MULTILINE)
 DATA = re.compile(r"--data (?:'[^']*'|\S+)")  # a folder of whoever made the numbers
 END = "<!-- end -->"
@@ -48,7 +49,7 @@ def with_tables(text: str, values: Mapping[str, Sequence[Row]], path: Path) -> t
         if end < 0 or (following and following.start() < end):
             raise InputError(f"{path}: {marker[0]}: expected {END} behind it")
         try:
-            table = marked_table(marker[1], [name.strip() for name in marker[2].split("|")[1:]], values)
+            table = marked_table(marker[1], [part.strip() for part in marker[2].split("|")[1:]], values)
         except KeyError as fault:
             raise InputError(f"{path}: {marker[0]}: {fault.args[0]}") from None
         parts += [text[last : marker.end()], f"\n{table}\n"]
@@ -56,12 +57,13 @@ def with_tables(text: str, values: Mapping[str, Sequence[Row]], path: Path) -> t
     return "".join([*parts, text[last:]]), count
 
 
-def marked_table(source: str, names: Sequence[str], values: Mapping[str, Sequence[Row]]) -> str:
+def marked_table(source: str, parts: Sequence[str], values: Mapping[str, Sequence[Row]]) -> str:
     """Return the Markdown of one table: ours, the paper's number, whether it is reached; then what made it.
 
     Args:
         source: "quick/table_03".
-        names: columns as the marker names them; all of the exhibit's where there are none.
+        parts: columns as the marker names them, all of the exhibit's where there are none; "rows: TSC, SF" for
+            these rows alone.
         values: rows of each results folder.
 
     Raises:
@@ -73,6 +75,11 @@ def marked_table(source: str, names: Sequence[str], values: Mapping[str, Sequenc
         known = sorted({f"{name}/{row.exhibit}" for name in values for row in values[name]})
         raise KeyError(f"no numbers, expected one of {', '.join(known) or 'none'}")
     systems, every = table_order(rows)
+    names = [part for part in parts if not part.startswith(ONLY)]
+    only = [name.strip() for part in parts if part not in names for name in part[len(ONLY) :].split(",")]
+    if strangers := [name for name in only if name not in systems]:
+        raise KeyError(f"no rows {', '.join(strangers)}, expected rows of {', '.join(systems)}")
+    systems = [name for name in systems if name in (only or systems)]
     columns = [Column(*filter(None, COLUMN.fullmatch(name).groups())) for name in names or every]
     cells = {column: column.cells(rows) for column in columns}
     if absent := [str(column) for column in columns if not cells[column]]:
@@ -83,7 +90,7 @@ def marked_table(source: str, names: Sequence[str], values: Mapping[str, Sequenc
         head += [f"{column}, ours", "paper", ""] if compared else [f"{column}, ours"]
         for system, line in lines.items():
             line += _texts(cells[column].get(system), compared)
-    used = [row for of_column in cells.values() for row in of_column.values()]
+    used = [row for of_column in cells.values() for row in of_column.values() if row.row in systems]
     shown = [lines[system] for system in systems if system in {row.row for row in used}]
     return f"{markdown_lines([head, *shown])}\n\n{_origin(folder, used)}"
 
