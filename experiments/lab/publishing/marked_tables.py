@@ -62,7 +62,7 @@ def marked_table(source: str, parts: Sequence[str], values: Mapping[str, Sequenc
 
     Args:
         source: "quick/table_03".
-        parts: columns as the marker names them, all of the exhibit's where there are none; "rows: TSC, SF" for
+        parts: columns as the marker names them, all of the exhibit where there are none; "rows: TSC, SF" for
             these rows alone.
         values: rows of each results folder.
 
