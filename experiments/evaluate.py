@@ -17,6 +17,7 @@ from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.honoured import idle_score_settings
 from experiments.lab.settings.schema import CHOICES, PAPER, ScoreSettings
 
+MOST_RESAMPLES = 1_000_000  # the interval's ends are then known to a thousandth of its width
 SCORE_FLAGS = {  # settings of `ScoreSettings` that are flags here
     "frame_error": "from the errors of regions to that of a frame",
     "fusion": "of several streams",
@@ -62,9 +63,10 @@ def main() -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     """Write `evaluation.json` and print the table of the runs."""
     score = PAPER.override(**{name: getattr(arguments, name) for name in SCORE_FLAGS}).score
-    for flag, value, least in (("seed", arguments.seed, 0), ("resamples", arguments.n_resamples, 1)):
-        if value < least:
-            raise InputError(f"--{flag}: expected at least {least}, got {value}")
+    if arguments.seed < 0:
+        raise InputError(f"--seed: expected at least 0, got {arguments.seed}")
+    if not 1 <= arguments.n_resamples <= MOST_RESAMPLES:
+        raise InputError(f"--resamples: expected 1 to {MOST_RESAMPLES}, got {arguments.n_resamples}")
     from data_prep.provenance import git_commit
     from experiments.lab.scoring import evaluation
     from experiments.lab.scoring.measure import held_by

@@ -8,15 +8,21 @@ the exhibits do: where the two folders are one, an exhibit on the same backend a
 finished. Several processes may work on one --out, each on another --stream or --seed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from data_prep.clip_list import SPLITS
 from data_prep.errors import InputError
+from data_prep.flow_windows.extraction import NAME
+from data_prep.shards import list_shards, validate_shard
 from data_prep.terminal import exit_with, given_int, given_path
 from experiments.lab import cli
+from experiments.lab.settings.flow_windows import reads_windows
+from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS, run_system
 from experiments.lab.systems.reads import Reads, refuse_unread
 
-STREAMS = ("spatial", "temporal", "early", "flow")
+FEATURES_OF = {"spatial": "appearance", "temporal": "appearance", "early": "appearance", "flow": "flow"}
 
 
 def main() -> None:
@@ -30,7 +36,7 @@ def main() -> None:
     flags.add_argument(
         "--stream",
         nargs="+",
-        choices=STREAMS,
+        choices=FEATURES_OF,
         help="(default: spatial temporal); flow: the shards are those of flow",
     )
     flags.add_argument("--seed", nargs="+", type=given_int, default=[0, 1, 2], help="(default: 0 1 2)")
@@ -43,8 +49,8 @@ def run(arguments) -> None:
     settings = cli.settings(arguments)
     if not arguments.shards.is_dir():
         raise InputError(f"{arguments.shards}: no such folder, expected one of data_prep.extract_features")
-    if min(arguments.seed) < 0:
-        raise InputError(f"--seed: expected at least 0, got {min(arguments.seed)}")
+    if bad := [seed for seed in arguments.seed if not 0 <= seed < 2**32]:
+        raise InputError(f"--seed: expected 0 to 2**32 - 1, got {bad[0]}")
     own = SYSTEMS[arguments.system].stream
     if own and arguments.stream:
         raise InputError(f"--stream: {arguments.system} has one stream, {own}, and takes no other")
@@ -54,10 +60,31 @@ def run(arguments) -> None:
     reads = Reads((arguments.system,), tuple(streams), scored=False, without=made, walkway="never")
     given = (item.partition("=")[0] for item in arguments.set)
     refuse_unread(given, [reads], settings, "experiments.train")
+    check_shards(arguments.shards, streams, settings)
     for seed in arguments.seed:
         for stream in streams:
             done = run_system(arguments.system, arguments.shards, stream, settings, seed, arguments.out)
             print(f"{done.folder}: {numbers(done.metrics)}", flush=True)
+
+
+def check_shards(shards: Path, streams: Sequence[str], settings: Settings) -> None:
+    """Raise InputError for shards that are not as they were extracted, or not what the streams are of.
+
+    A run is named after their checksums, and a table takes it up by that name.
+    """
+    for path in [path for split in SPLITS for path in list_shards(shards, split)]:
+        got = kind_of(validate_shard(path).backbone)
+        for stream in streams:
+            expected = "flow windows" if reads_windows(stream, settings) else FEATURES_OF.get(stream, got)
+            if got != expected:
+                raise InputError(f"{path}: expected features of {expected} for --stream {stream}, got {got}")
+
+
+def kind_of(backbone: str) -> str:
+    """Return what the features of a backbone are of."""
+    if backbone == NAME:
+        return "flow windows"
+    return "flow" if "flow" in backbone else "appearance"
 
 
 def numbers(metrics: Mapping[str, float | str]) -> str:

@@ -163,7 +163,7 @@ def test_training_on_shards_alone_finds_what_the_exhibits_trained(smoke):
         (["nowhere"], "nowhere: no such folder"),
         (["."], "train: no shards, expected some from data_prep.extract_features"),
         ([".", "--stream", "audio"], "invalid choice: 'audio'"),
-        ([".", "--seed", "-1"], "--seed: expected at least 0, got -1"),
+        ([".", "--seed", "-1"], "--seed: expected 0 to 2**32 - 1, got -1"),
         ([".", "--set", "depht=3"], "'depht': unknown; did you mean depth"),
     ],
 )

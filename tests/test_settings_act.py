@@ -361,6 +361,7 @@ def test_commands_without_exhibits_say_what_they_read():
                 profile="smoke",
                 chosen=False,
                 shards=Path("."),
+                out=Path("."),
                 seed=[0],
                 system="TSC",
                 stream=None,

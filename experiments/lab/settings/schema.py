@@ -7,8 +7,9 @@ what another source gives.
 import dataclasses
 import hashlib
 import json
-import sys
 from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.terminal import number
@@ -17,7 +18,7 @@ from experiments.lab.settings.names import meaning
 from experiments.lab.settings.quoted import QuotedSettings
 from experiments.lab.settings.sources import choice, cited
 
-# What a setting may be, beyond its type: the allowed words, or the least and greatest number.
+# What a setting may be, beyond its type: the allowed words, the least and greatest number, a rest.
 CHOICES = {
     "pooling": ("max", "mean"),
     "pyramid": ("1", "1,2", "1,2,4", "1,2,4,8"),
@@ -61,7 +62,10 @@ AT_LEAST = {
     "sweep_n_atoms": 0,
     "windows_px": 4.0,
     "windows_least_px": 4.0,
+    "conv_ae_size_px": 23,
+    "conv_lstm_size_px": 17,
 }
+MOST = {int: 2**31 - 1, float: float(np.finfo(np.float32).max)}  # models compute in float32
 AT_MOST = {
     "temporal_weight": 1.0,
     "spatial_weight": 1.0,
@@ -69,6 +73,8 @@ AT_MOST = {
     "frames_least_gain": 1.0,
     "reddy_known": 1.0,
 }
+# Sides of frames that the strided convolutions tile: the rest modulo the stride.
+TILED = {"conv_ae_size_px": (4, 3), "conv_lstm_size_px": (16, 1)}
 BOOLS = {"true": True, "false": False}
 LUO_2017 = "Luo et al. 2017, released configuration"
 HASAN_2016 = "Hasan et al. 2016, released configuration"
@@ -334,9 +340,13 @@ def _typed(name, value, kind):
     least = AT_LEAST.get(name, 1 if kind is int else 0.0)
     if kind in (int, float) and not value >= least:
         raise InputError(f"setting {name}: expected at least {least}, got {value}")
-    most = AT_MOST.get(name, sys.float_info.max)
-    if kind is float and value > most:
+    if kind in MOST and value > (most := AT_MOST.get(name, MOST[kind])):
         raise InputError(f"setting {name}: expected at most {most}, got {value}")
+    if name in TILED and value % TILED[name][0] != TILED[name][1]:
+        divisor, rest = TILED[name]
+        raise InputError(
+            f"setting {name}: expected {rest} modulo {divisor} for the convolutions, got {value}"
+        )
     return value
 
 

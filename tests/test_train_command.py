@@ -1,0 +1,101 @@
+"""`experiments.train` on shards that are not what they seem: nothing is trained, one line says why."""
+
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+from synthetic import write_dataset
+
+from data_prep.shards import Shard, write_shard
+from experiments import train
+
+
+@pytest.fixture
+def shards(tmp_path):
+    return write_dataset(tmp_path / "shards", n_train=1)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the command, which trains nothing; return its exit code, its error and the streams it came to."""
+
+    def call(*arguments):
+        trained = []
+
+        def note(system, folder, stream, *rest):
+            trained.append(stream)
+            return SimpleNamespace(folder="run", metrics={})
+
+        monkeypatch.setattr(train, "run_system", note)
+        monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            train.main()
+        errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        return end.value.code, "".join(errors), trained
+
+    return call
+
+
+def rewrite_as(shards, backbone):
+    for path in shards.rglob("*.h5"):
+        with Shard(path) as shard:
+            features, labels, info = shard.features(), shard.labels, replace(shard.info, backbone=backbone)
+        write_shard(path, [features], info, labels)
+
+
+@pytest.mark.parametrize(("split", "name"), [("train", "features"), ("test", "features"), ("test", "labels")])
+def test_other_features_under_the_same_name_are_not_trained_on(split, name, shards, call):
+    path = shards / split / "01.h5"
+    with h5py.File(path, "r+") as file:
+        file[name][...] = np.asarray(file[name])[::-1]
+        file[name][0] = 1
+    code, error, trained = call(shards, "--stream", "spatial")
+    assert (code, trained) == (2, [])
+    assert f"{path}: damaged shard, its features and labels do not match their checksum" in error
+
+
+@pytest.mark.parametrize(
+    ("backbone", "flags", "expected", "got"),
+    [
+        ("thin_resnet50", ["--stream", "flow"], "flow for --stream flow", "appearance"),
+        ("thin_resnet50", ["--stream", "spatial", "flow"], "flow for --stream flow", "appearance"),
+        ("thin_resnet50-flow", ["--stream", "spatial"], "appearance for --stream spatial", "flow"),
+        ("thin_resnet50-flow", [], "appearance for --stream spatial", "flow"),
+        ("thin_resnet50-flow_picture", ["--stream", "early"], "appearance for --stream early", "flow"),
+        ("flow_windows", ["--stream", "flow"], "flow for --stream flow", "flow windows"),
+        (
+            "resnet50",
+            ["--stream", "flow", "--set=flow_input=windows"],
+            "flow windows for --stream flow",
+            "appearance",
+        ),
+    ],
+)
+def test_a_stream_is_trained_on_its_own_features(backbone, flags, expected, got, shards, call):
+    rewrite_as(shards, backbone)
+    code, error, trained = call(shards, *flags)
+    assert (code, trained) == (2, [])
+    assert f"01.h5: expected features of {expected}, got {got}" in error
+
+
+@pytest.mark.parametrize(
+    ("backbone", "flags", "streams"),
+    [
+        ("thin_resnet50-flow", ["--stream", "flow"], ["flow"]),
+        ("thin_resnet50", [], ["spatial", "temporal"]),
+        ("thin_resnet50", ["--stream", "early"], ["early"]),
+        ("flow_windows", ["--stream", "flow", "--set=flow_input=windows"], ["flow"]),
+        ("thin_resnet50", ["--system", "OC-SVM"], ["whole frame"]),
+    ],
+)
+def test_what_fits_is_trained(backbone, flags, streams, shards, call):
+    rewrite_as(shards, backbone)
+    assert call(shards, "--seed", "4294967295", *flags) == (0, "", streams)
+
+
+def test_a_seed_that_no_generator_takes_is_refused(shards, call):
+    refused = (2, "error: --seed: expected 0 to 2**32 - 1, got 4294967296", [])
+    assert call(shards, "--seed", "0", "4294967296") == refused
