@@ -81,7 +81,7 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno is not None and str(error.filename) in ("None", str(temporary)):
-            error.filename, error.filename2 = str(path), None
+            error.filename = str(path)
         raise
 
 

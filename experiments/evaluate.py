@@ -15,7 +15,8 @@ from data_prep.errors import InputError
 from data_prep.terminal import Parser, exit_with, given_float, given_int, given_path
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.honoured import idle_score_settings
-from experiments.lab.settings.schema import CHOICES, PAPER, ScoreSettings
+from experiments.lab.settings.limits import CHOICES
+from experiments.lab.settings.schema import PAPER, ScoreSettings
 
 MOST_RESAMPLES = 1_000_000  # the interval's ends are then known to a thousandth of its width
 SCORE_FLAGS = {  # settings of `ScoreSettings` that are flags here

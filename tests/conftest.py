@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,12 @@ def written(monkeypatch) -> list[str]:
     write = extraction.write_shard
     monkeypatch.setattr(extraction, "write_shard", spy)
     return names
+
+
+@pytest.fixture
+def small_files():
+    """Let no file grow beyond 20 kB, as on a full disk: OSError."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

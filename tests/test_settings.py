@@ -13,6 +13,8 @@ from experiments.lab.settings.flow_windows import reads_windows
 from experiments.lab.settings.names import MEANINGS
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER, config_hash
+from models.conv_ae import ConvAE
+from models.conv_lstm_ae import ConvLSTMAE
 
 
 def test_defaults_are_the_papers():
@@ -93,3 +95,31 @@ def test_chosen_is_one_set_that_more_settings_may_change():
 
     assert parse("--chosen") == PROFILES["quick"].override(**CHOSEN)
     assert parse("--chosen", "--set", "depth=5") == PROFILES["quick"].override(**CHOSEN, depth=5)
+
+
+@pytest.mark.parametrize(("name", "model"), [("conv_ae_size_px", ConvAE), ("conv_lstm_size_px", ConvLSTMAE)])
+def test_sizes_are_those_that_the_convolutions_tile(name, model):
+    """What the settings take, the model takes, and the other way round."""
+    small = {"filters": (2, 2, 2), **({"memory_filters": (2,)} if model is ConvLSTMAE else {})}
+    for size_px in range(15, 40):
+        try:
+            model(input_size_px=size_px, **small)
+        except ValueError:
+            with pytest.raises(InputError, match=f"setting {name}: expected"):
+                PAPER.override(**{name: size_px})
+        else:
+            assert PAPER.override(**{name: size_px})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"gamma": "1e308"}, "gamma: expected at most 3.4"),
+        ({"lambda1": "1e39"}, "lambda1: expected at most 3.4"),
+        ({"iterations": "1000000000000"}, "iterations: expected at most 2147483647"),
+        ({"walkway_seed": 10**30}, "walkway_seed: expected at most 2147483647"),
+    ],
+)
+def test_numbers_that_nothing_computes_with_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        PAPER.override(**values)

@@ -22,8 +22,9 @@ from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.publishing import rows as result_rows
 from experiments.lab.settings.changes import names_of, values
+from experiments.lab.settings.limits import AT_MOST, CHOICES, TILED
 from experiments.lab.settings.profiles import PROFILES
-from experiments.lab.settings.schema import AT_MOST, CHOICES, PAPER, config_hash
+from experiments.lab.settings.schema import PAPER, config_hash
 from experiments.lab.sweeping import sweep_exhibit
 from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.systems.reads import refuse_unread
@@ -71,7 +72,7 @@ def other(name: str, value):
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
-        return value + 1
+        return value + TILED.get(name, (1, 0))[0]
     return value / 2 if value else min(0.5, AT_MOST.get(name, 1.0))
 
 

@@ -54,3 +54,11 @@ def test_the_hparams_entry_holds_settings_and_result(events):
     assert stored["system"].string_value == "TSC"
     assert stored["trained"].bool_value is True
     assert float(make_ndarray(events.Tensors("final/auc")[0].tensor_proto)) == 0.5
+
+
+def test_a_full_disk_is_raised_where_it_is_written_and_names_the_file(tmp_path, small_files):
+    log = TensorBoardLog(tmp_path / "run")
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    with pytest.raises(OSError, match="File too large") as told:
+        log.image(0, "noise", noise)
+    assert told.value.filename == str(next((tmp_path / "run").iterdir()))

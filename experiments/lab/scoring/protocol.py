@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
-from experiments.lab.settings.schema import CHOICES, ScoreSettings
+from experiments.lab.settings.limits import CHOICES
+from experiments.lab.settings.schema import ScoreSettings
 
 NORMALIZATIONS = CHOICES["normalization"]
 CHECKPOINTS = CHOICES["checkpoint"]

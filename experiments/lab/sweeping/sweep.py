@@ -7,10 +7,10 @@ by itself, so more pays only where cores and memory are many. `--cluster tcp://H
 Dask cluster whose machines share the folder of outputs and the data. Start one scheduler, and a worker on
 each machine from this folder, all under the names by which the machines reach each other:
 
-    python -m distributed.cli.dask_scheduler --host HOST --no-dashboard
-    python -m distributed.cli.dask_worker tcp://HOST:8786 --host OWN_NAME --nthreads 1 --no-dashboard
+    python -m dask scheduler --host HOST --dashboard-address 127.0.0.1:0
+    python -m dask worker tcp://HOST:8786 --host OWN --nthreads 1 --dashboard-address 127.0.0.1:0
 
-Whoever reaches one of these ports runs code on that machine. `--host` keeps them to one network, 127.0.0.1 to
+Whoever reaches a port of theirs runs code on that machine. `--host` keeps them to one network, 127.0.0.1 to
 the machine itself; without it they listen on all. Where others are on the network, take tls://, which lets in
 who holds a certificate: `--tls-ca-file CA --tls-cert CERT --tls-key KEY` on both, `--tls CA CERT KEY` here.
 

@@ -45,18 +45,18 @@ class Alternations:
         history = read_history(folder) if (folder / "history.json").exists() else []
         finished = len(history) == self.n_alternations and (folder / MODEL_FILE).exists()
         model = load_model(folder) if finished else self.begin(folder, len(history))
-        bar = tqdm(total=self.n_alternations, initial=len(history), desc=task.title, unit="alternation")
-        while len(history) < self.n_alternations:
-            clock = time.perf_counter()
-            # One at a time: a resumed run then goes through the very same operations.
-            (record,) = alternate(model, self.blocks, 1, self.update_steps, self.atom_norm, self.coding)
-            seconds = time.perf_counter() - clock
-            history.append({"step": len(history) + 1, **curves(record), "seconds": seconds})
-            keep(folder, model, history)
-            log_alternation(log, model, history[-1])
-            bar.set_postfix(objective=f"{record.objective:.4g}", zeros=f"{record.zeros:.0%}")
-            bar.update()
-        bar.close()
+        shown = {"total": self.n_alternations, "desc": task.title, "unit": "alternation"}
+        with tqdm(initial=len(history), **shown) as bar:
+            while len(history) < self.n_alternations:
+                clock = time.perf_counter()
+                # One at a time: a resumed run then goes through the very same operations.
+                (record,) = alternate(model, self.blocks, 1, self.update_steps, self.atom_norm, self.coding)
+                seconds = time.perf_counter() - clock
+                history.append({"step": len(history) + 1, **curves(record), "seconds": seconds})
+                keep(folder, model, history)
+                log_alternation(log, model, history[-1])
+                bar.set_postfix(objective=f"{record.objective:.4g}", zeros=f"{record.zeros:.0%}")
+                bar.update()
         if not finished:
             save_model(model, folder / MODEL_FILE)
             (folder / checkpoint_name(len(history))).unlink(missing_ok=True)

@@ -79,17 +79,17 @@ class Gradients:
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
         recorder = Recorder(folder, log, task, train, self.held_out)
         recorder.start(model, step, sample)
-        if step < train.iterations:
-            model.fit(
-                batches(self.batch, step),
-                steps_per_epoch=train.log_every,
-                initial_epoch=step // train.log_every,
-                epochs=train.iterations // train.log_every,
-                callbacks=[recorder],
-                shuffle=False,  # the batches are drawn
-                verbose=0,
-            )
-        recorder.bar.close()
+        with recorder.bar:
+            if step < train.iterations:
+                model.fit(
+                    batches(self.batch, step),
+                    steps_per_epoch=train.log_every,
+                    initial_epoch=step // train.log_every,
+                    epochs=train.iterations // train.log_every,
+                    callbacks=[recorder],
+                    shuffle=False,  # the batches are drawn
+                    verbose=0,
+                )
         if self.kept(recorder.history) is not recorder.history[-1]:
             return recorder.history, task.scorer(load_model(folder))
         return recorder.history, recorder.score

@@ -3,6 +3,7 @@
 Written with TensorBoard's own summaries, so that a machine without TensorFlow logs as well.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -16,19 +17,31 @@ from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.image.metadata import create_summary_metadata
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
+
+from data_prep.files import naming
 
 
 class TensorBoardLog:
     """Writes one run's events under `folder`; everything is on disk when `flush` or `close` returns."""
 
     def __init__(self, folder: Path):
-        self.writer = EventFileWriter(str(folder))
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard's own writer has a thread, which tells a full disk as a traceback.
+        self.path = folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
+        self._file = open(self.path, "xb")
+        self._records = RecordWriter(self._file)
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def _write(self, event: Event) -> None:
+        """Add an event; an OSError names the file."""
+        with naming(self.path):
+            self._records.write(event.SerializeToString())
 
     def _add(self, step: int, summary: Summary) -> None:
-        self.writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Add one point to each named curve."""
@@ -59,7 +72,7 @@ class TensorBoardLog:
             tf.TensorSpec(x.shape, x.dtype)
         )
         graph = traced.graph.as_graph_def(add_shapes=True).SerializeToString()
-        self.writer.add_event(Event(wall_time=time.time(), graph_def=graph))
+        self._write(Event(wall_time=time.time(), graph_def=graph))
 
     def hparams(self, settings: dict[str, object], result: dict[str, float], step: int) -> None:
         """Add the run to the HParams table: its settings and its final metrics."""
@@ -68,8 +81,10 @@ class TensorBoardLog:
 
     def flush(self) -> None:
         """Put all events on disk."""
-        self.writer.flush()
+        with naming(self.path):
+            self._records.flush()
 
     def close(self) -> None:
         """Put all events on disk and end the log."""
-        self.writer.close()
+        with naming(self.path):
+            self._records.close()
