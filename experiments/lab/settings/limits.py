@@ -30,7 +30,7 @@ CHOICES = {
     "hinami_detector": ("nearest", "svm", "density"),
     "sweep_streams": ("spatial", "late_fusion"),
 }
-AT_LEAST = {
+AT_LEAST: dict[str, float] = {
     "weight_decay": 0.0,
     "lambda1": 0.0,
     "lambda2": 0.0,
@@ -51,7 +51,10 @@ AT_LEAST = {
     "conv_ae_size_px": 23,
     "conv_lstm_size_px": 17,
 }
-MOST = {int: 2**31 - 1, float: float(np.finfo(np.float32).max)}  # models compute in float32
+MOST: dict[type, float] = {
+    int: 2**31 - 1,
+    float: float(np.finfo(np.float32).max),
+}  # models compute in float32
 AT_MOST = {
     "temporal_weight": 1.0,
     "spatial_weight": 1.0,
@@ -64,7 +67,7 @@ TILED = {"conv_ae_size_px": (4, 3), "conv_lstm_size_px": (16, 1)}
 BOOLS = {"true": True, "false": False}
 
 
-def typed(name: str, value, kind: type):
+def typed(name, value, kind):
     """Return the value of a setting as `kind`; text is parsed, as it comes from the command line.
 
     Raises InputError: a value that it may not have.
