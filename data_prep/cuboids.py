@@ -1,4 +1,4 @@
-"""Cuboids of temporal gradients: what Lu et al., Del Giorno et al. and Unmasking see of a clip.
+"""Temporal gradients: Lu et al. and Del Giorno et al. see a clip in cuboids of them, Unmasking as they are.
 
 Frames become gray, 120 x 160 in 0..1, smoothed by a 3 x 3 Gaussian of sigma 1 that is renormalized at the
 borders: B_t. The gradient of frame t is G_t = |B_t - B_{t+1}|. A cuboid is 10 x 10 px of five gradients,
@@ -14,7 +14,8 @@ ends of a clip, where the release scores nothing for five frames, the first and 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import islice, repeat, tee
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ WINDOW_GRADIENTS = 5
 N_FEATURES = WINDOW_GRADIENTS * CELL_PX**2
 LEAST_MOTION = 5.0
 TRAINING_STEP_PX, TRAINING_STEP_FRAMES = 5, 2
+Item = TypeVar("Item")
 _SMOOTHING = cv2.getGaussianKernel(3, 1).astype(np.float32)
 
 
@@ -77,17 +79,43 @@ def gradients(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield gradient
 
 
+def moving_gradients(
+    frames: Iterable[np.ndarray], least_motion: float = LEAST_MOTION
+) -> Iterator[np.ndarray]:
+    """Yield G_t, float32 (120, 160), one a frame, 0 in the cells that are in no cuboid that moves.
+
+    Args:
+        frames: of one clip, uint8 (H, W, 3) RGB, in order.
+        least_motion: a cuboid moves where its five gradients sum to more.
+    """
+    whole, for_motion = tee(gradients(frames))
+    moves = (sum(map(cell_sums, window)) > least_motion for window in windows(for_motion))
+    for gradient, near in zip(whole, windows(moves), strict=True):
+        cells = np.any(near, axis=0).repeat(CELL_PX, axis=0).repeat(CELL_PX, axis=1)
+        yield gradient * cells
+
+
+def cell_sums(gradient: np.ndarray) -> np.ndarray:
+    """Return the sum over each cell of a gradient, (120, 160): float32 (12, 16)."""
+    return gradient.reshape(ROWS, CELL_PX, COLUMNS, CELL_PX).sum(axis=(1, 3))
+
+
 def gradient_windows(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield G_{t-2} .. G_{t+2}, float32 (5, 120, 160), one a frame; at the ends of a clip G repeats."""
+    return map(np.stack, windows(gradients(frames)))
+
+
+def windows(items: Iterable[Item]) -> Iterator[tuple[Item, ...]]:
+    """Yield the five items around each one; the first and the last one repeat."""
     half, window = WINDOW_GRADIENTS // 2, deque(maxlen=WINDOW_GRADIENTS)
-    for gradient in gradients(frames):
-        window.extend(repeat(gradient, 1 if window else half + 1))
+    for item in items:
+        window.extend(repeat(item, 1 if window else half + 1))
         if len(window) == WINDOW_GRADIENTS:
-            yield np.stack(window)
+            yield tuple(window)
     for _ in range(half if window else 0):
         window.append(window[-1])
         if len(window) == WINDOW_GRADIENTS:
-            yield np.stack(window)
+            yield tuple(window)
 
 
 def cuboids_of(window: np.ndarray, step_px: int) -> Cuboids:

@@ -52,7 +52,10 @@ def run(context: Context) -> None:
     absent = (
         "" if chosen == "lv" else " LV and its masks are not at hand: the walkway stands in its own column."
     )
-    note = f"{criterion}{absent} {context.differences(*systems)}"
+    variant = (
+        " Reddy et al.: the variant for LV, speed and size improbable together, known textures above 0.95."
+    )
+    note = f"{criterion}{absent}{variant} {context.differences(*systems)}"
     publish(context, EXHIBIT, rows, command, note)
 
 

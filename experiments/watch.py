@@ -2,12 +2,15 @@
 
     python -m experiments.watch VIDEO --train NORMAL [--train-until 0.33]
     python -m experiments.watch VIDEO --run SPATIAL_RUN [TEMPORAL_RUN] [FLOW_RUN]
+    python -m experiments.watch VIDEO --train NORMAL --system HOFM
 
 VIDEO is a video file, a folder of images, or live: an address such as rtsp://camera/stream, a FIFO, or "-"
 for standard input. NORMAL is footage of the same camera on which nothing abnormal happens: a video, a folder
 of images or a folder of clips; --train-until takes the first part of each alone, so that VIDEO can be its own
 example. A sRNN-AE for each stream is trained on it as the profile says (the last tenth of each clip is held
-out), or taken from earlier runs.
+out), or taken from earlier runs. --system names another one, of those that the paper quotes: "Reddy et al.",
+HOFM, "after Lu et al." and others. These learn in seconds to minutes; most need no network, and some give a
+frame's score a few frames later.
 
 Writes to results/<profile>/watch/<name>/ scores.csv, a line a frame; intervals.csv, the intervals in which
 the score is below the threshold; overview.png; annotated.mp4, the most abnormal of 4x4 cells outlined. A file
@@ -26,6 +29,7 @@ from data_prep.terminal import exit_with, given_float, given_path
 from experiments.lab import cli
 
 DEFAULT_PERCENTILE = 99.5
+DEFAULT_SYSTEM = "sRNN-AE"
 NOT_USED = ("data", "datasets", "seeds")
 
 
@@ -41,6 +45,7 @@ def main() -> None:
     how = flags.add_mutually_exclusive_group()
     how.add_argument("--train", type=given_path, metavar="NORMAL", help="train on this normal footage")
     how.add_argument("--run", type=given_path, nargs="+", metavar="FOLDER", help="a run, or one a stream")
+    add("--system", default=DEFAULT_SYSTEM, metavar="NAME", help="what scores frames (default: %(default)s)")
     add("--train-until", type=given_float, metavar="SHARE", help="train on the first share alone, e.g. 0.33")
     add(
         "--threshold",
@@ -80,6 +85,8 @@ def check(arguments: argparse.Namespace) -> None:
             "video whose own start is normal: --train VIDEO --train-until 0.33) or --run "
             "SPATIAL_RUN TEMPORAL_RUN, got neither"
         )
+    if arguments.system != DEFAULT_SYSTEM and not arguments.train:
+        raise InputError(f"--system {arguments.system}: expected --train beside it, no model of it is kept")
     if arguments.train_until is not None and not arguments.train:
         raise InputError("--train-until: expected --train beside it")
     if arguments.train_until is not None and not 0 < arguments.train_until <= 1:

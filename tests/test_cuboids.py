@@ -64,6 +64,22 @@ def test_training_cuboids_overlap_and_contain_those_of_the_cells():
             np.testing.assert_array_equal(dense.features[places.index((2 * row, 2 * column))], feature)
 
 
+def test_what_is_in_no_cuboid_that_moves_is_left_out():
+    frames = moving_square()
+    G, least = gradient_by_hand(frames), 15.0
+    found = np.stack(list(cuboids.moving_gradients(frames, least)))
+    padded = G[np.clip(np.arange(-2, len(G) + 2), 0, len(G) - 1)]
+    sums = padded.reshape(len(padded), 12, 10, 16, 10).sum(axis=(2, 4))
+    moves = np.array([sums[t : t + 5].sum(axis=0) > least for t in range(len(G))])
+    expected = np.zeros_like(G)
+    for t, row, column in np.ndindex(len(G), 12, 16):
+        if moves[max(0, t - 2) : t + 3, row, column].any():
+            cell = slice(10 * row, 10 * row + 10), slice(10 * column, 10 * column + 10)
+            expected[(t, *cell)] = G[(t, *cell)]
+    assert 0 < (expected > 0).sum() < (G > 0).sum()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_border_is_as_bright_as_the_middle():
     white = np.full((H, W, 3), 255, np.uint8)
     np.testing.assert_allclose(cuboids.smoothed(white), 1, atol=1e-6)

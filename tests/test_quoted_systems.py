@@ -13,6 +13,7 @@ from data_prep.extraction import extract
 from data_prep.frames import count_frames
 from experiments.lab.publishing.published import STAND_INS, published
 from experiments.lab.scoring import metrics, pixel_metrics
+from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.catalogue import SYSTEMS, run_system, task_of
 from experiments.lab.systems.quoted.inputs import Cells
@@ -102,6 +103,22 @@ def test_look_ahead_is_as_said_and_frames_give_what_shards_gave(system, place_of
     np.testing.assert_allclose(np.ravel(early[t]), found[t], rtol=1e-6)
     run = run_system(system, place_of(system), "cells", PAPER, 0, root)
     np.testing.assert_allclose(run.scores()[0].error, found, rtol=1e-3, atol=1e-4)
+
+
+def test_training_errors_of_what_knows_each_frame_are_of_fits_without_it(source_of, place_of, dataset, root):
+    """By brute force: the distance of each histogram to the nearest of the other quarters of the clips."""
+    source = source_of("HOFM")
+    clips = [np.stack(list(clip.frames())) for clip in source.split("train")]  # (T, R, 84)
+    by_hofm = [clip.reshape(N_FRAMES, -1, 28, 3).sum(axis=-1) for clip in clips]
+    quarter = np.arange(N_FRAMES) // (N_FRAMES // 4)
+    run = run_system("HOFM", place_of("HOFM"), "cells", PAPER, 0, root)
+    errors = load_scores(run.folder / "train_errors.npz")
+    for clip, found in zip(by_hofm, errors, strict=True):
+        for t, cell in np.ndindex(clip.shape[:2]):
+            known = np.concatenate([other[quarter != quarter[t], cell] for other in by_hofm])
+            nearest = np.linalg.norm(known - clip[t, cell], axis=1).min()
+            np.testing.assert_allclose(found.error[t, cell], nearest, rtol=1e-6)
+    assert np.ptp(run.train_errors()) > 0
 
 
 def test_untrained_systems_say_that_they_see_the_whole_clip(source_of):

@@ -351,7 +351,13 @@ def test_commands_without_exhibits_say_what_they_read():
 
     assert {"tsc_depth", "layer"} <= choose_tsc_lambda1.READS.names(SMOKE)
     assert not {"tsc_lambda1", "depth", "alignment"} & choose_tsc_lambda1.READS.names(SMOKE)
-    there, footage = (session.reads(SimpleNamespace(train=train)).names(SMOKE) for train in (None, Path("a")))
+    there, footage = (
+        session.reads(SimpleNamespace(train=train, system="sRNN-AE")).names(SMOKE)
+        for train in (None, Path("a"))
+    )
+    quoted = session.reads(SimpleNamespace(train=Path("a"), system="Reddy et al.")).names(SMOKE)
+    assert "reddy_known" in quoted
+    assert not {"n_atoms", "normalization"} & quoted
     assert {"n_atoms", "motion"} <= footage
     assert not {"n_atoms", "motion", "normalization", "checkpoint"} & there
     assert {"layer", "temporal_weight", "frame_error"} <= there

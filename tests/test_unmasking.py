@@ -10,14 +10,14 @@ from models.quoted.unmasking import unmasking_scores
 C = 120
 
 
-def clip(n_frames, change=None, per_bin=3, seed=0):
-    """The same rows in every frame, in one bin others from frame `change` on."""
+def clip(n_frames, change=None, seed=0):
+    """The same rows in every frame, in one bin another from frame `change` on."""
     rng = np.random.default_rng(seed)
-    one, other = np.abs(rng.standard_normal((2, 4, per_bin, C)))
-    return [
-        [other[b] if b == 2 and change is not None and t >= change else one[b] for b in range(4)]
-        for t in range(n_frames)
-    ]
+    one, other = np.abs(rng.standard_normal((2, 4, C)))
+    frames = np.repeat(one[None], n_frames, axis=0)
+    if change is not None:
+        frames[change:, 2] = other[2]
+    return frames
 
 
 def test_a_clip_without_change_scores_flat():
@@ -33,11 +33,13 @@ def test_a_change_in_one_bin_peaks_where_it_comes():
     assert (scores <= 1).all()
 
 
-def test_noise_that_is_the_same_on_both_sides_scores_below_a_change():
+def test_what_both_halves_show_in_turn_is_not_told_apart():
     rng = np.random.default_rng(1)
-    same = [[np.abs(rng.standard_normal((8, C))) for _ in range(4)] for _ in range(40)]
-    change = [[rows + (t >= 20) for rows in frame] for t, frame in enumerate(same)]
-    assert unmasking_scores(same).max() < unmasking_scores(change).max()
+    seen, new = np.abs(rng.standard_normal((2, 5, 4, C)))
+    usual = np.tile(seen, (8, 1, 1))
+    np.testing.assert_allclose(unmasking_scores(usual), 0.5, atol=0.02)
+    change = np.concatenate([np.tile(seen, (4, 1, 1)), np.tile(new, (4, 1, 1))])
+    assert unmasking_scores(change)[20:30].min() > 0.6
 
 
 def test_rounds_are_those_written_out():
@@ -49,7 +51,7 @@ def test_rounds_are_those_written_out():
         rows = x[:, left]
         for index in range(len(rows)):  # scaled once a round: what earlier rounds did is only a factor
             rows[index] = rows[index] / np.sqrt((rows[index] ** 2).sum())
-        fitted = LogisticRegression(C=0.5, solver="liblinear").fit(rows, y)
+        fitted = LogisticRegression(C=0.5, solver="liblinear", fit_intercept=False).fit(rows, y)
         expected.append(np.mean(fitted.predict(rows) == y))
         by_weight = [left[i] for i in np.argsort(fitted.coef_[0], kind="stable")]
         gone = set(by_weight[:25]) | set(by_weight[-25:])
@@ -65,18 +67,18 @@ def test_rounds_are_those_written_out():
     ("n_frames", "starts"), [(0, []), (7, [0]), (20, [0]), (24, [0, 4]), (25, [0, 5]), (33, [0, 5, 10, 13])]
 )
 def test_windows_end_with_the_clip(n_frames, starts):
-    found = list(unmasking.windows([[index] for index in range(n_frames)]))
+    found = list(unmasking.windows(np.arange(n_frames)[:, None]))
     assert [start for start, _ in found] == starts
     for start, window in found:
         assert [frame[0] for frame in window] == list(range(start, min(start + 20, n_frames)))
 
 
-def test_short_clips_and_empty_bins_tell_nothing():
+def test_short_clips_tell_nothing_and_a_bin_that_begins_to_move_tells_all():
     assert unmasking_scores([]).shape == (0,)
     np.testing.assert_array_equal(unmasking_scores(clip(12, change=6)), 0.5)
-    nothing = np.zeros((0, C))
-    one_sided = [[rows if t >= 10 else nothing for rows in frame] for t, frame in enumerate(clip(20))]
-    np.testing.assert_allclose(unmasking_scores(one_sided), 0.5)
+    np.testing.assert_allclose(unmasking_scores(np.zeros((20, 4, C))), 0.5)  # nothing moves
+    begins = clip(20) * (np.arange(20) >= 10)[:, None, None]
+    np.testing.assert_allclose(unmasking_scores(begins)[10:].max(), 1, atol=0.2)
 
 
 def test_smoothing_is_a_weighted_mean_of_what_is_there():
@@ -88,12 +90,13 @@ def test_smoothing_is_a_weighted_mean_of_what_is_there():
         np.testing.assert_allclose(found[t], np.average(scores[near], weights=weights))
 
 
-def test_bins_of_cuboids_and_of_a_networks_map():
-    rows, columns = np.divmod(np.arange(192), 16)
-    bins = unmasking.cuboid_bins(np.arange(192.0)[:, None], rows, columns)
+def test_bins_of_gradients_and_of_a_networks_map():
+    gradient = np.arange(120.0 * 160).reshape(120, 160)
+    bins = unmasking.gradient_bins(gradient)
+    assert bins.shape == (4, 4800)
     for index, (down, across) in enumerate(np.ndindex(2, 2)):
-        expected = np.arange(192).reshape(12, 16)[6 * down : 6 * down + 6, 8 * across : 8 * across + 8]
-        np.testing.assert_array_equal(bins[index][:, 0], expected.ravel())
+        expected = gradient[60 * down : 60 * down + 60, 80 * across : 80 * across + 80]
+        np.testing.assert_array_equal(bins[index], expected.ravel())
     quarters = unmasking.map_bins(np.arange(98).reshape(7, 7, 2))
-    assert [quarter.shape for quarter in quarters] == [(1, 32)] * 4
-    np.testing.assert_array_equal(quarters[3][0], np.arange(98).reshape(7, 7, 2)[3:, 3:].ravel())
+    assert quarters.shape == (4, 32)
+    np.testing.assert_array_equal(quarters[3], np.arange(98).reshape(7, 7, 2)[3:, 3:].ravel())

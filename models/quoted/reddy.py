@@ -37,8 +37,9 @@ SIZES, SIZE_BANDWIDTH = np.linspace(0, CELL_PX**2, 26), 3.0
 JOINING, KNOWN = 0.8, 0.90
 KNOWN_LV = 0.95
 ANGLES = (0, 45, 90, 135)
-# Densities of 0, beyond the grid or where training saw nothing, need a finite score. Our inference.
-LEAST_DENSITY = 1e-12
+# Densities of 0, beyond the grid or where training saw nothing, need a finite score: below that of every
+# density that is a number. Our inference.
+LEAST_DENSITY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)

@@ -122,15 +122,17 @@ def live_scores(
         stop: set it, and the source ends with the frames that are on their way. It must be set before the
             generator is closed early.
     """
-    readings = ahead(_with_pairs(_read(stream, stop), networks), AHEAD_FRAMES, stop, newest=stream.is_address)
+    readings = ahead(
+        _with_pairs(readings_of(stream, stop), networks), AHEAD_FRAMES, stop, newest=stream.is_address
+    )
     n_batch = 1 if stream.is_live else BATCH_FRAMES
     features = ahead(_extract(readings, networks, n_batch), AHEAD_FRAMES)
     score = FrameScores(models, window_frames, calibration, cells, networks.place)
     return ahead(_score(features, score, calibration), AHEAD_FRAMES)
 
 
-def _read(stream: FrameStream, stop: threading.Event) -> Iterator[tuple[Reading, np.ndarray]]:
-    """Yield each frame as it is shown, and as it came."""
+def readings_of(stream: FrameStream, stop: threading.Event) -> Iterator[tuple[Reading, np.ndarray]]:
+    """Yield each frame as it is shown, and as it came, until `stop` is set."""
     shown_px = None
     for number, (seconds, frame) in enumerate(stream, start=1):
         if stop.is_set():

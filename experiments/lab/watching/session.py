@@ -1,10 +1,12 @@
 """Watching a video (`experiments.watch`): the runs that score it; every frame scored, drawn and written."""
 
 import argparse
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.flow_windows import IN_PLACE, window_options
 from experiments.lab.systems.reads import Reads
 from experiments.lab.training.runs import Run, load_runs
+from experiments.lab.watching import maps
 from experiments.lab.watching.footage import train_on_footage
 from experiments.lab.watching.live import FrameScore, Networks, live_scores, stop_on_signal
 from experiments.lab.watching.outputs import Outputs, folder_for, folder_name
@@ -39,10 +42,15 @@ SYSTEM, STREAMS = "sRNN-AE", ("spatial", "temporal", "flow")
 
 def run(arguments: argparse.Namespace) -> None:
     """Train where asked to, watch the video, say what was found."""
+    if arguments.system != SYSTEM:
+        maps.check_live(arguments.system)
     stream = FrameStream(arguments.video, arguments.rate)
     context = cli.context(arguments)
     of_command = "experiments.watch" if arguments.train else "experiments.watch --run"
     cli.refuse_unread(arguments, [reads(arguments)], context, of_command)
+    if arguments.system != SYSTEM:
+        watch_maps(stream, context, arguments)
+        return
     if CELLS_PER_SIDE not in PYRAMIDS[context.settings.features.pyramid]:
         raise InputError(
             f"setting pyramid: expected the {CELLS_PER_SIDE}x{CELLS_PER_SIDE} cells, got "
@@ -62,14 +70,25 @@ def run(arguments: argparse.Namespace) -> None:
             check_run(trained, context)
     calibration = calibrate(runs, Protocol.of(context.settings.score), arguments.threshold)
     print(calibration, flush=True)
-    print(watch(stream, context, runs, calibration, arguments.train))
+    scores = partial(network_scores, stream, context, runs, calibration)
+    print(watch(stream, context, runs, calibration, scores, arguments.train))
+
+
+def watch_maps(stream: FrameStream, context: Context, arguments: argparse.Namespace) -> None:
+    """Fit a system that the paper quotes, watch the video, say what was found."""
+    until = arguments.train_until or 1.0
+    system = maps.fit_on_footage(context, arguments.train, until, arguments.system)
+    calibration = calibrate(system.runs, Protocol.of(context.settings.score), arguments.threshold)
+    print(calibration, flush=True)
+    scores = partial(maps.live_map_scores, stream, system, context, calibration)
+    print(watch(stream, context, system.runs, calibration, scores, arguments.train))
 
 
 def reads(arguments: argparse.Namespace) -> Reads:
     """Return what the command reads: a run that is there has its model, streams and training already."""
     without = ("normalization", "checkpoint")  # limits are the training errors', the last model scores
     if arguments.train:
-        return Reads((SYSTEM,), without=without, walkway="never")
+        return Reads((arguments.system,), without=without, walkway="never")
     made = (*without, "model", "train", *IN_PLACE.values())
     return Reads((SYSTEM,), STREAMS, also=("windows",), without=made, walkway="never")
 
@@ -126,35 +145,49 @@ def check_options(trained: Run, asked: FlowWindowOptions) -> None:
             )
 
 
+def network_scores(
+    stream: FrameStream,
+    context: Context,
+    runs: Mapping[str, Run],
+    calibration: Calibration,
+    stop: threading.Event,
+) -> Generator[tuple[np.ndarray, FrameScore]]:
+    """Return what sRNN-AE says of each frame, see `live.live_scores`."""
+    first = next(iter(runs.values()))
+    config = first.config
+    cells = cell_boxes(map_side(config["features"])) if not on_windows(first) else np.empty((0, 4))
+    models = {name: Streaming(run.model()) for name, run in runs.items()}
+    window_frames = config["train"]["temporal_window_frames"]
+    networks = networks_for(context, runs)
+    return live_scores(stream, networks, models, window_frames, calibration, cells, stop)
+
+
 def watch(
     stream: FrameStream,
     context: Context,
     runs: Mapping[str, Run],
     calibration: Calibration,
+    scores: Callable[[threading.Event], Generator[tuple[np.ndarray, FrameScore]]],
     footage: Path | None = None,
 ) -> str:
     """Score and draw every frame of a source; return in words what was found.
 
     Args:
         stream, context, runs, calibration: what is watched, in what, with which models and threshold.
+        scores: begins to score the source, until the event is set, see `live.live_scores`.
         footage: what the models were trained on just now.
 
     Raises, after what came until then has been written: InputError, a source that breaks off, a model that
     diverges; BrokenPipeError, nobody reads what is printed.
     """
-    first = next(iter(runs.values()))
-    config = first.config
-    names = f"{SYSTEM}, {' + '.join(runs)}, {backbones_of(runs)}"
+    system = next(iter(runs.values())).config["system"]
+    names = f"{system}, {' + '.join(runs)}, {backbones_of(runs)}"
     title = f"{folder_name(stream)}: {names}, profile {context.profile_name}"
-    cells = cell_boxes(map_side(config["features"])) if not on_windows(first) else np.empty((0, 4))
-    models = {name: Streaming(run.model()) for name, run in runs.items()}
-    networks = networks_for(context, runs)
-    window_frames = config["train"]["temporal_window_frames"]
     faults: list[Exception] = []
     outputs = None
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
-        scored = live_scores(stream, networks, models, window_frames, calibration, cells, stop)
+        scored = scores(stop)
         stack.callback(scored.close)
         stack.callback(stop.set)
         bar = tqdm(total=stream.n_frames, desc=folder_name(stream), unit="frame", disable=None)

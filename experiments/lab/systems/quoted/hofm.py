@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.quoted.sizes import on_frame, shrunk, shrunk_shape
 from experiments.lab.systems.quoted.sources import CellRecipe, CellShards, Shape
 from experiments.lab.systems.quoted.tasks import Clips, Method, Stream, map_task
 from experiments.lab.training.task import Task
@@ -18,7 +19,7 @@ BINS = hofm.ORIENTATIONS, hofm.LENGTHS, hofm.ENTROPIES
 
 def grid(frame_shape: Shape) -> CellGrid:
     """Return the cells of a frame."""
-    return CellGrid.of_cells(hofm.CELL_PX, frame_shape, whole=True)
+    return on_frame(CellGrid.of_cells(hofm.CELL_PX, shrunk_shape(frame_shape), whole=True), frame_shape)
 
 
 def recipe(settings: Settings) -> CellRecipe:
@@ -28,7 +29,7 @@ def recipe(settings: Settings) -> CellRecipe:
 
 def cells(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield the histograms of the cells, (R, 84), of every frame, uint8 (H, W, 3) RGB."""
-    grays = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames)
+    grays = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in shrunk(frames))
     for histograms in flow_histograms(grays):
         yield histograms.reshape(-1, np.prod(BINS)).astype(np.float32)
 
@@ -57,4 +58,4 @@ def method(source: CellShards, seed: int, with_entropy: bool) -> Method:
     def maps(model: NearestHistogram, stream: Stream) -> Iterator[np.ndarray]:
         return model.maps(histograms(stream))
 
-    return Method(fit, maps, cells_of_frame, {}, ahead_frames=0)
+    return Method(fit, maps, cells_of_frame, {}, ahead_frames=0, knows_training=True)

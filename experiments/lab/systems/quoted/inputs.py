@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING
 from experiments.lab.settings.schema import Settings
 
 if TYPE_CHECKING:
+    from data_prep.datasets import Dataset
     from experiments.lab.context import Context
     from experiments.lab.systems.quoted.sources import CellRecipe, CellShards, Frames
 
 SOURCES = "experiments.lab.systems.quoted.sources"
 
 
-class NoSequences:
-    """What these inputs lack of others: Moving-MNIST, features of single frames, shards of a network."""
+class QuotedInput:
+    """What these inputs share, and what they lack of others: Moving-MNIST, features of single frames."""
 
     module = SOURCES
     of_network = False
+
+    def folder(self, context: "Context", dataset: str, stream: str):
+        """Return where it lies for a dataset at hand, see `folder_of`."""
+        return self.folder_of(context, context.datasets[dataset], context.root_of(dataset))
 
     def sequences(self, files, settings: Settings):
         """Raise: no quoted system has a row in Table 1."""
@@ -33,7 +38,7 @@ class NoSequences:
 
 
 @dataclass(frozen=True)
-class Cells(NoSequences):
+class Cells(QuotedInput):
     """Shards of cells; `maker` is the module whose `recipe` makes them."""
 
     maker: str
@@ -42,12 +47,11 @@ class Cells(NoSequences):
         """Return what makes the shards."""
         return importlib.import_module(self.maker).recipe(settings)
 
-    def folder(self, context: "Context", dataset: str, stream: str) -> Path:
-        """Return the folder of shards."""
+    def folder_of(self, context: "Context", dataset: "Dataset", root: Path) -> Path:
+        """Return the folder of shards of any dataset, under `root/features`."""
         from data_prep.extraction import extract
 
-        features = context.root_of(dataset) / "features"
-        return extract(context.datasets[dataset], self.recipe(context.settings), features)
+        return extract(dataset, self.recipe(context.settings), root / "features")
 
     def source(self, folder: Path, stream: str, settings: Settings, sample_frames=None) -> "CellShards":
         """Return the shards as what a task takes."""
@@ -57,17 +61,16 @@ class Cells(NoSequences):
 
 
 @dataclass(frozen=True)
-class VideoFrames(NoSequences):
+class VideoFrames(QuotedInput):
     """A dataset's frames; `backbone_px` is the side of those that the backbone takes, 0 for no network."""
 
     backbone_px: int = 0
 
-    def folder(self, context: "Context", dataset: str, stream: str) -> "Frames":
+    def folder_of(self, context: "Context", dataset: "Dataset", root: Path) -> "Frames":
         """Return the dataset, with the network: its frames lie where it does."""
         from experiments.lab.systems.quoted.sources import Frames
 
-        network = context.network(self.backbone_px) if self.backbone_px else None
-        return Frames(context.datasets[dataset], network)
+        return Frames(dataset, context.network(self.backbone_px) if self.backbone_px else None)
 
     def source(self, folder: "Frames", stream: str, settings: Settings, sample_frames=None) -> "Frames":
         """Return the frames as what a task takes."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from data_prep.foreground import foreground
 from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.quoted.sizes import on_frame, shrunk, shrunk_shape
 from experiments.lab.systems.quoted.sources import CellRecipe, CellShards, Shape
 from experiments.lab.systems.quoted.tasks import Clips, Method, Stream, map_task
 from experiments.lab.training.task import Task
@@ -16,7 +17,7 @@ from models.quoted.reddy import CellFeatures, CellModels
 
 def grid(frame_shape: Shape) -> CellGrid:
     """Return the cells of a frame."""
-    return CellGrid.of_cells(reddy.CELL_PX, frame_shape)
+    return on_frame(CellGrid.of_cells(reddy.CELL_PX, shrunk_shape(frame_shape)), frame_shape)
 
 
 def recipe(settings: Settings) -> CellRecipe:
@@ -26,7 +27,7 @@ def recipe(settings: Settings) -> CellRecipe:
 
 def cells(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield speed, size and texture of each cell, (R, 6), of every frame, uint8 (H, W, 3) RGB."""
-    for frame in reddy.cell_features(foreground(frames)):
+    for frame in reddy.cell_features(foreground(shrunk(frames))):
         numbers = np.concatenate([frame.speed[..., None], frame.size[..., None], frame.texture], axis=-1)
         yield numbers.reshape(-1, numbers.shape[-1])
 
