@@ -1,5 +1,6 @@
 """HDF5 files that are written whole or not at all, and read without locks: none ever changes where it is."""
 
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -10,6 +11,8 @@ import h5py
 from data_prep.errors import InputError
 from data_prep.files import Disk, one_line, written_whole
 from data_prep.memory import check_fits
+
+WEIGHTS_COPIES = 4  # while Keras reads: unpacked, as arrays, in the model, in its optimizer
 
 
 @contextmanager
@@ -53,6 +56,18 @@ def stored_bytes(path: Path, file: h5py.File) -> int:
     for array in arrays:
         check_stored(path, array)
     return sum(array.nbytes for array in arrays)
+
+
+def check_weights(path: Path) -> None:
+    """Raise InputError for weights of Keras, .h5 or .keras, that are not there or do not fit into memory."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            check_fits(path, WEIGHTS_COPIES * sum(member.file_size for member in archive.infolist()))
+            with archive.open("model.weights.h5") as content, h5py.File(content) as file:
+                stored_bytes(path, file)
+    else:
+        with open_hdf5(path) as file:
+            check_fits(path, WEIGHTS_COPIES * stored_bytes(path, file))
 
 
 @contextmanager

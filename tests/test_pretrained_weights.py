@@ -2,11 +2,14 @@
 
 import io
 import json
+import os
 import re
 import socket
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import onnx
@@ -16,6 +19,7 @@ from data_prep import pretrained_weights
 from data_prep.backbones import load_backbone
 from data_prep.downloads import TIMEOUT_SECONDS
 from data_prep.errors import InputError
+from data_prep.pretrained_weights import sha256_of
 from tests.networks import assert_same_map, expected_map, first_convolution, random_frames, random_resnet50
 
 
@@ -27,6 +31,7 @@ def network():
 def test_resnet152_has_the_convolutions_of_keras_applications(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(keras.Model, "load_weights", lambda *_: None)
+    monkeypatch.setattr(pretrained_weights, "check_weights", lambda *_: None)
     convolutions = pretrained_weights.read_convolutions("resnet152", tmp_path / "file")
     assert len(convolutions) == 151 + 4
     assert convolutions[-1][0].shape == (1, 1, 512, 2048)
@@ -149,10 +154,10 @@ def served(monkeypatch, tmp_path):
     """A stand-in for the network: file name -> content to serve, else it fails; lists what was asked."""
     content, asked = {}, []
 
-    def get_file(fname, origin, file_hash, cache_subdir, cache_dir):
+    def get_file(fname, origin, file_hash, hash_algorithm, cache_subdir, cache_dir):
         asked.append((origin, file_hash))
-        if (target := Path(cache_dir) / cache_subdir / fname).exists():
-            return str(target)
+        assert hash_algorithm == "sha256"
+        target = Path(cache_dir) / cache_subdir / fname
         name = origin.rsplit("/", 1)[1]
         assert not (target.parent / name).exists(), "half a file under its own name"
         if name not in content:
@@ -177,7 +182,7 @@ def test_downloaded_file_is_used(network, served, tmp_path):
     frames = random_frames(1, 32)
     expected = expected_map(network, frames, "conv2_block3_out")
     assert_same_map(backbone.model.predict_on_batch(frames), expected)
-    assert served[1] == [(first.url, first.file_hash)]
+    assert served[1] == [(first.url, first.sha256)]
 
 
 def test_weights_of_the_second_source_are_named(network, served, tmp_path, capfd):
@@ -194,23 +199,54 @@ def test_weights_of_the_second_source_are_named(network, served, tmp_path, capfd
         np.testing.assert_array_equal(ours, theirs)
     # Downloaded once, under its own name.
     assert [path.name for path in (tmp_path / "cache" / "models").iterdir()] == [Path(second.url).name]
-    assert served[1] == [(source.url, source.file_hash) for source in (first, second)]
+    assert served[1] == [(source.url, source.sha256) for source in (first, second)]
 
 
-def test_what_is_in_the_cache_is_taken_before_the_network_is_asked(network, served, tmp_path):
+def test_what_is_in_the_cache_is_taken_before_the_network_is_asked(network, served, tmp_path, monkeypatch):
     first, second = pretrained_weights.SOURCES["resnet50"]
     (tmp_path / "cache" / "models").mkdir(parents=True)
     archive = tmp_path / "cache" / "models" / Path(second.url).name
     write_archive(archive, tensorflow_js_files(network, 1e-3))
     network.save(tmp_path / "legacy.h5")
     served[0][Path(first.url).name] = (tmp_path / "legacy.h5").read_bytes()
+    files = {first: tmp_path / "legacy.h5", second: archive}
+    sources = tuple(replace(source, sha256=sha256_of(path)) for source, path in files.items())
+    monkeypatch.setitem(pretrained_weights.SOURCES, "resnet50", sources)
     path, reason = pretrained_weights.download("resnet50")
     assert (path, reason) == (archive, f"weights of {second.title} (in the cache)")
-    assert served[1] == [(second.url, second.file_hash)]  # its hash is checked again
+    assert served[1] == []
     # Where both are there, the first is.
     (tmp_path / "legacy.h5").rename(archive.with_name(Path(first.url).name))
     pretrained_weights.download.cache_clear()
     assert pretrained_weights.download("resnet50") == (archive.with_name(Path(first.url).name), "")
+
+
+@pytest.mark.parametrize("fault", ["another hash", "interrupted"])
+def test_a_failed_download_leaves_nothing(tmp_path, monkeypatch, fault):
+    """Keras itself downloads; what the address serves is a file of this machine with other content."""
+    models = tmp_path / "cache" / "models"
+    models.mkdir(parents=True)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
+    (tmp_path / "weights.h5").write_bytes(b"other weights")
+    source = pretrained_weights.Source("here", f"file://{tmp_path}/weights.h5", "ab" * 32)
+    killed, recent = models / "123-weights.h5", models / "124-weights.h5"
+    for path in (killed, recent, models / "mine-weights.h5"):
+        path.write_bytes(b"half of the weights")
+    os.utime(killed, (0, 0))
+    if fault == "interrupted":
+        monkeypatch.setattr(keras.utils, "get_file", interrupted)
+    with pytest.raises(KeyboardInterrupt if fault == "interrupted" else ValueError):
+        pretrained_weights._fetch(source)
+    assert {path.name for path in models.iterdir()} == {"124-weights.h5", "mine-weights.h5"}
+    right = replace(source, sha256=sha256_of(tmp_path / "weights.h5"))
+    monkeypatch.undo()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
+    assert pretrained_weights._fetch(right).read_bytes() == b"other weights"
+
+
+def interrupted(name, *_, cache_dir, cache_subdir, **__):
+    (Path(cache_dir) / cache_subdir / name).write_bytes(b"half of the weights")
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("name", ["resnet50", "thin_resnet50"])
@@ -234,6 +270,57 @@ def test_weights_of_another_network_are_refused(tmp_path, suffix):
     other.save(path) if suffix == ".h5" else other.save_weights(path)
     with pytest.raises(InputError, match=f"^{path}: not weights of resnet50"):
         load_backbone("resnet50", path)
+
+
+def onnx_with(kernel_of, path):
+    """Write an ONNX file with the thin network's number of convolutions, each with this kernel."""
+    tensors, nodes = [], []
+    for number in range(53):
+        tensors += [
+            kernel_of(f"w{number}"),
+            onnx.numpy_helper.from_array(np.zeros(4, np.float32), f"b{number}"),
+        ]
+        nodes.append(onnx.helper.make_node("Conv", ["x", f"w{number}", f"b{number}"], ["x"]))
+    path.write_bytes(
+        onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [], [], tensors)).SerializeToString()
+    )
+    return path
+
+
+def declared(name):
+    return onnx.TensorProto(name=name, data_type=1, dims=[10**9, 10**3, 3, 3], raw_data=bytes(16))
+
+
+def outside(name):
+    entry = onnx.StringStringEntryProto(key="location", value="/etc/hostname")
+    return onnx.TensorProto(name=name, data_type=1, dims=[2], data_location=1, external_data=[entry])
+
+
+@pytest.mark.parametrize(
+    ("kernel_of", "message"),
+    [
+        (declared, "not a readable ONNX file"),
+        (outside, "not a readable ONNX file"),
+        (lambda name: onnx.numpy_helper.from_array(np.zeros(3, np.float32), name), "not thin_resnet50"),
+        (lambda name: onnx.numpy_helper.from_array(np.zeros(3, np.float32), "x" + name), "not thin_resnet50"),
+        (
+            lambda name: onnx.numpy_helper.from_array(np.zeros((4, 3, 7, 7), np.float32), name),
+            "expected a kernel",
+        ),
+    ],
+    ids=["gigabytes", "a file elsewhere", "a vector", "no such kernel", "other kernels"],
+)
+def test_onnx_kernels_that_are_none_are_refused(tmp_path, kernel_of, message):
+    path = onnx_with(kernel_of, tmp_path / "weights.onnx")
+    with pytest.raises(InputError, match=f"^{path}: .*{message}"):
+        load_backbone("thin_resnet50", path)
+
+
+def test_weights_that_declare_gigabytes_are_refused(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("conv1_conv/kernel", (10**9, 7, 3, 64), np.float32)
+    with pytest.raises(InputError, match=r"a\.h5: damaged, /conv1_conv/kernel declares .* bytes and has 0"):
+        load_backbone("resnet50", tmp_path / "a.h5")
 
 
 def test_another_onnx_graph_is_refused(tmp_path):
