@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab.scoring.calibration import Calibration, calibrate, cell_boxes
+from experiments.lab.scoring.calibration import ROUNDING, Calibration, calibrate, cell_boxes
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import save_scores
@@ -49,7 +49,7 @@ def test_calibration_is_that_of_the_training_frames(tmp_path):
         parts = {s: 1 - (np.max(x, axis=1) - limits[s][0]) / np.ptp(limits[s]) for s, x in streams.items()}
         return parts["spatial"] + 0.25 * parts["temporal"]
 
-    trained = by_hand({s: np.concatenate(clips) for s, clips in train.items()})
+    trained = by_hand({s: (1 + ROUNDING) * np.concatenate(clips) for s, clips in train.items()})
     assert calibration.threshold == pytest.approx(np.percentile(trained, 10), abs=1e-5)
     assert calibration.n_train_frames == sum(map(len, none))
     scored = by_hand({s: np.concatenate(clips) for s, clips in test.items()})
@@ -112,8 +112,28 @@ def test_a_frame_as_it_comes_is_scored_as_among_its_clip(tmp_path, fusion):
     if parts["spatial"][7, 5:].max() > parts["flow"][7].max():
         expected = cells[parts["spatial"][7, 5:].argmax()]
     np.testing.assert_array_equal(calibration.worst_box(frame, apart), expected)
-    scores = -sum(part.max(axis=1) for part in parts.values())
-    assert calibration.threshold == pytest.approx(np.percentile(scores, 10))
+    larger = {
+        s: weights[s] * by_hand((1 + ROUNDING) * e.max(axis=1), e.max(axis=1)) for s, e in errors.items()
+    }
+    assert calibration.threshold == pytest.approx(np.percentile(-sum(larger.values()), 10))
+
+
+@pytest.mark.parametrize("fusion", ["paper", "calibrated", "log"])
+def test_footage_in_which_nothing_moves_calls_none_of_its_frames_abnormal(tmp_path, fusion):
+    """Its errors settle within a few frames; the same frames come live, with features of more bits."""
+    errors = 4755.0 - 9 * np.exp(-np.arange(60.0)) + np.random.default_rng(0).normal(0, 1e-3, 60)
+    clips = [np.repeat(errors[:, None], 21, axis=1)]
+    labels = [np.zeros(60, np.uint8)]
+    runs = {stream: made_run(tmp_path / stream, clips, clips, labels) for stream in ("spatial", "flow")}
+    calibration = calibrate(runs, Protocol(fusion=fusion), 99.5)
+    assert calibration.n_false_alarms == 0
+
+    def n_abnormal(larger):
+        scores = [calibration.score(dict.fromkeys(runs, frame * larger)) for frame in clips[0]]
+        return sum(score < calibration.threshold for score in scores)
+
+    assert n_abnormal(1 + 1e-5) == n_abnormal(1 - 1e-5) == 0
+    assert n_abnormal(1.005) > 50  # what does differ is found
 
 
 def test_cell_boxes_are_what_the_cells_pool():

@@ -18,6 +18,8 @@ CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
 CELLS = level_regions(N_REGIONS)[CELLS_PER_SIDE]  # among the regions
 # Held-out normal frames below the threshold, per cent: so many more than training frames, and it is told.
 OVERFITTED_PERCENT = 10
+# Features are stored with 11 bits, live ones have more: an error that is larger by so much is the same.
+ROUNDING = 2.0**-11
 
 
 # Of a stream: which of its regions say where in the frame something is, and what each covers as shares of the
@@ -33,7 +35,8 @@ class Calibration:
         protocol: how errors become a score.
         limits: stream -> the ends of its line, see `scoring.fusion`.
         percentile: of the training frames, those beyond it are 100 - percentile per cent.
-        threshold: the score below which a frame is abnormal.
+        threshold: the score below which a frame is abnormal: that of the frame at `percentile`, its errors
+            larger by `ROUNDING`. Of footage in which nothing moves, no frame differs from another by more.
         highest: the highest score of a training frame.
         n_train_frames: how many frames that rests on.
         n_held_out, n_false_alarms: normal frames that were scored but not trained on, and how many of them
@@ -120,7 +123,11 @@ def calibrate(runs: Mapping[str, Run], protocol: Protocol, percentile: float) ->
         folder = next(iter(runs.values())).folder
         raise InputError(f"{folder}: no threshold can be taken from its training frames, {fault}") from None
     scores = np.concatenate(regularity(train, protocol, errors))
-    threshold = float(np.percentile(scores, 100 - percentile))
+    rounded = {
+        stream: [replace(clip, error=(1 + ROUNDING) * clip.error.astype(float)) for clip in clips]
+        for stream, clips in train.items()
+    }
+    threshold = float(np.percentile(np.concatenate(regularity(rounded, protocol, errors)), 100 - percentile))
     held_out = joined({stream: run.scores() for stream, run in runs.items()})
     labels = np.concatenate([clip.labels for clip in next(iter(held_out.values()))])
     normal = np.concatenate(regularity(held_out, protocol, errors))[labels == 0]
