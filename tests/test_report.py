@@ -171,8 +171,8 @@ def test_notes_of_exhibits_are_kept_apart(results_dir):
     ("name", "content", "fault"),
     [
         ("notes.json", "{", "JSON"),
-        ("notes.json", "[1]", "object"),
-        ("notes.json", '{"table_03": 3}', "table_03=3"),
+        ("notes.json", "[1]", "expected it as dict"),
+        ("notes.json", '{"table_03": 3}', "expected table_03 as str, got 3"),
         ("summary.json", '{"machine": 3}', "expected machine as str, got 3"),
         ("results.csv", "exhibit,row\n", "header"),
     ],

@@ -163,19 +163,25 @@ def written(text):
 
 
 TRAIN_IT = "to train the run again, delete its folder"
+BACKWARDS = '[{"step": 2, "seconds": 1}, {"step": 1, "seconds": 1}]'
 FAULTS = [
     ("config.json", lambda path: path.unlink(), "no such file", TRAIN_IT),
     ("config.json", cut, "damaged, expected JSON", TRAIN_IT),
-    ("config.json", written("[]"), "expected a dict, got list", TRAIN_IT),
-    ("config.json", written('{"system": 3}'), "expected the key system, str, got 3", TRAIN_IT),
+    ("config.json", written("[]"), "expected it as dict, got []", TRAIN_IT),
+    ("config.json", written('{"system": 3}'), "expected dataset, str, got none", TRAIN_IT),
     ("history.json", lambda path: path.unlink(), "no such file", TRAIN_IT),
     ("history.json", cut, "damaged, expected JSON", TRAIN_IT),
-    ("history.json", written('[{"step": 2}, {"step": 1}]'), "expected a list of steps, ascending", TRAIN_IT),
-    ("history.json", written('[{"step": 1, "seconds": NaN}]'), "finite number as seconds", TRAIN_IT),
+    (
+        "history.json",
+        written(BACKWARDS),
+        "expected steps from 1",
+        TRAIN_IT,
+    ),
+    ("history.json", written('[{"step": 1, "seconds": NaN}]'), "expected finite numbers, got NaN", TRAIN_IT),
     ("last.keras", lambda path: path.unlink(), "no such file", TRAIN_IT),
     ("last.keras", cut, "damaged", TRAIN_IT),
     ("metrics.json", cut, "damaged, expected JSON", "delete the file: the command that trains the run"),
-    ("metrics.json", written("{}"), "finite number as steps, got None", "delete the file: the command"),
+    ("metrics.json", written("{}"), "expected steps, int, got none", "delete the file: the command"),
     (
         "train_errors.npz",
         cut,

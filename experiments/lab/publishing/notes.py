@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_prep.errors import InputError
 from data_prep.files import locked, write_atomic
+from data_prep.json_files import Maybe, read_json
 from experiments.lab.publishing.results import HELD_OUT, Row
 from experiments.lab.publishing.tables import format_value
 
 LEAST_LEARNED = 0.1  # of the mean frame's error
-_SUMMARY_TYPES = {"machine": str, "failures": dict}
+_SUMMARY = {"machine": Maybe(str), "failures": Maybe({str: str})}
 
 
 def write_note(results_dir: Path, exhibit: str, note: str) -> None:
@@ -23,11 +23,7 @@ def write_note(results_dir: Path, exhibit: str, note: str) -> None:
 def read_notes(results_dir: Path) -> dict[str, str]:
     """Return what `write_note` wrote, exhibit -> note, {} when there is none. InputError if damaged."""
     path = results_dir / "notes.json"
-    notes = _read_json(path)
-    for exhibit, note in notes.items():
-        if not isinstance(note, str):
-            raise InputError(f"{path}: damaged, expected sentences, got {exhibit}={note!r}")
-    return notes
+    return read_json(path, {str: str}) if path.exists() else {}
 
 
 def held_out_note(rows: Sequence[Row]) -> str:
@@ -70,20 +66,4 @@ def write_summary(results_dir: Path, machine: str, outcomes: Mapping[str, str]) 
 def read_summary(results_dir: Path) -> dict:
     """Return what `write_summary` wrote, or {} when there is none. InputError if it is damaged."""
     path = results_dir / "summary.json"
-    summary = _read_json(path)
-    for name, kind in _SUMMARY_TYPES.items():
-        if not isinstance(summary.get(name, kind()), kind):
-            raise InputError(f"{path}: damaged, expected {name} as {kind.__name__}, got {summary[name]!r}")
-    return summary
-
-
-def _read_json(path: Path) -> dict:
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-        raise InputError(f"{path}: damaged, expected JSON, got {fault}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: damaged, expected a JSON object, got {type(content).__name__}")
-    return content
+    return read_json(path, _SUMMARY) if path.exists() else {}

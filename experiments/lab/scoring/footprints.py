@@ -8,15 +8,22 @@ import keras
 import numpy as np
 
 from data_prep.backbones import LAYERS
+from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS, PYRAMIDS, level_regions, region_pyramid
 
+MOST_INPUT_PX = 4096
 WINDOWS_SIDE = 60  # entries of the map that windows are drawn on; the smallest window holds two by two
 
 
 def map_side(features: Mapping) -> int:
-    """Return s, the side of the finest map behind a run's features: its `layer` and `input_size_px`."""
-    finest = features["layer"].split("+")[0]
-    return math.ceil(features["input_size_px"] / (4 << LAYERS.index(finest)))
+    """Return s, the side of the finest map behind a run's features: its `layer` and `input_size_px`.
+
+    Raises InputError: a layer, or a size, that no network has.
+    """
+    finest, size_px = features["layer"].split("+")[0], features["input_size_px"]
+    if finest not in LAYERS or not 0 < size_px <= MOST_INPUT_PX:
+        raise InputError(f"features of layer {finest!r} and {size_px} px: expected those of a network")
+    return math.ceil(size_px / (4 << LAYERS.index(finest)))
 
 
 @functools.cache

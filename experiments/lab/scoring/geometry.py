@@ -57,10 +57,15 @@ def geometry_of(runs: Runs, dataset: Dataset) -> Geometry:
     first = next(iter(runs.values()))
     if "cells" in first.config:
         grid = CellGrid(**first.config["cells"])
+        if grid.rows * grid.columns != n_regions or min(grid.cell_height_px, grid.cell_width_px) <= 0:
+            raise InputError(f"{first.folder}: errors of {n_regions} cells, expected those of {grid}")
         return Geometry(grid, np.eye(n_regions, dtype=bool), MAX_THRESHOLDS, CELLS_OF_PX)
     if not all(on_windows):
         side = map_side(first.config["features"])
-        covers = footprints(side, finest_level(n_regions))
+        try:
+            covers = footprints(side, finest_level(n_regions))
+        except ValueError as fault:
+            raise InputError(f"{first.folder}: {fault}") from None
         return Geometry(side, covers, MAX_THRESHOLDS, CELLS)
     shapes = {read_frames(clip.source, [0]).shape[1:3] for clip in dataset.split("test")}
     if len(shapes) > 1:

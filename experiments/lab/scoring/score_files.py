@@ -1,13 +1,12 @@
 """Score files: what a model says of every clip of a split, and which clips those were."""
 
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.arrays import read_npz
 from data_prep.errors import InputError
 from data_prep.files import one_line, write_atomic
 from experiments.lab.scoring.score import PER_FRAME, ClipScores
@@ -76,10 +75,9 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> Mapping[str, 
     if not path.exists():
         raise InputError(f"{path}: no such file; the command that trained the run scores it again")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files if names is None or name in names}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
-        raise InputError(f"{path}: damaged scores, {one_line(fault)}; {SCORE_AGAIN}") from None
+        return read_npz(path, "scores", names)
+    except InputError as fault:
+        raise InputError(f"{fault}; {SCORE_AGAIN}") from None
 
 
 def check(arrays: Mapping[str, np.ndarray]) -> None:

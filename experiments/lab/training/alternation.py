@@ -42,7 +42,7 @@ class Alternations:
 
         Raises InputError: blocks that do not suffice, exact coding without l1.
         """
-        history = read_history(folder) if (folder / "history.json").exists() else []
+        history = read_history(folder, ("objective",)) if (folder / "history.json").exists() else []
         finished = len(history) == self.n_alternations and (folder / MODEL_FILE).exists()
         model = load_model(folder) if finished else self.begin(folder, len(history))
         shown = {"total": self.n_alternations, "desc": task.title, "unit": "alternation"}

@@ -74,7 +74,8 @@ class Gradients:
         sample = self.batch(0)
         model = load_model(folder) if begun else self.build(sample)
         step = int(model.optimizer.iterations.numpy()) if model.optimizer.built else 0
-        if begun and self.is_over(history := read_history(folder)) and self.kept(history)["step"] == step:
+        history = read_history(folder, ("loss",)) if begun else []
+        if begun and self.is_over(history) and self.kept(history)["step"] == step:
             return history, task.scorer(model)
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
         recorder = Recorder(folder, log, task, train, self.held_out)
@@ -135,7 +136,7 @@ class Recorder(keras.callbacks.Callback):
         self.score = self.task.scorer(model)
         self.sample = sample
         if step:
-            self.history = [row for row in read_history(self.folder) if row["step"] <= step]
+            self.history = [row for row in read_history(self.folder, ("loss",)) if row["step"] <= step]
             if not self.history or self.history[-1]["step"] != step:
                 raise InputError(
                     f"{self.folder / 'history.json'}: expected the steps up to {step}, that of "

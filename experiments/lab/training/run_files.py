@@ -5,84 +5,104 @@ training curves), `scores/step_NNNNNN.npz` and `train_errors.npz` (`scoring.scor
 """
 
 import json
-import math
 import os
+import re
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from data_prep.errors import InputError
-from data_prep.files import one_line, write_atomic
+from data_prep.files import write_atomic, written_whole
+from data_prep.json_files import Maybe, Shape, check_shape, read_json
 from experiments.lab.scoring.score_files import clips_of
+from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.training.model_files import read_model
 
 MODEL_FILE = "last.keras"
-CONFIG_KEYS = {
-    "system": str, "dataset": str, "stream": str, "seed": int, "backbone": str, "features": dict,
-}  # fmt: skip
+_NUMBER_OR_WORD = (float, str)
+_SAMPLING = {"window_frames": int, "temporal_window_frames": int, "alignment": str, str: object}
+_FEATURES = {
+    "layer": str,
+    "input_size_px": int,
+    "pooling": str,
+    "pyramid": str,
+    "normalization": str,
+    "weights_sha256": str,
+    str: object,
+}
+CONFIG = {  # of a run; all but `backbone`, which is empty without a network, says more where it is there
+    "system": str,
+    "dataset": str,
+    "stream": str,
+    "seed": int,
+    "backbone": str,
+    "features": {str: object},
+    "commit": str,
+    "versions": {str: str},
+    "earlier": Maybe([{"commit": str, "versions": {str: str}}]),
+    "train": Maybe({"iterations": int, **_SAMPLING}),
+    "sampling": Maybe(_SAMPLING),
+    "ahead_frames": Maybe(int),
+    "cells": Maybe({"rows": int, "columns": int, "cell_height_px": float, "cell_width_px": float}),
+    str: object,
+}
+HISTORY = [{"step": int, "seconds": float, str: _NUMBER_OR_WORD}]
+METRICS = {"steps": int, "training_seconds": float, str: _NUMBER_OR_WORD}
 TRAIN_AGAIN = "to train the run again, delete its folder"
 FINISH_AGAIN = "delete the file: the command that trains the run finishes it again"
 
 
 def read_config(folder: Path) -> dict:
-    """Return the configuration of a run. InputError: absent, damaged, or without a key that a run has."""
-    path = folder / "config.json"
-    config = read_json(path, dict, TRAIN_AGAIN)
-    for key, kind in CONFIG_KEYS.items():
-        if not isinstance(config.get(key), kind):
-            got = f"{config[key]!r}" if key in config else "none"
-            raise InputError(f"{path}: expected the key {key}, {kind.__name__}, got {got}; {TRAIN_AGAIN}")
+    """Return the configuration of a run. InputError: absent, damaged, or not what a run has."""
+    config = read(folder / "config.json", CONFIG, TRAIN_AGAIN)
+    try:
+        if config["backbone"]:
+            check_shape(config["features"], _FEATURES, "features")
+        if config["system"] not in SYSTEMS:
+            raise ValueError(f"expected a system of the catalogue, got {config['system']!r}")
+    except ValueError as fault:
+        raise InputError(f"{folder / 'config.json'}: damaged, {fault}; {TRAIN_AGAIN}") from None
     return config
 
 
-def read_history(folder: Path) -> list[dict]:
-    """Return the training curves, a dict a logged step. InputError: absent, damaged, out of order."""
+def read_history(folder: Path, curves: Collection[str] = ()) -> list[dict]:
+    """Return the training curves, a dict a logged step.
+
+    Args:
+        folder: of the run.
+        curves: numbers that every step must have.
+
+    Raises InputError: absent, damaged, out of order, without a curve.
+    """
     path = folder / "history.json"
-    history = read_json(path, list, TRAIN_AGAIN)
-    steps = [row.get("step") if isinstance(row, dict) else None for row in history]
-    if not steps or not all(isinstance(step, int) for step in steps) or sorted(set(steps)) != steps:
-        raise InputError(f"{path}: expected a list of steps, ascending, got others; {TRAIN_AGAIN}")
-    for row in history:
-        check_numbers(path, row, ("seconds",), TRAIN_AGAIN)
+    history = read(path, [HISTORY[0] | dict.fromkeys(curves, float)], TRAIN_AGAIN)
+    steps = [row["step"] for row in history]
+    if not steps or sorted(set(steps)) != steps or steps[0] < 1:
+        raise InputError(f"{path}: damaged, expected steps from 1, ascending, got others; {TRAIN_AGAIN}")
     return history
 
 
 def read_metrics(folder: Path) -> dict:
-    """Return the final metrics of a run. InputError: absent, damaged, or not the numbers that a run has."""
+    """Return the final metrics of a run. InputError: absent, damaged, or not what a run has."""
     path = folder / "metrics.json"
     if not path.exists():
         raise InputError(
             f"{path}: no such file, expected the folder of a finished run; the command that trains it goes on"
         )
-    metrics = read_json(path, dict, FINISH_AGAIN)
-    check_numbers(path, metrics, ("steps", "training_seconds"), FINISH_AGAIN)
+    metrics = read(path, METRICS, FINISH_AGAIN)
+    if metrics["steps"] < 1:
+        raise InputError(f"{path}: damaged, expected steps from 1, got {metrics['steps']}; {FINISH_AGAIN}")
     return metrics
 
 
-def read_json(path: Path, kind: type, advice: str):
-    """Return the dict or list in a JSON file. InputError, with the advice: none, damaged, another kind."""
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file, expected the folder of a finished run; {TRAIN_AGAIN}"
-        ) from None
-    except ValueError as fault:  # not UTF-8, not JSON
-        raise InputError(f"{path}: damaged, expected JSON, got {one_line(fault)}; {advice}") from None
-    if not isinstance(content, kind):
-        raise InputError(f"{path}: expected a {kind.__name__}, got {type(content).__name__}; {advice}")
-    return content
-
-
-def check_numbers(path: Path, values: dict, needed: tuple[str, ...], advice: str) -> None:
-    """Raise InputError unless all values are finite numbers or words, and numbers for the names `needed`."""
-    for name in dict.fromkeys((*needed, *values)):
-        value = values.get(name)
-        if isinstance(value, str) and name not in needed:
-            continue
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"{path}: expected a finite number as {name}, got {value!r}; {advice}")
+def read(path: Path, shape: Shape, advice: str) -> Any:
+    """Return what is in a JSON file of a run. InputError, with the advice: absent, damaged, another shape."""
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: no such file, expected the folder of a finished run; {TRAIN_AGAIN}")
+    return read_json(path, shape, advice)
 
 
 def write_json(path: Path, value) -> None:
@@ -110,12 +130,8 @@ def load_model(folder: Path, name: str = MODEL_FILE) -> keras.Model:
 
 def save_model(model: keras.Model, path: Path) -> None:
     """Save weights, optimizer and step as .keras, whole or not at all."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with written_whole(path) as temporary:
         model.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def scores_path(folder: Path, step: int) -> Path:
@@ -125,7 +141,8 @@ def scores_path(folder: Path, step: int) -> Path:
 
 def scored_steps(folder: Path) -> list[int]:
     """Return the steps whose test scores are there, ascending."""
-    return sorted(int(path.stem.split("_")[1]) for path in (folder / "scores").glob("step_*.npz"))
+    names = (re.fullmatch(r"step_([0-9]{6,10})", path.stem) for path in (folder / "scores").glob("*.npz"))
+    return sorted(int(name[1]) for name in names if name)
 
 
 def set_aside_other_scores(folder: Path, test_clips: str) -> None:
