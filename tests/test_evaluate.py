@@ -42,6 +42,16 @@ def data(tmp_path_factory):
     return root
 
 
+FEATURES = {
+    "layer": "last",
+    "input_size_px": 96,
+    "pooling": "max",
+    "pyramid": "1,2,4",
+    "normalization": "none",
+    "weights_sha256": "",
+}
+
+
 def write_run(folder, data, stream="spatial", seed=0, n_regions=21, steps=STEPS, skill=(1.0, 0.3), **config):
     """Write the files of a finished run whose errors rise by `skill` of each step in abnormal frames."""
     rng = np.random.default_rng(seed)
@@ -60,8 +70,15 @@ def write_run(folder, data, stream="spatial", seed=0, n_regions=21, steps=STEPS,
         "stream": stream,
         "seed": seed,
         "backbone": "thin_resnet50",
-        "features": {"layer": "last", "input_size_px": 96},
-        "train": {"window_frames": 5},
+        "features": FEATURES,
+        "train": {
+            "iterations": 20,
+            "window_frames": 5,
+            "temporal_window_frames": 4,
+            "alignment": "causal",
+        },
+        "commit": "abc",
+        "versions": {},
         **config,
     }
     write_atomic(folder / "config.json", json.dumps(content).encode())
@@ -253,7 +270,7 @@ def relabel(folder):
             "metrics.json: no such file, expected the folder of",
         ),
         (break_config, "config.json: damaged, expected JSON"),
-        (drop_key, "config.json: expected the key stream"),
+        (drop_key, "config.json: damaged, expected stream, str, got none"),
         (
             lambda folder: (folder / "scores" / "step_000020.npz").unlink(),
             "step_000020.npz: no such file, expected the last checkpoint's scores",
@@ -307,7 +324,7 @@ def test_runs_that_do_not_fit_are_refused(monkeypatch, capsys, data, tmp_path, s
             ["--run", "RUN", "--data", "DATA", "--smoothing-frames", "4"],
             "smoothing_frames: expected an odd number of frames, got 4",
         ),
-        (["--run", "RUN", "--data", "DATA", "--resamples", "0"], "--resamples: expected at least 1, got 0"),
+        (["--run", "RUN", "--data", "DATA", "--resamples", "0"], "--resamples: expected 1 to 1000000, got 0"),
         (["--run", "RUN", "--data", "DATA", "--seed", "-1"], "--seed: expected at least 0, got -1"),
         (["--run", "RUN"], "required: --data"),
         (["--run", "RUN", "--data", "DATA", "--frame-error", "mean"], "invalid choice"),
