@@ -1,7 +1,8 @@
 """Result rows of the systems that the paper quotes: one threshold over all clips is their headline.
 
 Their papers draw one curve over all test clips, so that nothing is normalized per clip; those numbers stand
-beside. Where a system's authors published the equal error rate, it has a column of its own.
+beside. Where a system's authors published the equal error rate, it has a column of its own. So has the AUC
+without the clips that are abnormal throughout, of the systems that compare a clip with itself.
 """
 
 from collections.abc import Sequence
@@ -42,15 +43,12 @@ def quoted_rows(context: Context, exhibit: str, system: str, dataset: str, comma
     if SYSTEMS[system].has_published_eer:
         rows += equal_error_rate_rows(protocols[:1], dataset, seeded, place)
     if not SYSTEMS[system].fitted:
-        rows += changing_rows(protocols[0], dataset, seeded, place)
+        rows += changing_rows(protocols, dataset, seeded, place)
     return rows
 
 
 def with_known_limits(protocols: Sequence[Protocol], system: str, seeded: SEEDED_RUNS) -> list[Protocol]:
-    """Return the protocols whose limits there are: training errors give some where they differ.
-
-    A training frame's nearest neighbour is itself: all its errors are 0.
-    """
+    """Return the protocols whose limits there are: training errors give some where there are any that differ."""
     (run,) = seeded[0].values()
     has_limits = SYSTEMS[system].fitted and np.ptp(run.train_errors()) > 0
     return [one for one in protocols if has_limits or not one.needs_train_errors]
@@ -77,16 +75,26 @@ def equal_error_rate_rows(
     ]
 
 
-def changing_rows(protocol: Protocol, dataset: str, seeded: SEEDED_RUNS, place: dict[str, str]) -> list[Row]:
-    """Return the rows without the clips that are abnormal from end to end: nothing in them changes."""
+def changing_rows(
+    protocols: Sequence[Protocol], dataset: str, seeded: SEEDED_RUNS, place: dict[str, str]
+) -> list[Row]:
+    """Return the rows without the clips that are abnormal from end to end, in a column of their own.
+
+    Nothing in these clips changes, so that what compares a clip with itself cannot find them. No rows where
+    there are none, or where no abnormal frame is left.
+    """
     (runs,) = seeded
-    labels, scores = labels_of(runs, protocol), regularity_of(runs, protocol)
+    labels = labels_of(runs, protocols[0])
     kept = [index for index, truth in enumerate(labels) if not truth.all()]
     if len(kept) in (0, len(labels)) or not any(labels[index].any() for index in kept):
         return []
-    auc = metrics.frame_auc([-scores[index] for index in kept], [labels[index] for index in kept])
-    remark = f"without the {len(labels) - len(kept)} clips that are abnormal throughout"
-    joined = "; ".join(filter(None, (protocol.remark, remark)))
-    numbers = {replace(protocol, remark=joined): [auc]}
-    rows = number_rows(numbers, None, dataset, {**place, **identity_of(seeded)})
-    return [replace(row, compared=False) for row in rows]
+    left_out = f"{len(labels) - len(kept)} of {len(labels)} clips left out, abnormal throughout"
+    rows = []
+    for protocol in protocols:
+        scores = regularity_of(runs, protocol)
+        auc = metrics.frame_auc([-scores[index] for index in kept], [labels[index] for index in kept])
+        remark = "; ".join(filter(None, (protocol.remark, left_out)))
+        numbers = {replace(protocol, remark=remark): [auc]}
+        rows += number_rows(numbers, None, dataset, {**place, **identity_of(seeded)})
+    column = f"{TITLES[dataset]}, clips that change"
+    return [replace(row, column=column, compared=False) for row in rows]
