@@ -48,7 +48,7 @@ def quoted_rows(context: Context, exhibit: str, system: str, dataset: str, comma
 
 
 def with_known_limits(protocols: Sequence[Protocol], system: str, seeded: SEEDED_RUNS) -> list[Protocol]:
-    """Return the protocols whose limits there are: training errors give some where there are any that differ."""
+    """Return the protocols whose limits there are: training errors give some if there are any that differ."""
     (run,) = seeded[0].values()
     has_limits = SYSTEMS[system].fitted and np.ptp(run.train_errors()) > 0
     return [one for one in protocols if has_limits or not one.needs_train_errors]
