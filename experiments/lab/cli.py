@@ -11,6 +11,7 @@ from types import ModuleType
 from data_prep.errors import InputError
 from data_prep.terminal import Parser, exit_with, given_int, given_path
 from experiments.lab.settings.chosen import CHOSEN
+from experiments.lab.settings.memory import refuse_beyond_memory
 from experiments.lab.settings.profiles import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES
 from experiments.lab.settings.schema import Settings
 
@@ -62,7 +63,9 @@ def settings(arguments: argparse.Namespace) -> Settings:
             raise InputError(f"--set {item}: expected NAME=VALUE")
         overrides[name] = value
     chosen = CHOSEN if arguments.chosen else {}
-    return PROFILES[arguments.profile].override(**chosen).override(**overrides)
+    given = PROFILES[arguments.profile].override(**chosen).override(**overrides)
+    refuse_beyond_memory(given)
+    return given
 
 
 def check_out(out: Path) -> None:
