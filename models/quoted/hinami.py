@@ -19,11 +19,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import cdist, pdist
 from scipy.special import logsumexp
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances
-from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import OneClassSVM
 
 from models.quoted.reservoir import Reservoir
@@ -148,8 +147,9 @@ class PlaceDetectors:
 
 def nearest_detector(x: np.ndarray) -> Detector:
     """Return the mean distance to the 10 nearest of x, (n, k)."""
-    known = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(x))).fit(x)
-    return lambda y: known.kneighbors(y)[0].mean(axis=1)
+    n_nearest = min(NEIGHBOURS, len(x))
+    # For the few objects of a frame a tenth of what scikit-learn's search takes to begin.
+    return lambda y: np.partition(cdist(y, x), n_nearest - 1, axis=1)[:, :n_nearest].mean(axis=1)
 
 
 def svm_detector(x: np.ndarray) -> Detector:
