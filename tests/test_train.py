@@ -1,6 +1,7 @@
 """Training runs: exact resume, bad settings, damaged checkpoints, and what a run leaves behind."""
 
 import json
+import re
 import shutil
 
 import keras
@@ -11,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from data_prep import provenance
 from data_prep.errors import InputError
+from data_prep.terminal import exit_code
 from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.catalogue import run_system
@@ -162,3 +164,30 @@ def test_test_clips_of_one_class_have_no_auc(tmp_path):
     run = run_srnn_ae(folder, "spatial", SMALL, seed=0, out=tmp_path)
     assert "auc_per_clip" not in run.metrics
     assert json.loads((run.folder / "metrics.json").read_text())["steps"] == 12
+
+
+def test_out_that_is_removed_during_training_stops_it_in_one_line(shards, tmp_path, monkeypatch, capsys):
+    """And the line is one of its own, though a progress bar is open."""
+    usual = gradients.Recorder.checkpoint
+
+    def checkpoint(self, step):
+        if step == 8:
+            shutil.rmtree(tmp_path / "out")
+        usual(self, step)
+
+    monkeypatch.setattr(gradients.Recorder, "checkpoint", checkpoint)
+    assert exit_code(lambda: run_srnn_ae(shards, "spatial", SMALL, 0, tmp_path / "out") and 0) == 2
+    *bar, line = capsys.readouterr().err.splitlines()
+    assert "8/12" in bar[-1]
+    assert line.startswith(f"error: {tmp_path / 'out'}")
+    assert line.endswith(": was removed while the run was trained")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_during_training_is_one_line_that_names_the_file(shards, tmp_path, small_files, capsys):
+    assert exit_code(lambda: run_srnn_ae(shards, "spatial", SMALL, 0, tmp_path / "out") and 0) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert re.fullmatch(
+        r"error: .*(events\.out\.tfevents\.[0-9.]+|last\.keras): File too large", told.splitlines()[-1]
+    )

@@ -185,7 +185,12 @@ class Recorder(keras.callbacks.Callback):
         return np.linalg.norm(keras.ops.convert_to_numpy(self.model.srnn.dictionary), axis=0)
 
     def checkpoint(self, step: int) -> None:
-        """Score the test clips, log, and save everything that resuming needs; the model goes last."""
+        """Score the test clips, log, and save everything that resuming needs; the model goes last.
+
+        Raises InputError: the folder was removed meanwhile.
+        """
+        if not (self.folder / "config.json").exists():
+            raise InputError(f"{self.folder}: was removed while the run was trained")
         scores = self.score("test")
         save_scores(scores_path(self.folder, step), scores, self.task.clips["test"])
         if hasattr(self.model, "srnn"):
