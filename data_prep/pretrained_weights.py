@@ -219,15 +219,18 @@ def _read_keras(name: str, path: Path, stack: bool) -> list[Convolution]:
     import keras  # as above
 
     application = {"resnet50": keras.applications.ResNet50, "resnet152": keras.applications.ResNet152}[name]
+    try:
+        check_weights(path)
+    except InputError:
+        raise
+    except Exception as error:  # on damaged bytes Keras and h5py raise whatever they trip over
+        raise InputError(f"{path}: not weights of {name}: {one_line(error)[:200]}") from error
     for n_channels in (RGB_CHANNELS, STACK_CHANNELS) if stack else (RGB_CHANNELS,):
         network = application(include_top=False, weights=None, input_shape=(None, None, n_channels))
         try:
-            check_weights(path)
             network.load_weights(path)
             break
-        except InputError:
-            raise
-        except Exception as error:  # on damaged bytes Keras and h5py raise whatever they trip over
+        except Exception as error:  # as above
             reason = one_line(error)[:200]
     else:
         raise InputError(f"{path}: not weights of {name} without its top: {reason}")

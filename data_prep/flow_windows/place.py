@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.files import file_content, one_line, write_atomic
+from data_prep.files import write_atomic
 from data_prep.flow_windows.options import FlowWindowOptions
 from data_prep.flow_windows.rows import (
     clip_flows,
@@ -27,12 +27,19 @@ from data_prep.flow_windows.rows import (
 )
 from data_prep.flow_windows.speed_unit import SpeedUnit, fit_speed_unit
 from data_prep.frames import Source, count_frames, iter_frames, source_digest
+from data_prep.json_files import Maybe, read_json
 from data_prep.memory import check_fits
 from data_prep.read_ahead import Map, stack_batches
 
 FILE = "flow_windows.json"
 SAMPLE_FRAMES = 1024
 RUN_FRAMES = 16
+SHAPE = {  # of the file
+    "options": {field.name: Maybe(field.type) for field in fields(FlowWindowOptions)},
+    "unit": {"at_top": float, "at_bottom": float, "reason": Maybe(str)},
+    "factor": float,
+    "source": Maybe(str),
+}
 _BYTES_PER_PX = 64  # a gray frame, its flow at full size and halved, and what DIS takes meanwhile
 
 
@@ -141,25 +148,13 @@ def load_place(folder: Path) -> Place:
     path = folder / FILE
     if not path.exists():
         raise InputError(f"{path}: no such file, expected a folder of flow windows or of a run on them")
+    stored = read_json(path, SHAPE, "delete it")
     try:
-        stored = json.loads(file_content(path))
-        options, unit = FlowWindowOptions(**stored["options"]), SpeedUnit(**stored["unit"])
-        place = replace(Place(**stored), options=options, unit=unit)
-        _check_types(place, options, unit)
-        check_fits(path, _BYTES_PER_PX * options.width_px * options.height_px)
-    except (InputError, ValueError, KeyError, TypeError, RecursionError) as fault:
-        raise InputError(f"{path}: damaged, {one_line(fault)}; delete it") from None
-    return place
-
-
-def _check_types(*records) -> None:
-    """Raise TypeError for a value of another type than its field, and for a number that is not finite."""
-    for record in records:
-        for item in fields(record):
-            value = getattr(record, item.name)
-            kind = (int, float) if item.type is float else item.type
-            if not isinstance(value, kind) or (item.type is float and not np.isfinite(value)):
-                raise TypeError(f"{item.name}: expected another type, got {value!r}")
+        options = FlowWindowOptions(**stored["options"])
+    except InputError as fault:
+        raise InputError(f"{path}: damaged, {fault}; delete it") from None
+    check_fits(path, _BYTES_PER_PX * options.width_px * options.height_px)
+    return replace(Place(**stored), options=options, unit=SpeedUnit(**stored["unit"]))
 
 
 def keep_place(shards: Path, run: Path) -> None:
