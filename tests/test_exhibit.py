@@ -1,10 +1,13 @@
 """An exhibit as a command runs it: what it prints, the report that follows, earlier failures forgotten."""
 
+import errno
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from experiments.lab.publishing import notes, results
+from experiments import run
+from experiments.lab.publishing import exhibit, notes, results
 from experiments.lab.publishing.exhibit import publish_report, run_exhibit
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -73,3 +76,26 @@ def test_an_exhibit_that_breaks_prints_no_table(tmp_path, capsys):
     with pytest.raises(RuntimeError, match="broken"):
         run_exhibit(context_in(tmp_path), SimpleNamespace(EXHIBIT="table_03", run=run))
     assert capsys.readouterr().out == ""
+
+
+def test_a_full_disk_in_one_exhibit_is_one_line_and_the_others_run(tmp_path, monkeypatch, capsys):
+    ran = []
+
+    def fill(context, module):
+        ran.append(module.EXHIBIT)
+        if len(ran) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device", "results.csv")
+
+    monkeypatch.setattr(exhibit, "run_exhibit", fill)
+    monkeypatch.setattr(exhibit, "publish_report", lambda *_: None)
+    small = [f"--set={name}=1" for name in ("n_train_clips", "n_test_clips")]
+    words = ["--profile", "smoke", "--only", "table_02,figure_05", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["run", *words, *small, "--set=clip_frames=20"])
+    with pytest.raises(SystemExit) as end:
+        run.main()
+    printed = capsys.readouterr()
+    assert end.value.code == 2
+    assert ran == ["table_02", "figure_05"]
+    assert printed.err.splitlines()[-1] == "error: table_02: results.csv: No space left on device"
+    assert "Traceback" not in printed.err
+    assert "FAILED table_02: results.csv: No space left on device" in printed.out
