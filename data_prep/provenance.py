@@ -16,11 +16,18 @@ SHARD_LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "opencv-contrib-pytho
 @functools.cache
 def git_commit() -> str:
     """Return the short SHA of the code, with `-dirty` for uncommitted changes; `unknown` outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        commit = _git("describe", "--always", "--exclude=*")
+        # Not `describe --dirty`: that takes the repository's lock, and leaves it behind where it is killed.
+        changes = _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{commit}-dirty" if changes else commit
+
+
+def _git(*arguments: str) -> str:
+    """Return what a git command says of the code."""
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

@@ -27,6 +27,11 @@ def test_git_commit(tmp_path, monkeypatch):
     for arguments in (["init", "-q"], ["add", "a.txt"], ["commit", "-qm", "one"], ["tag", "-m", "t", "v1"]):
         subprocess.run([*git, *arguments], check=True)
     assert re.fullmatch(r"[0-9a-f]{7,}", commit_in(tmp_path))
+    (tmp_path / "a.txt").write_text("1")
+    os.utime(tmp_path / "a.txt", (1, 1))  # as it was, but for its time
+    before = (tmp_path / ".git" / "index").stat()
+    assert re.fullmatch(r"[0-9a-f]{7,}", commit_in(tmp_path))
+    assert (tmp_path / ".git" / "index").stat().st_ino == before.st_ino  # the repository is only read
     (tmp_path / "a.txt").write_text("2")
     assert re.fullmatch(r"[0-9a-f]{7,}-dirty", commit_in(tmp_path))
 

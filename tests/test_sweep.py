@@ -322,6 +322,9 @@ def test_bad_grid_is_exit_code_2_and_one_line(grid, message, tmp_path, monkeypat
     [
         (["--jobs", "0"], "--jobs: expected at least 1, got 0"),
         (["--jobs", "2", "--cluster", "tcp://127.0.0.1:9"], "not allowed with argument"),
+        (["--cluster", "tls://127.0.0.1:9"], "expected --tls CA CERT KEY beside it"),
+        (["--cluster", "127.0.0.1"], "expected tcp://HOST:PORT or tls://HOST:PORT"),
+        (["--tls", "a", "b", "c"], "--tls: expected --cluster tls://HOST:PORT beside it"),
     ],
 )
 def test_bad_flags_are_exit_code_2(flags, message, monkeypatch, capsys):

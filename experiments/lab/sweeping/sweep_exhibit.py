@@ -20,7 +20,7 @@ from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import values
 from experiments.lab.settings.chosen import CHOSEN_ROW
 from experiments.lab.settings.schema import Settings
-from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, streams_of
+from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, security_of, streams_of
 from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.systems.reads import Reads
 from experiments.lab.training.runs import Run
@@ -102,6 +102,8 @@ def run_sweep(
         raise InputError(f"--jobs: expected at least 1, got {jobs}")
     if tls is not None and cluster is None:
         raise InputError("--tls: expected --cluster tls://HOST:PORT beside it")
+    if cluster is not None:
+        security_of(cluster, tls)  # refused before features are extracted
     if grid is None:
         grid = [str(value) for value in sweep.grids[context.profile]]
     else:
