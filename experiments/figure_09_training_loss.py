@@ -18,6 +18,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from data_prep.errors import InputError
+from data_prep.json_files import check_shape
 from experiments.lab.context import TITLES, Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
@@ -26,6 +28,7 @@ from experiments.lab.publishing.rows import identity_of, late_fusion_runs, mean_
 from experiments.lab.scoring.measure import auc
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.systems.reads import Reads
+from experiments.lab.training.run_files import TRAIN_AGAIN
 from experiments.lab.training.runs import Run
 
 EXHIBIT = "figure_09"
@@ -41,7 +44,7 @@ def run(context: Context) -> None:
         seeded = late_fusion_runs(context, dataset)
         checkpoints += [{"dataset": dataset, **line} for line in checkpoint_course(context, seeded)]
         for stream in context.settings.score.streams:
-            histories = [runs[stream].history for runs in seeded]
+            histories = [history_of(runs[stream]) for runs in seeded]
             course = training_course(histories)
             curves[f"{TITLES[dataset]}, {stream}"] = (
                 [line["step"] for line in course],
@@ -69,6 +72,16 @@ def run(context: Context) -> None:
     write_csv(context.results_dir / f"{EXHIBIT}.csv", lines)
     write_csv(context.results_dir / f"{EXHIBIT}_checkpoints.csv", checkpoints)
     publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
+
+
+def history_of(run: Run) -> list[dict]:
+    """Return the history of a run. InputError: a step without one of `LOGGED`."""
+    history = run.history
+    try:
+        check_shape(history, [{**dict.fromkeys(LOGGED, float), str: object}])
+    except ValueError as fault:
+        raise InputError(f"{run.folder / 'history.json'}: damaged, {fault}; {TRAIN_AGAIN}") from None
+    return history
 
 
 def training_course(histories: Sequence[Sequence[dict]]) -> list[dict]:

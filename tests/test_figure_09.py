@@ -1,12 +1,14 @@
 """Figure 9: what is drawn and written are means and deviations over the seeds' histories."""
 
 import csv
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from data_prep.errors import InputError
 from experiments import figure_09_training_loss as figure_09
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import PAPER
@@ -106,3 +108,15 @@ def test_one_seed_has_no_spread():
     course = figure_09.training_course([rows])
     assert [line["loss"] for line in course] == [row["loss"] for row in rows]
     assert {line["gamma_std"] for line in course} == {None}
+
+
+def test_a_history_without_a_curve_is_named():
+    rows = history(0, "spatial")
+    run = SimpleNamespace(history=rows, folder=Path("run"))
+    assert figure_09.history_of(run) == rows
+    for value in (None, "low", float("nan")):
+        broken = SimpleNamespace(history=[*rows[:1], rows[1] | {"sparsity": value}], folder=Path("run"))
+        with pytest.raises(
+            InputError, match=r"run/history\.json: damaged, expected \[1\]\.sparsity as a finite"
+        ):
+            figure_09.history_of(broken)
