@@ -94,6 +94,20 @@ def fit_on_footage(context: Context, footage: Path, until: float, system: str) -
     return FittedSystem(run, task, task.trainer.fit(), source.frame_shape)
 
 
+def check_footage(system: FittedSystem, percentile: float) -> None:
+    """Raise InputError where the error that `percentile` of the training frames keep to is the largest one.
+
+    No frame could then be told from these.
+    """
+    errors, most = system.run.train_errors(), np.float32(system.task.method.most)
+    if np.percentile(errors, percentile) < most:
+        return
+    raise InputError(
+        f"--system {system.task.system}: {100 * np.mean(errors >= most):.1f} % of the training frames are "
+        "beyond what it covers, so that none would be found; what moves is too fast or large: try another"
+    )
+
+
 def live_map_scores(
     stream: FrameStream,
     system: FittedSystem,

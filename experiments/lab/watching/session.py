@@ -78,6 +78,7 @@ def watch_maps(stream: FrameStream, context: Context, arguments: argparse.Namesp
     """Fit a system that the paper quotes, watch the video, say what was found."""
     until = arguments.train_until or 1.0
     system = maps.fit_on_footage(context, arguments.train, until, arguments.system)
+    maps.check_footage(system, arguments.threshold)
     calibration = calibrate(system.runs, Protocol.of(context.settings.score), arguments.threshold)
     print(calibration, flush=True)
     scores = partial(maps.live_map_scores, stream, system, context, calibration)

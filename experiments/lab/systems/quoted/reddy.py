@@ -49,5 +49,5 @@ def task(source: CellShards, settings: Settings, seed: int) -> Task:
     def maps(model: CellModels, stream: Stream) -> Iterator[np.ndarray]:
         return model.maps(features(stream))
 
-    method = Method(fit, maps, cells_of_frame, own, ahead_frames=2)
+    method = Method(fit, maps, cells_of_frame, own, ahead_frames=2, most=-np.log(reddy.LEAST_DENSITY))
     return map_task("Reddy et al.", source, method, seed)

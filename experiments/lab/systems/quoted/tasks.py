@@ -4,6 +4,7 @@ Table 3 and Table 4 print ten systems that the authors did not run. Their equati
 here each has a module that says what it reads and how it is fitted.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
@@ -36,6 +37,7 @@ class Method:
         ahead_frames: up to how many frames after t the map of t depends on, or `WHOLE_CLIP`.
         knows_training: whether it finds every training frame as it was, so that all errors there are 0; the
             training errors are then those of quarters of the clips, each after a fit on the other three.
+        most: the largest that an error can be, if there is one.
     """
 
     fit: Callable[[Clips], Any] | None
@@ -44,6 +46,7 @@ class Method:
     own: dict
     ahead_frames: int
     knows_training: bool = False
+    most: float = math.inf
 
 
 @dataclass(frozen=True)
