@@ -65,7 +65,7 @@ def run(context: Context) -> None:
 
 def system_rows(context: Context, system: str, column: str, files: Files) -> list[Row]:
     """Return the rows of one system on one kind of anomaly: every protocol, the controls, what it learned."""
-    seeds = range(context.n_seeds if SYSTEMS[system].drawn else 1)
+    seeds = range(context.n_ablation_seeds if SYSTEMS[system].drawn else 1)
     tasks = [task_on_sequences(system, files, context.settings, seed) for seed in seeds]
     seeded = [{"pixels": make_run(task, context.out)} for task in tasks]
     data = files.settings["test"]
@@ -133,7 +133,11 @@ def differences(context: Context, files: Files) -> str:
         f"every code of a frame of length 1 stays zero); its weight decay is {options.mnist_weight_decay:g} "
         f"(paper: {usual.weight_decay:g}, with which it reconstructs such frames less well).",
     ]
-    names = [
-        name for name in names_of("moving_mnist", "conv_ae", "frames") if name != "frames_hold_out_every"
-    ]
+    if options.mnist_start == "principal":
+        sentences.append(
+            "TSC and sRNN-AE start at principal directions of training frames, each with both signs (the "
+            "paper gives no initial values), so that N atoms begin as N / 2 directions."
+        )
+    without = ("frames_hold_out_every", "conv_ae_iterations")
+    names = [name for name in names_of("moving_mnist", "conv_ae", "frames") if name not in without]
     return " ".join([*sentences, settings_differences(settings, names)])

@@ -44,6 +44,7 @@ TINY = PAPER.override(
     mnist_batch_sequences=2,
     mnist_learning_rate=1e-3,
     mnist_tsc_alternations=2,
+    mnist_conv_ae_iterations=4,
     depth=2,
     tsc_depth=3,
     tsc_update_steps=5,
@@ -51,7 +52,6 @@ TINY = PAPER.override(
     log_every=4,
     conv_ae_size_px=39,
     conv_ae_filters=8,
-    conv_ae_iterations=4,
     conv_ae_batch_clips=8,
 )
 ON_SEQUENCES = with_mnist_settings(TINY)
@@ -122,6 +122,35 @@ def test_scores_do_not_depend_on_the_sequences_beside(files):
             np.testing.assert_allclose(clip.sparsity[:, 0], (codes[index] == 0).mean(-1), atol=1e-6)
 
 
+def test_sparse_intensities_are_the_dense_formula(files):
+    frames = all_frames(files.test)
+    x = frames.reshape(3, 20, -1).astype(np.float64)
+    x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    np.testing.assert_allclose(intensities(frames), x, atol=1e-6)
+    some = np.flatnonzero(frames[0, 3])[::2]
+    np.testing.assert_allclose(intensities(frames, some), x[..., some], atol=1e-6)
+    assert not intensities(np.zeros_like(frames)).any()
+
+
+@pytest.mark.parametrize("system", ["TSC", "sRNN-AE"])
+def test_models_start_at_the_principal_directions_of_training_frames(files, system):
+    """Against NumPy's singular values: two directions hold of the energy what the best two can."""
+    with MovingMNIST(files.train) as reader:
+        x = reader.features(pixels=files.pixels).reshape(100, -1)
+    best = np.square(np.linalg.svd(x, compute_uv=False)[:2]).sum()
+    trainer = task_on_sequences(system, files, TINY, 0).trainer
+    model = trainer.build() if system == "TSC" else trainer.build(trainer.batch(0))
+    A = np.asarray(model.srnn.dictionary)
+    np.testing.assert_allclose(A[:, :2], -A[:, 2:], atol=1e-6)
+    np.testing.assert_allclose(A[:, :2].T @ A[:, :2], np.eye(2), atol=1e-5)
+    assert 0.98 * best < np.square(x @ A[:, :2]).sum() < 1.0001 * best
+    norm = np.linalg.norm(A, 2) ** 2 + float(np.asarray(model.srnn.lambda2))
+    np.testing.assert_allclose(float(np.asarray(model.srnn.gamma)), norm, rtol=1e-3)
+    own = task_on_sequences(system, files, TINY.override(mnist_start="own"), 0)
+    assert own.name != task_on_sequences(system, files, TINY, 0).name
+    assert own.trainer.build.__class__ is not trainer.build.__class__
+
+
 def test_dark_pixels_left_out_equal_dark_pixels_that_start_at_zero(files):
     """The model on all 50,625 pixels, trained beside the one on the lit ones."""
     task = task_on_sequences("sRNN-AE", files, TINY, 0)
@@ -158,7 +187,7 @@ def test_scores_that_are_not_finite_are_named(files):
         return {"error": np.where(np.arange(len(frames)) == 1, np.nan, 0)[:, None] * np.ones(20)}
 
     with pytest.raises(InputError, match=r"test\.h5: sequence 1: expected finite errors"):
-        score_sequences(files.test, scores_of)
+        score_sequences(files.test, scores_of, 3)
 
 
 def test_conv_ae_sees_gray_frames_minus_their_mean(files):
@@ -213,7 +242,7 @@ def test_training_leaves_runs_like_every_other(files, runs, system):
     assert run.folder.name.startswith(f"{name}-spatial-seed0-")
     assert 0 <= run.metrics["auc_per_clip"] <= 1
     assert len(run.scores()) == 3
-    assert run.train_errors().shape == (5 * 20,)
+    assert run.train_errors().shape == (3 * 20,)  # of as many sequences as there are to test
     assert run.config["features"]["test"]["n_sequences"] == 3
     before = (run.folder / "metrics.json").stat().st_mtime_ns
     assert made(system, files, TINY, 0, out).folder == run.folder

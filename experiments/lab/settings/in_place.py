@@ -37,12 +37,16 @@ class MovingMNISTSettings:
     mnist_held_out_sequences: int = choice(64)  # of the training sequences; for Conv-AE, see FrameSettings
     mnist_step_px: int = choice(4)  # how far a digit moves in a frame
     mnist_seed: int = choice(0)  # of the sequences
+    mnist_start: str = choice("principal")  # first dictionary: "principal" directions, or the systems' "own"
     mnist_n_atoms: int = 2048  # Sec. 4.4; of both
     mnist_similarity_units: int = 512  # Sec. 4.1
     mnist_iterations: int = 20_000  # Sec. 4.1
+    mnist_checkpoint_every: int = choice(2000)  # 3,000 sequences are scored at each
     mnist_batch_sequences: int = 4  # Sec. 4.1
     mnist_learning_rate: float = 1e-5  # Sec. 4.1
     mnist_lambda1: float = choice(0.01)  # initial; with 0.1 no code of a frame of length 1 is ever active
     mnist_weight_decay: float = choice(1e-4)  # 0.005 outweighs the error of a frame of length 1
-    mnist_tsc_lambda1: float = choice(0.01)  # not given
+    mnist_tsc_lambda1: float = choice(0.003)  # see docs/moving_mnist.md
+    mnist_tsc_lambda2: float = choice(0.1)  # likewise; Sec. 4.4 has 2.0 for features of a network
     mnist_tsc_alternations: int = choice(10)  # not given
+    mnist_conv_ae_iterations: int = choice(200_000)  # as elsewhere

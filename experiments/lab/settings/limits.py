@@ -23,6 +23,7 @@ CHOICES = {
     "normalization": ("per_clip", "global", "train"),
     "motion": ("temporal", "flow", "temporal+flow"),
     "checkpoint": ("last", "best_on_test"),
+    "mnist_start": ("principal", "own"),
     "atom_norm": ("at_most_one", "unit"),
     "tsc_coding": ("sista", "exact"),
     "reddy_rule": ("either", "both"),

@@ -9,9 +9,12 @@ stay zero. What a test frame has at such pixels is not reconstructed and adds to
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
+import keras
 import numpy as np
 
 from data_prep.errors import InputError
@@ -28,8 +31,13 @@ from experiments.lab.training.fitting import Fit
 from experiments.lab.training.runs import Run
 from experiments.lab.training.task import Task
 from models.blocks import BlockModel
+from models.dictionary import largest_eigenvalue
+from models.principal import signed_dictionary
+from models.srnn_ae import SRNNAE
+from models.tsc import TSC
 
 BLOCK_FRAMES = 5
+PRINCIPAL_SEQUENCES = 2000  # from which directions are taken: 40,000 frames tell 1,024
 # Settings of systems -> those of `MovingMNISTSettings` that stand in their place.
 IN_PLACE = {
     "n_atoms": "mnist_n_atoms",
@@ -37,11 +45,14 @@ IN_PLACE = {
     "lambda1": "mnist_lambda1",
     "weight_decay": "mnist_weight_decay",
     "iterations": "mnist_iterations",
+    "checkpoint_every": "mnist_checkpoint_every",
     "batch_clips": "mnist_batch_sequences",
     "learning_rate": "mnist_learning_rate",
     "tsc_n_atoms": "mnist_n_atoms",
     "tsc_lambda1": "mnist_tsc_lambda1",
+    "tsc_lambda2": "mnist_tsc_lambda2",
     "tsc_alternations": "mnist_tsc_alternations",
+    "conv_ae_iterations": "mnist_conv_ae_iterations",
 }
 
 
@@ -55,7 +66,39 @@ def task_on_sequences(system: str, files: Files, settings: Settings, seed: int) 
         seed: seed of initial weights and batches.
     """
     settings = with_mnist_settings(settings)
-    return task_of(system, SYSTEMS[system].reads.sequences(files, settings), settings, seed)
+    source = SYSTEMS[system].reads.sequences(files, settings)
+    task = task_of(system, source, settings, seed)
+    if settings.moving_mnist.mnist_start == "own" or system not in STARTED:
+        return task
+    trainer: Any = task.trainer  # both kinds have a `build`
+    build = functools.partial(built_and_started, trainer.build, STARTED[system], source, settings, seed)
+    config = {**task.config, "start": "principal directions"}
+    return replace(task, config=config, trainer=replace(trainer, build=build))
+
+
+def start_srnn_ae(model: SRNNAE, dictionary: np.ndarray) -> None:
+    """Set A and the decoder to a dictionary (C, N), and gamma to ||A||_2^2 + lambda2, as TSC has it."""
+    model.srnn.dictionary.assign(dictionary)
+    model.decoder.assign(dictionary.T)
+    model.srnn.gamma.assign(largest_eigenvalue(dictionary.T @ dictionary) + model.options.lambda2)
+
+
+STARTED: dict[str, Callable] = {"TSC": TSC.set_dictionary, "sRNN-AE": start_srnn_ae}
+
+
+def built_and_started(
+    build: Callable, start: Callable, source: "SequenceFeatures", settings: Settings, seed: int, *sample
+) -> keras.Model:
+    """Return what `build` gives, started at the principal directions of the first training sequences."""
+    n_blocks = -(-PRINCIPAL_SEQUENCES // SEQUENCES_AT_ONCE)
+
+    def rows() -> Iterator[np.ndarray]:
+        for x, _, _ in itertools.islice(source.blocks(0, seed), n_blocks):
+            yield x.reshape(-1, x.shape[-1])
+
+    model = build(*sample)
+    start(model, signed_dictionary(rows, model.options.n_atoms, settings.model.threshold, seed))
+    return model
 
 
 def control_scores(task: Task, run: Run) -> list[ClipScores]:
@@ -99,7 +142,9 @@ class SequenceFeatures:
             def score(split: str) -> list[ClipScores]:
                 live.refresh()
                 return score_sequences(
-                    getattr(self.files, split), lambda frames: streamed(live, frames, self.files.pixels)
+                    getattr(self.files, split),
+                    lambda frames: streamed(live, frames, self.files.pixels),
+                    self.files.n_scored,
                 )
 
             return score
@@ -168,7 +213,7 @@ class SequenceFrames:
                 error[:, scored] = errors_of(x[:, start : start + window_frames])[:, places]
             return {"error": error}
 
-        return score_sequences(getattr(self.files, split), scores_of)
+        return score_sequences(getattr(self.files, split), scores_of, self.files.n_scored)
 
 
 def gray_pixels(frames: np.ndarray, size_px: int) -> np.ndarray:

@@ -40,6 +40,11 @@ class Files:
                 found[split] = asdict(reader.settings)
         return found
 
+    @property
+    def n_scored(self) -> int:
+        """Return how many sequences of a split are scored: as many training ones as there are test ones."""
+        return self.settings["test"]["n_sequences"]
+
     @functools.cached_property
     def pixels(self) -> np.ndarray:
         """Return the numbers of the pixels that some training sequence lights, ascending."""
@@ -126,20 +131,24 @@ class SequenceWindows:
         return self.features(np.stack(windows))
 
 
-def score_sequences(path: Path, scores_of: Callable[[np.ndarray], dict]) -> list[ClipScores]:
-    """Return the scores of every sequence of a file, R = 1.
+def score_sequences(
+    path: Path, scores_of: Callable[[np.ndarray], dict], n_sequences: int
+) -> list[ClipScores]:
+    """Return the scores of the first sequences of a file, R = 1.
 
     Args:
         path: the file.
         scores_of: pictures uint8 (SEQUENCES_AT_ONCE, 20, 225, 225) -> scores (SEQUENCES_AT_ONCE, 20) by
             name; black sequences fill up the last group, so that a model is traced for one size.
+        n_sequences: how many; all, where the file has fewer.
 
     Raises InputError: an error that is not finite.
     """
     scored = []
     with MovingMNIST(path) as reader:
-        for first in range(0, len(reader.labels), SEQUENCES_AT_ONCE):
-            frames = reader.frames(first, first + SEQUENCES_AT_ONCE)
+        last = min(n_sequences, len(reader.labels))
+        for first in range(0, last, SEQUENCES_AT_ONCE):
+            frames = reader.frames(first, min(first + SEQUENCES_AT_ONCE, last))
             labels = reader.labels[first : first + len(frames)]
             missing = SEQUENCES_AT_ONCE - len(frames)
             scores = scores_of(np.pad(frames, ((0, missing), (0, 0), (0, 0), (0, 0))))

@@ -1,0 +1,39 @@
+"""Principal directions against NumPy's singular value decomposition, and the dictionary made of them."""
+
+import numpy as np
+import pytest
+
+from models.principal import principal_directions, signed_dictionary
+
+rng = np.random.default_rng(0)
+X = (rng.standard_normal((200, 30)) * 0.7 ** np.arange(30)).astype(np.float32)
+
+
+def blocks():
+    return (X[first : first + 64] for first in range(0, 200, 64))
+
+
+def test_directions_are_the_right_singular_vectors():
+    V = principal_directions(blocks, 5)
+    expected = np.linalg.svd(X)[2][:5].T
+    assert V.shape == (30, 5)
+    np.testing.assert_allclose(np.abs((V * expected).sum(0)), 1, atol=1e-3)
+    np.testing.assert_allclose(V.T @ V, np.eye(5), atol=1e-5)
+
+
+def test_directions_may_be_as_many_as_features():
+    V = principal_directions(blocks, 30)
+    np.testing.assert_allclose(V.T @ V, np.eye(30), atol=1e-4)
+
+
+@pytest.mark.parametrize("n_atoms", [6, 5])
+def test_codes_that_cannot_be_negative_need_both_signs(n_atoms):
+    A = signed_dictionary(blocks, n_atoms, "nonnegative")
+    assert A.shape == (30, n_atoms)
+    np.testing.assert_allclose(A[:, : n_atoms - 3], -A[:, 3:], atol=1e-6)
+    np.testing.assert_allclose(A[:, :3], principal_directions(blocks, 3), atol=1e-6)
+
+
+def test_codes_of_either_sign_need_each_direction_once():
+    A = signed_dictionary(blocks, 5, "two_sided")
+    np.testing.assert_allclose(A, principal_directions(blocks, 5), atol=1e-6)
