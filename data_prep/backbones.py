@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
+from data_prep.memory import check_fits
 from data_prep.pretrained_weights import (
     N_BLOCKS,
     RGB_CHANNELS,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # Output of each stage of blocks, the first at a quarter of the input's resolution. Several joined by "+", as
 # in "conv3+conv4", give their channels side by side.
 LAYERS = ("conv2", "conv3", "conv4", "last")
+# Of a batch of 16 frames, the first convolution's 64 float32 maps, at half the resolution.
+STEM_BYTES_PER_PX = 16 * 64 * 4 // 4
 MIN_INPUT_SIZE_PX = 32  # the last map is at 1/32 of the resolution
 FLOW_INPUTS = ("stack", "picture")  # what a flow network takes, see `optical_flow.flow_inputs`
 
@@ -152,3 +155,4 @@ def _check_request(name: str, input_size_px: int, layer: str, flow: str) -> None
         )
     if input_size_px < MIN_INPUT_SIZE_PX:
         raise InputError(f"input size: expected at least {MIN_INPUT_SIZE_PX} px, got {input_size_px}")
+    check_fits(f"input size of {input_size_px} px", STEM_BYTES_PER_PX * input_size_px**2)

@@ -249,7 +249,7 @@ def _iter_video(path: Path) -> Iterator[np.ndarray]:
     n_declared = _count_video_frames(path)
     n_decoded = 0
     try:
-        with iio.imopen(path, "r", plugin="pyav", metadata_errors=METADATA_ERRORS) as video:
+        with iio.imopen(path.absolute(), "r", plugin="pyav", metadata_errors=METADATA_ERRORS) as video:
             for frame in video.iter():
                 n_decoded += 1
                 if n_decoded > n_declared:
@@ -268,7 +268,7 @@ def _count_video_frames(path: Path) -> int:
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder, expected a video file or a folder of images")
     try:
-        with av.open(str(path), metadata_errors=METADATA_ERRORS) as container:
+        with av.open(str(path.absolute()), metadata_errors=METADATA_ERRORS) as container:
             if not container.streams.video:
                 raise InputError(f"{path}: no video stream in the file, expected one")
             stream = container.streams.video[0]

@@ -162,12 +162,20 @@ def read_convolutions(name: str, path: Path, stack: bool = False) -> list[Convol
         raise InputError(f"{path}: no such file, expected weights of {name}")
     if name == THIN:
         convolutions = _read_onnx(path)
-    elif tarfile.is_tarfile(path):
+    elif _is_archive(path):
         convolutions = _read_tensorflow_js(name, path)
     else:
         convolutions = _read_keras(name, path, stack)
     _check_shapes(name, path, convolutions)
     return convolutions
+
+
+def _is_archive(path: Path) -> bool:
+    """Tell whether a file is an archive. InputError where unpacking its beginning takes too much memory."""
+    try:
+        return tarfile.is_tarfile(path)
+    except MemoryError:
+        raise InputError(f"{path}: damaged, unpacking it takes more memory than this machine has") from None
 
 
 def _check_shapes(name: str, path: Path, convolutions: list[Convolution]) -> None:

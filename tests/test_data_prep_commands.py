@@ -76,3 +76,22 @@ def test_an_out_that_cannot_be_written_is_one_line(tmp_path):
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2
     assert line.startswith(f"error: {tmp_path}/file/out/walkway/flow_windows")
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "told"),
+    [
+        ("walkway", ["--clip-frames", "1000000000"], "walkway: clips of 1000000000 frames"),
+        ("extract_features", ["--input-size", "1000000"], "input size of 1000000 px"),
+        ("optical_flow", ["--flow-size", "1000000"], "flow size of 1000000 px"),
+        ("flow_windows", ["--width-px", "100000000"], "width_px 100000000, height_px 240"),
+    ],
+)
+def test_sizes_that_no_machine_holds_are_refused(name, flags, told, tmp_path):
+    walkway.generate(tmp_path, n_train_clips=1, n_test_clips=1, clip_frames=20)
+    backbone = ["--backbone", "thin_resnet50"] if name in ("extract_features", "optical_flow") else []
+    command = [sys.executable, "-m", f"data_prep.{name}", *arguments_of(name, tmp_path), *flags, *backbone]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    line = done.stderr.splitlines()[-1]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert line.startswith(f"error: {told}: asks for ")

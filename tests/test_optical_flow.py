@@ -292,4 +292,4 @@ def test_command_extracts_flow_features(tmp_path, capfd):
         assert shard.features().shape == (walkway.MIN_CLIP_FRAMES, 21, 128)
         assert shard.info.requested_backbone == "thin_resnet50-flow"
     assert main([*command, "4"]) == 2
-    assert capfd.readouterr().err == "flow size: expected at least 16 px, got 4\n"
+    assert capfd.readouterr().err == "error: flow size: expected at least 16 px, got 4\n"

@@ -3,10 +3,12 @@
 from dataclasses import asdict, dataclass
 
 from data_prep.errors import InputError
+from data_prep.memory import check_fits
 
 ALIGNMENTS = ("causal", "centered")
 SPEED_CENTRES = (0.3, 0.6, 0.9, 1.25, 1.7, 2.3, 3.2, 4.5)  # of the speed bins, in units of speed
 N_SPEEDS, N_DIRECTIONS = len(SPEED_CENTRES), 4
+BYTES_PER_PX = 64  # a gray frame, its flow at full size and halved, and what DIS takes meanwhile
 N_CHANNELS = N_SPEEDS * (1 + N_DIRECTIONS)
 
 
@@ -43,6 +45,8 @@ class FlowWindowOptions:
         for name, number in least.items():
             if not getattr(self, name) >= number:
                 raise InputError(f"{name}: expected at least {number}, got {getattr(self, name)}")
+        n_bytes = BYTES_PER_PX * self.width_px * self.height_px
+        check_fits(f"width_px {self.width_px}, height_px {self.height_px}", n_bytes)
         if self.alignment not in ALIGNMENTS:
             raise InputError(f"alignment: expected one of {', '.join(ALIGNMENTS)}, got {self.alignment!r}")
         for name in ("flow_frames", "row_frames"):

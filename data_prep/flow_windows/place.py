@@ -28,7 +28,6 @@ from data_prep.flow_windows.rows import (
 from data_prep.flow_windows.speed_unit import SpeedUnit, fit_speed_unit
 from data_prep.frames import Source, count_frames, iter_frames, source_digest
 from data_prep.json_files import Maybe, read_json
-from data_prep.memory import check_fits
 from data_prep.read_ahead import Map, stack_batches
 
 FILE = "flow_windows.json"
@@ -40,7 +39,6 @@ SHAPE = {  # of the file
     "factor": float,
     "source": Maybe(str),
 }
-_BYTES_PER_PX = 64  # a gray frame, its flow at full size and halved, and what DIS takes meanwhile
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,6 @@ def load_place(folder: Path) -> Place:
         options = FlowWindowOptions(**stored["options"])
     except InputError as fault:
         raise InputError(f"{path}: damaged, {fault}; delete it") from None
-    check_fits(path, _BYTES_PER_PX * options.width_px * options.height_px)
     return replace(Place(**stored), options=options, unit=SpeedUnit(**stored["unit"]))
 
 

@@ -30,6 +30,7 @@ from data_prep.backbones import Backbone
 from data_prep.datasets import Dataset
 from data_prep.errors import InputError
 from data_prep.frames import RESIZING, Source, iter_frames, resize
+from data_prep.memory import check_fits
 from data_prep.network_features import NetworkRecipe
 from data_prep.pretrained_weights import FLOWS_PER_STACK, RGB_CHANNELS, STACK_CHANNELS
 from data_prep.read_ahead import Map, map_ahead, stack_batches
@@ -37,6 +38,7 @@ from data_prep.recipes import Maker
 
 BOUND_PX = 20.0
 BYTE_RANGE = 255.0
+BYTES_PER_PX = 2 + 2 * 4  # two gray frames, and the flow between them
 MIN_FLOW_SIZE_PX = 16  # the coarsest scale that TV-L1 goes down to
 WARPS = 5  # OpenCV's default
 STACK_DTYPE = np.float16  # exact to 1/1000 of the flow, half the memory of float32
@@ -65,6 +67,7 @@ class FlowOptions:
         """Check the numbers."""
         if self.size_px < MIN_FLOW_SIZE_PX:
             raise InputError(f"flow size: expected at least {MIN_FLOW_SIZE_PX} px, got {self.size_px}")
+        check_fits(f"flow size of {self.size_px} px", BYTES_PER_PX * self.size_px**2)
         if self.warps < 1:
             raise InputError(f"flow warps: expected at least 1, got {self.warps}")
 

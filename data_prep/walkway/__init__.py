@@ -17,6 +17,8 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.files import locked, one_line, remove_leftovers, written_whole
+from data_prep.memory import check_fits
+from data_prep.walkway.figures import HEIGHT_PX, WIDTH_PX
 from data_prep.walkway.scene import ANOMALIES, MIN_CLIP_FRAMES, MIN_VISIBLE_PX, Rendering, render_clip
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "render_clip",
 ]
 
+BYTES_PER_FRAME = 2 * 4 * HEIGHT_PX * WIDTH_PX  # rendered and stacked, color and mask
 _ENCODING = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 93], ".png": []}
 
 
@@ -49,6 +52,7 @@ def generate(
             f"walkway: bad settings, expected 1 clip or more a split, {MIN_CLIP_FRAMES} frames or more "
             f"and a seed of 0 or more, got {settings}"
         )
+    check_fits(f"walkway: clips of {clip_frames} frames", clip_frames * BYTES_PER_FRAME)
     folder = Path(root) / "walkway"
     if is_finished(folder, settings):
         return folder
