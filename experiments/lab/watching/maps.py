@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from data_prep.live_frames import FrameStream
 from experiments.lab.context import Context, frames_of
 from experiments.lab.scoring.calibration import Calibration
 from experiments.lab.systems.catalogue import SYSTEMS, run_system, task_of
-from experiments.lab.systems.quoted.inputs import Cells
+from experiments.lab.systems.quoted.inputs import Cells, QuotedInput
 from experiments.lab.systems.quoted.sources import Shape
 from experiments.lab.systems.quoted.tasks import STREAM, MapTask
+from experiments.lab.training.fitting import Fit
 from experiments.lab.training.runs import Run
 from experiments.lab.watching.footage import footage_dataset
 from experiments.lab.watching.live import AHEAD_FRAMES, FrameScore, Reading, readings_of, smoothed
@@ -86,12 +87,12 @@ def fit_on_footage(context: Context, footage: Path, until: float, system: str) -
         system: one of `LIVE`.
     """
     dataset = footage_dataset(footage, until, context.settings.train.window_frames)
-    reads = SYSTEMS[system].reads
+    reads = cast(QuotedInput, SYSTEMS[system].reads)
     folder = reads.folder_of(context, dataset, context.out)
     run = run_system(system, folder, STREAM, context.settings, 0, context.out, frames_of(dataset))
     source = reads.source(folder, STREAM, context.settings)
     task = task_of(system, source, context.settings, 0)
-    return FittedSystem(run, task, task.trainer.fit(), source.frame_shape)
+    return FittedSystem(run, task, cast(Fit, task.trainer).fit(), source.frame_shape)
 
 
 def check_footage(system: FittedSystem, percentile: float) -> None:

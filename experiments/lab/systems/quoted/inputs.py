@@ -6,7 +6,7 @@ Nothing heavy is imported before an input is opened.
 import importlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.lab.settings.schema import Settings
 
@@ -23,6 +23,14 @@ class QuotedInput:
 
     module = SOURCES
     of_network = False
+
+    def folder_of(self, context: "Context", dataset: "Dataset", root: Path) -> Any:
+        """Return where it lies for any dataset, whose features go under `root`; made first."""
+        raise NotImplementedError
+
+    def source(self, folder: Any, stream: str, settings: Settings, sample_frames=None) -> Any:
+        """Return what a task takes, of what `folder_of` returned."""
+        raise NotImplementedError
 
     def folder(self, context: "Context", dataset: str, stream: str):
         """Return where it lies for a dataset at hand, see `folder_of`."""
