@@ -68,9 +68,12 @@ def write_run(folder: Path, stream: str, of_clip: dict[str, np.ndarray]) -> Run:
     save_scores(folder / "scores" / "step_000010.npz", clips)
     errors = 1 + np.arange(50 * 21, dtype=np.float32).reshape(50, 21) / 1e6
     save_scores(folder / "train_errors.npz", [ClipScores("1", np.zeros(50, np.uint8), errors)])
+    features = dict.fromkeys(("pooling", "pyramid", "normalization", "weights_sha256"), "")
     config = {
         "system": "sRNN-AE", "dataset": "walkway", "stream": stream, "seed": 0, "backbone": "thin_resnet50",
-        "features": {"layer": "last", "input_size_px": 96}, "train": {"alignment": "causal"}, "commit": "abc",
+        "features": {"layer": "last", "input_size_px": 96, **features},
+        "train": {"iterations": 10, "window_frames": 4, "temporal_window_frames": 4, "alignment": "causal"},
+        "commit": "abc", "versions": {},
     }  # fmt: skip
     history = [{"step": 10, "seconds": 1.0, **dict.fromkeys(figure_09_training_loss.LOGGED, 1.0)}]
     metrics = {"steps": 10, "loss": 1.0, "training_seconds": 1.0}

@@ -129,7 +129,7 @@ def test_each_exhibit_again_trains_nothing_and_gives_the_same_numbers(smoke, nam
         (["--profile", "huge"], "invalid choice: 'huge'"),
         (["--prof", "smoke"], "unrecognized arguments"),
         (["--data", "nowhere"], "--data nowhere: no such folder"),
-        (["--seeds", "0"], "--seeds: expected at least 1, got 0"),
+        (["--seeds", "0"], "--seeds: expected 1 to 1000, got 0"),
         (["--set", "depht=3"], "'depht': unknown; did you mean depth"),
         (["--set", "depth"], "--set depth: expected NAME=VALUE"),
         (["--only", "table_3"], "--only table_3: unknown, expected one of table_01"),
