@@ -92,8 +92,8 @@ def draw_clip(
         shown + 1,
         scores
         | {
-            "similarity\nS(t-1, t)": without_first(clip.similarity[:, WHOLE_FRAME]),
-            "code distance\n||a(t) - a(t-1)||": without_first(clip.code_distance[:, WHOLE_FRAME]),
+            "similarity\nS(t-1, t)": without_first(clip.of_codes("similarity")[:, WHOLE_FRAME]),
+            "code distance\n||a(t) - a(t-1)||": without_first(clip.of_codes("code_distance")[:, WHOLE_FRAME]),
         },
         clip.labels,
         f"{TITLES[dataset]}, test clip {clip.clip} "
@@ -120,7 +120,7 @@ def mean_rows(context: Context, dataset: str, runs: Runs, clips: Sequence[ClipSc
     labels = np.concatenate([clip.labels[1:] for clip in clips])
     rows = []
     for metric in ("similarity", "code_distance"):
-        values = np.concatenate([getattr(clip, metric)[1:, WHOLE_FRAME] for clip in clips])
+        values = np.concatenate([clip.of_codes(metric)[1:, WHOLE_FRAME] for clip in clips])
         for name, wanted in (("normal frames", 0), ("abnormal frames", 1)):
             rows.append(
                 measured_row(

@@ -117,7 +117,9 @@ def checkpoint_course(context: Context, seeded: Sequence[Mapping[str, Run]]) -> 
         for stream in context.settings.score.streams:
             values = [auc(runs, replace(fused, streams=(stream,)), step) for runs in seeded]
             line[f"auc_{stream}"], line[f"auc_{stream}_std"] = mean_and_std(values)
-            clips = [clip.similarity.ravel() for runs in seeded for clip in runs[stream].scores(step)]
+            clips = [
+                clip.of_codes("similarity").ravel() for runs in seeded for clip in runs[stream].scores(step)
+            ]
             line[f"similarity_{stream}"] = float(np.concatenate(clips).mean())
         course.append(line)
     return course

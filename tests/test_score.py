@@ -11,7 +11,7 @@ from data_prep.errors import InputError
 from experiments.lab.scoring import score
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import micro_auc, regularity
-from experiments.lab.scoring.score import score_clips
+from experiments.lab.scoring.score import ClipScores, score_clips
 from experiments.lab.scoring.score_files import load_scores, save_scores
 from models.lstm_ae import LSTMAE, LSTMStreaming
 from models.srnn_ae import SRNNAE, Streaming
@@ -188,3 +188,10 @@ def test_streams_of_other_clips_or_labels_are_refused_by_name():
     other = [replace(clip, labels=1 - clip.labels) if clip.clip == "2" else clip for clip in spatial]
     with pytest.raises(InputError, match="temporal stream, clip 2: labels differ"):
         regularity({"spatial": spatial, "temporal": other})
+
+
+def test_scores_without_what_codes_give_are_one_line():
+    clip = ClipScores("01", np.zeros(3, np.uint8), np.ones((3, 21)), similarity=np.ones((3, 21)))
+    assert clip.of_codes("similarity").shape == (3, 21)
+    with pytest.raises(InputError, match=r"scores of clip 01: expected sparsity, got none"):
+        clip.of_codes("sparsity")

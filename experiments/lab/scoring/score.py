@@ -55,6 +55,15 @@ class ClipScores:
     code_distance: np.ndarray | None = None
     sparsity: np.ndarray | None = None
 
+    def of_codes(self, name: str) -> np.ndarray:
+        """Return `similarity`, `code_distance` or `sparsity`. InputError: the scores have none."""
+        values = getattr(self, name)
+        if values is None:
+            raise InputError(
+                f"scores of clip {self.clip}: expected {name}, got none; to score again, delete them"
+            )
+        return values
+
 
 @functools.lru_cache(maxsize=1)
 def step_function(streaming: BlockModel) -> Callable:
