@@ -111,7 +111,9 @@ def _origin(folder: str, rows: Sequence[Row]) -> str:
     sentences = [f"Results `{folder}`"]
     if any(row.metric in PERCENT_METRICS for row in rows):
         sentences.append("per cent")
-    if seeds:
+    if seeds == [1]:
+        sentences.append("one seed")
+    elif seeds:
         sentences.append(f"{', '.join(map(str, seeds))} seeds, ± their standard deviation")
     if any(verdict(row) for row in rows):
         sentences.append(f"reached: within {TOLERANCE_POINTS:g} points of the paper, or within ±")
