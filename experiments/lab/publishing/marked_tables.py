@@ -116,7 +116,9 @@ def _origin(folder: str, rows: Sequence[Row]) -> str:
     elif seeds:
         sentences.append(f"{', '.join(map(str, seeds))} seeds, ± their standard deviation")
     if any(verdict(row) for row in rows):
-        sentences.append(f"reached: within {TOLERANCE_POINTS:g} points of the paper, or within ±")
+        sentences.append(
+            f"reached: within {TOLERANCE_POINTS:g} points of the paper, or within ±; above: more"
+        )
     made: dict[str, list[str]] = {}
     for row in rows:
         made.setdefault(DATA.sub("--data DIR", row.command), []).append(row.commit)

@@ -261,7 +261,7 @@ def summary(stream: FrameStream, outputs: Outputs, last: FrameScore, seconds: fl
     n_frames = outputs.n_frames
     lines = [
         f"{n_frames} frames, {last.seconds:.1f} s: {outputs.n_abnormal} abnormal in {outputs.n_intervals} "
-        f"intervals; {(n_frames - 1) / seconds:.1f} frames/s"
+        f"interval{'s' if outputs.n_intervals != 1 else ''}; {(n_frames - 1) / seconds:.1f} frames/s"
     ]
     if dropped := last.number - n_frames:
         lines.append(f"{dropped} frames dropped: the source was faster than this machine")
