@@ -58,16 +58,20 @@ def stored_bytes(path: Path, file: h5py.File) -> int:
     return sum(array.nbytes for array in arrays)
 
 
-def check_weights(path: Path) -> None:
-    """Raise InputError for weights of Keras, .h5 or .keras, that are not there or do not fit into memory."""
+def check_weights(path: Path) -> int:
+    """Return how many bytes the arrays of a file of Keras, .h5 or .keras, hold.
+
+    Raises InputError: weights that are not there or do not fit into memory.
+    """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             check_fits(path, WEIGHTS_COPIES * sum(member.file_size for member in archive.infolist()))
             with archive.open("model.weights.h5") as content, h5py.File(content) as file:
-                stored_bytes(path, file)
-    else:
-        with open_hdf5(path) as file:
-            check_fits(path, WEIGHTS_COPIES * stored_bytes(path, file))
+                return stored_bytes(path, file)
+    with open_hdf5(path) as file:
+        held = stored_bytes(path, file)
+    check_fits(path, WEIGHTS_COPIES * held)
+    return held
 
 
 @contextmanager

@@ -12,14 +12,9 @@ a claim. Of the common flags, --data and --datasets are refused.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
-    from data_prep.terminal import given_path
     from experiments.lab import cli
 
-    flags = cli.parser(__doc__)
-    flags.add_argument(
-        "--development", type=given_path, nargs="+", required=True, metavar="DIR", help="labelled scenes"
-    )
-    cli.main(__spec__.name, flags)
+    cli.main(__spec__.name, cli.scenes_parser(__doc__))
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

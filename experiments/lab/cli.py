@@ -122,6 +122,15 @@ def _flags_text(arguments: argparse.Namespace) -> str:
     return " ".join([*flags, *(f"--set {shlex.quote(item)}" for item in arguments.set)])
 
 
+def scenes_parser(description: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that runs on labelled scenes."""
+    flags = parser(description)
+    flags.add_argument(
+        "--development", type=given_path, nargs="+", required=True, metavar="DIR", help="labelled scenes"
+    )
+    return flags
+
+
 def sweep_parser(description: str) -> argparse.ArgumentParser:
     """Return the parser of a sweep: the common flags, its grid, and where its points run."""
     flags = parser(description)

@@ -5,17 +5,13 @@ import zipfile
 from math import prod
 from pathlib import Path
 
-import h5py
 import keras
 from keras.src.backend.common import global_state
 
 from data_prep.errors import InputError
 from data_prep.files import check_file, one_line
-from data_prep.hdf5 import stored_bytes
-from data_prep.memory import check_fits
+from data_prep.hdf5 import check_weights
 
-WEIGHTS = "model.weights.h5"
-COPIES = 4  # of the weights: unpacked, as Keras reads them, in the model, in its optimizer
 _UNINITIALIZED = "uninitialized_variables"
 
 
@@ -36,11 +32,9 @@ def read_model(path: Path) -> keras.Model:
 
 def _check_sizes(path: Path) -> None:
     """Raise InputError for an archive that asks for more memory than it holds weights, or than there is."""
+    held = check_weights(path)
     with zipfile.ZipFile(path) as archive:
-        check_fits(path, COPIES * sum(member.file_size for member in archive.infolist()))
         config = json.loads(archive.read("config.json"))
-        with archive.open(WEIGHTS) as content, h5py.File(content) as file:
-            held = stored_bytes(path, file)
     declared = sum(prod(shape) for shape in _shapes(config))
     if declared > held:  # a weight has a byte or more
         raise InputError(f"{path}: damaged model, it declares {declared:,} weights and holds {held:,} bytes")
