@@ -1,72 +1,59 @@
 """One entry makes a system: what asks the catalogue finds it, and nothing else lists systems."""
 
-from dataclasses import fields
+import importlib
+import re
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
 
-import numpy as np
 import pytest
 from synthetic import write_dataset
 
-from data_prep.shards import Shard, list_shards
 from experiments import table_03_methods, table_10_running_time
 from experiments.lab.context import Context
 from experiments.lab.publishing import results
-from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems import code_versions
 from experiments.lab.systems.catalogue import SYSTEMS, System, named, run_system, systems_of
 from experiments.lab.systems.inputs import Features
-from experiments.lab.training.fitting import Fit
 from experiments.lab.training.model_card import CARD
-from experiments.lab.training.task import Task
 
+PAGE = Path(__file__).parents[1] / "docs" / "adding_a_system.md"
 TINY = PROFILES["smoke"].override(input_size_px=32, n_train_clips=1, n_test_clips=1, clip_frames=30)
 
 
-def farthest_task(source, settings, seed):
-    """A system of no paper: the distance to the mean of normal frames, one error a frame."""
-
-    def whole(path):
-        with Shard(path) as shard:
-            return shard.whole_frames(), shard.labels, shard.info.clip
-
-    def fit():
-        return np.concatenate([whole(path)[0] for path in list_shards(source.shards, "train")]).mean(0)
-
-    def scorer(mean):
-        def score(split):
-            clips = [whole(path) for path in list_shards(source.shards, split)]
-            return [ClipScores(c, y, np.linalg.norm(x - mean, axis=1)[:, None]) for x, y, c in clips]
-
-        return score
-
-    return Task("Farthest", "whole frame", seed, source.data, {"model": {}}, Fit(fit), scorer)
-
-
-def live(runs, settings, source):
-    mean = farthest_task(source, settings, 0).trainer.fit()
-    return "whole frames", lambda frames: (np.linalg.norm(x[:1] - mean, axis=1) for x in frames)
-
-
-FARTHEST = System(
-    "Farthest",
-    f"{__name__}:farthest_task",
-    Features(),
-    "Takes for abnormal what is far from the mean of normal frames.",
-    ("features",),
-    stream="whole frame",
-    made_again="it is a mean",
-    live=f"{__name__}:live",
-    unit="fit",
-)
+def page() -> dict[str, str]:
+    """The blocks of Python of the page on adding a system, by the file that their first line names."""
+    blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE.read_text(), re.S)
+    return dict(blocks)
 
 
 @pytest.fixture
-def alone(monkeypatch):
-    """The catalogue with this one system in it."""
-    for name in list(SYSTEMS):
+def alone(tmp_path, monkeypatch):
+    """The catalogue with one system in it, that of the page on adding a system; return its entry."""
+    blocks = page()
+    entry = eval(blocks.pop("entry"), {"System": System, "Features": Features})
+    for name, text in blocks.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        package = sys.modules[str(Path(name).parent).replace("/", ".")]
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str((tmp_path / name).parent)])
+    code_versions.is_module.cache_clear()
+    importlib.invalidate_caches()
+    monkeypatch.setitem(SYSTEMS, entry.name, replace(entry, live=f"{__name__}:live"))
+    for name in [name for name in SYSTEMS if name != entry.name]:
         monkeypatch.delitem(SYSTEMS, name)
-    monkeypatch.setitem(SYSTEMS, "Farthest", FARTHEST)
+    yield entry
+    for name in blocks:
+        sys.modules.pop(name.removesuffix(".py").replace("/", "."), None)
+    code_versions.is_module.cache_clear()
+
+
+def live(runs, settings, source):
+    """Farthest, live."""
+    fitted = named(SYSTEMS["Farthest"].task)(source, settings, 0).trainer.fit()
+    return "whole frames", lambda frames: (fitted.errors(x[:1]) for x in frames)
 
 
 def test_one_entry_has_a_row_in_table_3_a_line_in_table_10_and_a_card(alone, tmp_path):
@@ -81,11 +68,12 @@ def test_one_entry_has_a_row_in_table_3_a_line_in_table_10_and_a_card(alone, tmp
     for table in ("table_03", "table_10"):
         assert "| Farthest |" in (context.results_dir / f"{table}.md").read_text()
     (card,) = tmp_path.glob(f"checkpoints/walkway/farthest-*/{CARD}")
-    assert FARTHEST.idea in card.read_text()
+    assert alone.idea in card.read_text()
     assert "No model is kept: it is a mean." in card.read_text()
 
 
-def test_a_system_whose_code_nobody_declared_is_named_by_it(alone, tmp_path):
+def test_a_system_whose_code_nobody_declared_is_named_by_it(alone, tmp_path, monkeypatch):
+    monkeypatch.setattr(code_versions, "read_declared", dict)
     run = run_system("Farthest", write_dataset(tmp_path / "shards"), "whole frame", PAPER, 0, tmp_path)
     assert run.config["code"] == f"1+{code_versions.fingerprint('Farthest')[:8]}"
 
