@@ -22,6 +22,7 @@ from experiments.lab.systems.moving_mnist import (
     SequenceFeatures,
     SequenceFrames,
     control_scores,
+    error_maps,
     gray_pixels,
     streamed,
     task_on_sequences,
@@ -354,10 +355,21 @@ def test_order_is_said(values, said):
     assert all(row.paper for row in rows)
 
 
+def test_error_maps_add_up_to_the_errors_of_frames(files):
+    """Against the scores of the streaming model, pixels that no training sequence lights included."""
+    task = task_on_sequences("sRNN-AE", files, TINY, 0)
+    model = task.trainer.build(task.trainer.batch(0))
+    maps = error_maps(model, all_frames(files.test), files.pixels)
+    assert maps.shape == (3, 20, 225, 225)
+    dark = np.setdiff1d(np.arange(50625), files.pixels)
+    assert maps.reshape(60, -1)[:, dark].any()
+    for pictures, clip in zip(maps, task.scorer(model)("test"), strict=True):
+        np.testing.assert_allclose(pictures.sum(axis=(1, 2)), clip.error[:, 0], rtol=1e-4)
+
+
 def test_figure_4_shows_the_first_sequences(squares, tmp_path):
-    flags = [
-        f"--set={name}={value}" for name, value in (("mnist_train_sequences", 2), ("mnist_test_sequences", 2))
-    ]
+    small = {"mnist_train_sequences": 2, "mnist_test_sequences": 2, "mnist_n_atoms": 4, "mnist_iterations": 2}
+    flags = [f"--set={name}={value}" for name, value in small.items()]
     context = cli.context(cli.parser("").parse_args(["--profile", "smoke", "--out", str(tmp_path), *flags]))
     figure_04_moving_mnist.run(context)
     results = context.results_dir

@@ -1,6 +1,7 @@
 """Pictures of frames: strips, grids and pairs with captions, the abnormal ones framed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -139,35 +140,62 @@ def frame_pairs(
     return save_figure(figure, path)
 
 
-def sequence_samples(
-    path: Path,
-    samples: Mapping[str, tuple[np.ndarray, Sequence[int], tuple[int, int, int]]],
-    frame_numbers: Sequence[int],
-    title: str,
-) -> Path:
-    """Write one row of frames a sequence, the small box in its abnormal frames outlined; return `path`.
+@dataclass(frozen=True)
+class SequenceSample:
+    """One sequence of T frames as Fig. 4 shows it.
 
-    `samples` maps a caption to frames uint8 (k, H, W), labels (k,), and the box's top, left and side in
-    pixels, top < 0 for none; `frame_numbers` are the k places in the sequence, counted from 1.
-
-    Paper: Fig. 4
+    Attributes:
+        frames: uint8 (T, H, W).
+        errors: of each pixel, float (T, H, W).
+        score: s(t), float (T,).
+        labels: (T,), 1 = abnormal.
+        box: top, left and side in pixels of a small box in the abnormal frames; top < 0 for none.
     """
-    figure = Figure(figsize=(1.3 * len(frame_numbers), 1.75 * len(samples) + 0.35), layout="constrained")
+
+    frames: np.ndarray
+    errors: np.ndarray
+    score: np.ndarray
+    labels: np.ndarray
+    box: tuple[int, int, int]
+
+
+def sequence_samples(
+    path: Path, samples: Mapping[str, SequenceSample], shown: np.ndarray, title: str
+) -> Path:
+    """Write sequences below each other: frames, their error maps on one scale, s(t); return `path`.
+
+    `samples` maps a caption to a sequence; `shown` are the places of the k frames to show, from 0.
+
+    Paper: Fig. 4, which has the frames; error maps and s(t) are ours.
+    """
+    figure = Figure(figsize=(1.3 * len(shown), 4.6 * len(samples) + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
-    captions = [f"frame {number}" for number in frame_numbers]
+    captions = [f"frame {place + 1}" for place in shown]
+    most = np.percentile([sample.errors[shown].max(axis=(1, 2)) for sample in samples.values()], 90)
     parts = np.atleast_1d(figure.subfigures(len(samples), 1))
-    for part, (caption, (frames, labels, (top, left, side))) in zip(parts, samples.items(), strict=True):
-        _draw_images(part, [frames], [captions], [labels])
+    for part, (caption, sample) in zip(parts, samples.items(), strict=True):
         part.supylabel(caption, fontsize=9)
-        margin = 3 * side  # around a box of 3 pixels a tight outline would hide it
-        for panel, is_abnormal in zip(part.axes, labels, strict=True):
-            if is_abnormal and top >= 0:
-                corner, width = (left - margin, top - margin), side + 2 * margin
-                panel.add_patch(
-                    Rectangle(corner, width, width, fill=False, edgecolor=COLORS[5], linewidth=1.5)
-                )
+        strips, curve = part.subfigures(2, 1, height_ratios=(3.1, 1.3))
+        maps = 255 * np.minimum(sample.errors[shown] / most, 1)
+        abnormal = sample.labels[shown]
+        _draw_images(strips, [sample.frames[shown], maps], [captions, [""] * len(shown)], [abnormal] * 2)
+        _outline(strips.axes, np.tile(abnormal, 2), sample.box)
+        panel = curve.subplots()
+        _shade_abnormal(panel, sample.labels)
+        panel.plot(np.arange(1, sample.labels.size + 1), sample.score, color=COLORS[0])
+        panel.set(xlabel="frame", ylabel="s(t)", xlim=(0.5, sample.labels.size + 0.5), ylim=(-0.05, 1.05))
+        panel.set_xticks(np.asarray(shown) + 1)
     return save_figure(figure, path)
+
+
+def _outline(panels: Sequence[Axes], abnormal: np.ndarray, box: tuple[int, int, int]) -> None:
+    top, left, side = box
+    margin = 3 * side  # around a box of 3 pixels a tight outline would hide it
+    for panel, is_abnormal in zip(panels, abnormal, strict=True):
+        if is_abnormal and top >= 0:
+            corner, width = (left - margin, top - margin), side + 2 * margin
+            panel.add_patch(Rectangle(corner, width, width, fill=False, edgecolor=COLORS[5], linewidth=1.5))
 
 
 def _draw_images(figure, images, captions, abnormal) -> None:

@@ -235,3 +235,17 @@ def streamed(live: BlockModel, frames: np.ndarray, pixels: np.ndarray) -> dict[s
         blocks.append(scores)
     scores = {name: np.concatenate([block[name] for block in blocks], 1) for name in blocks[0]}
     return {**scores, "error": scores["error"] + unseen}
+
+
+def error_maps(model: keras.Model, frames: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return the squared error of each pixel, float32 in the shape of `frames`: a frame's error is their sum.
+
+    Args:
+        model: TSC or sRNN-AE, which sees `pixels` alone; the others it takes for dark.
+        frames: pictures uint8 (n, 20, 225, 225).
+        pixels: the numbers of those that some training sequence lights.
+    """
+    x = intensities(frames)
+    reconstruction = np.zeros_like(x)
+    reconstruction[..., pixels] = keras.ops.convert_to_numpy(model(x[..., pixels])["reconstruction"])
+    return np.square(x - reconstruction).reshape(frames.shape)
