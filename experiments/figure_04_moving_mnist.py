@@ -3,7 +3,7 @@
     python -m experiments.figure_04_moving_mnist --data DIR
 
 Paper: Fig. 4, Sec. 4.2. The sequences are those of Table 1's files: the first of each. Below the frames stand
-the squared errors of their pixels under Table 1's sRNN-AE (seed 0), and s(t). The normal sequence is the one
+the errors of their pixels under Table 1's sRNN-AE (seed 0), and s(t). The normal sequence is the one
 below it without the box.
 """
 
@@ -66,8 +66,8 @@ def run(context: Context) -> None:
     note = (
         f"The first sequence of each of Table 1's files, digits of {files.settings['test']['digits']}, "
         f"steps of {files.settings['test']['step_px']} px, where the paper gives no step. The normal one is "
-        "that of appearance without its box, its s(t) on the limits of that one. Error maps have one scale, "
-        "white at the 90th percentile of the largest errors of the frames shown."
+        "that of appearance without its box, its s(t) on the limits of that one. Error maps are of "
+        "absolute errors; those of a sequence share a scale."
     )
     publish(context, EXHIBIT, rows, rows[0].command, note)
 

@@ -162,24 +162,28 @@ class SequenceSample:
 def sequence_samples(
     path: Path, samples: Mapping[str, SequenceSample], shown: np.ndarray, title: str
 ) -> Path:
-    """Write sequences below each other: frames, their error maps on one scale, s(t); return `path`.
+    """Write sequences below each other: frames, maps of absolute errors, s(t); return `path`.
+
+    Maps of a sequence share a scale: white is the root of the mean of its frames' largest squared errors.
 
     `samples` maps a caption to a sequence; `shown` are the places of the k frames to show, from 0.
 
     Paper: Fig. 4, which has the frames; error maps and s(t) are ours.
     """
-    figure = Figure(figsize=(1.3 * len(shown), 4.6 * len(samples) + 0.4), layout="constrained")
+    figure = Figure(figsize=(1.3 * len(shown), 4.2 * len(samples) + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
     captions = [f"frame {place + 1}" for place in shown]
-    most = np.percentile([sample.errors[shown].max(axis=(1, 2)) for sample in samples.values()], 90)
     parts = np.atleast_1d(figure.subfigures(len(samples), 1))
     for part, (caption, sample) in zip(parts, samples.items(), strict=True):
         part.supylabel(caption, fontsize=9)
-        strips, curve = part.subfigures(2, 1, height_ratios=(3.1, 1.3))
-        maps = 255 * np.minimum(sample.errors[shown] / most, 1)
+        strips, curve = part.subfigures(2, 1, height_ratios=(3.0, 1.2))
+        maps = 255 * np.minimum(np.sqrt(sample.errors[shown] / sample.errors.max(axis=(1, 2)).mean()), 1)
+        thick = [
+            cv2.dilate(one, np.ones((3, 3))) for one in maps
+        ]  # else a line is lost where it is drawn small
         abnormal = sample.labels[shown]
-        _draw_images(strips, [sample.frames[shown], maps], [captions, [""] * len(shown)], [abnormal] * 2)
+        _draw_images(strips, [sample.frames[shown], thick], [captions, [""] * len(shown)], [abnormal] * 2)
         _outline(strips.axes, np.tile(abnormal, 2), sample.box)
         panel = curve.subplots()
         _shade_abnormal(panel, sample.labels)
