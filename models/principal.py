@@ -7,6 +7,10 @@ random values would need thousands of steps to lose as little.
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from keras import ops
+
+from models.blocks import BlockModel, jit_compile, squared_error
+from models.tensor import State, Tensor
 
 N_PASSES = 3  # of subspace iteration: the energy lost no longer falls after these
 N_MORE = 8  # directions beside those asked for, which make the last of them exact sooner
@@ -35,6 +39,11 @@ def principal_directions(
     return (Q @ rotation)[:, :n_directions]
 
 
+def n_directions(n_atoms: int, threshold: str) -> int:
+    """Return how many directions `signed_dictionary` makes n atoms of."""
+    return n_atoms if threshold == "two_sided" else -(-n_atoms // 2)
+
+
 def signed_dictionary(
     rows: Callable[[], Iterable[np.ndarray]], n_atoms: int, threshold: str, seed: int = 0
 ) -> np.ndarray:
@@ -42,7 +51,32 @@ def signed_dictionary(
 
     Codes that cannot be negative need both signs; with the threshold "two_sided" each stands once.
     """
-    if threshold == "two_sided":
-        return principal_directions(rows, n_atoms, seed)
-    V = principal_directions(rows, -(-n_atoms // 2), seed)
-    return np.concatenate([V, -V], 1)[:, :n_atoms]
+    V = principal_directions(rows, n_directions(n_atoms, threshold), seed)
+    return V if threshold == "two_sided" else np.concatenate([V, -V], 1)[:, :n_atoms]
+
+
+class Projection(BlockModel):
+    """The projection on orthonormal directions: linear codes without sparsity and without time.
+
+    Args:
+        directions: V, float32 (C, n), as `principal_directions` gives them.
+    """
+
+    def __init__(self, directions: np.ndarray) -> None:
+        super().__init__(name="projection")
+        self.directions = self.add_weight(name="directions", shape=directions.shape, trainable=False)
+        self.directions.assign(directions)
+        self.compile(jit_compile=jit_compile())
+        self.built = True
+
+    def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return {"error": ||x - V V^T x||^2 (rows, T)} of {"x": (rows, T, C)}."""
+        x, V = inputs["x"], ops.convert_to_tensor(self.directions)
+        return {"error": squared_error(x, ops.matmul(ops.matmul(x, V), ops.transpose(V)))}
+
+    def refresh(self) -> None:
+        """Take the directions as they are: nothing is computed beforehand."""
+
+    def initial_state(self, n_rows: int) -> State:
+        """Return the state before the first frame: there is none."""
+        return {}

@@ -1,5 +1,6 @@
 """Moving-MNIST in the lab: windows, scores, dark pixels, exact resume, and parts of Table 1 and Figure 4."""
 
+import csv
 import json
 from functools import partial
 
@@ -11,7 +12,7 @@ from data_prep.errors import InputError
 from data_prep.mnist_digits import Digits
 from data_prep.moving_mnist import SPLITS, MovingMNIST, generate, intensities
 from data_prep.moving_mnist import Settings as Drawn
-from experiments import figure_04_moving_mnist, table_01_moving_mnist
+from experiments import figure_04_moving_mnist, moving_mnist_sizes, table_01_moving_mnist
 from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import HELD_OUT, Row, read_rows
@@ -239,7 +240,11 @@ def runs(files, tmp_path_factory):
 def test_training_leaves_runs_like_every_other(files, runs, system):
     out, run = runs[0], runs[1][system]
     assert run.folder.parent == out / "checkpoints" / "moving_mnist"
-    name = "mean_frame_error_of_conv_ae" if system == MEAN_FRAME else system.lower().replace("-", "_")
+    name = (
+        "mean_frame_error_of_conv_ae"
+        if system == MEAN_FRAME
+        else system.lower().translate({45: "_", 32: "_"})
+    )
     assert run.folder.name.startswith(f"{name}-spatial-seed0-")
     assert 0 <= run.metrics["auc_per_clip"] <= 1
     assert len(run.scores()) == 3
@@ -261,7 +266,7 @@ def test_every_system_has_an_error_a_frame_and_controls_in_table_1(files, runs, 
             assert clip.labels.shape == (20,)
             assert clip.labels.any() == with_anomalies
             for name in ("similarity", "code_distance", "sparsity"):
-                assert (getattr(clip, name) is None) == ("frame" in system or system == "Conv-AE")
+                assert (getattr(clip, name) is not None) == (system in ("TSC", "sRNN-AE"))
     # A box is seen by nothing before its first frame.
     for clip, twin in zip(run.scores(), control, strict=True):
         first = int(np.flatnonzero(clip.labels)[0]) // 10 * 10  # windows of ten frames know of later ones
@@ -353,6 +358,24 @@ def test_order_is_said(values, said):
     ours = [Row("table_01", MEAN_FRAME, "Spatial Anomaly", "auc", 0.65, protocol="per_clip")]
     assert table_01_moving_mnist.order_note("Spatial Anomaly", [*ours, *rows]) == said
     assert all(row.paper for row in rows)
+
+
+def test_sizes_are_compared_on_the_same_sequences(squares, tmp_path):
+    """The larger loses less; principal directions lose what they lose of the control sequences themselves."""
+    context = Context("smoke", TINY, tmp_path, n_seeds=1)
+    moving_mnist_sizes.run(context, ["4", "8"])
+    lines = list(csv.DictReader((context.results_dir / "moving_mnist_sizes.csv").open()))
+    assert [(line["N"], line["system"]) for line in lines] == [
+        (size, system) for size in ("4", "8") for system in moving_mnist_sizes.SYSTEMS
+    ]
+    lost = [float(line["energy_lost"]) for line in lines if line["system"] == "principal directions"]
+    files = sequence_files("spatial", TINY, context.generated_dir / "moving_mnist", None)
+    with MovingMNIST(files.train) as train, MovingMNIST(files.control) as control:
+        x, y = train.features().reshape(100, -1), control.features().reshape(60, -1)
+    for count, ours in zip((2, 4), lost, strict=True):
+        V = np.linalg.svd(x, full_matrices=False)[2][:count].T
+        assert ours == pytest.approx(100 * np.median(np.square(y - y @ V @ V.T).sum(-1)), abs=0.5)
+    assert (context.results_dir / "moving_mnist_sizes.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_error_maps_add_up_to_the_errors_of_frames(files):

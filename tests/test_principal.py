@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.principal import principal_directions, signed_dictionary
+from models.principal import Projection, n_directions, principal_directions, signed_dictionary
 
 rng = np.random.default_rng(0)
 X = (rng.standard_normal((200, 30)) * 0.7 ** np.arange(30)).astype(np.float32)
@@ -37,3 +37,17 @@ def test_codes_that_cannot_be_negative_need_both_signs(n_atoms):
 def test_codes_of_either_sign_need_each_direction_once():
     A = signed_dictionary(blocks, 5, "two_sided")
     np.testing.assert_allclose(A, principal_directions(blocks, 5), atol=1e-6)
+
+
+def test_the_error_of_a_projection_is_the_energy_outside_its_span():
+    """Against least squares on the directions; block by block as in one."""
+    V = principal_directions(blocks, 4)
+    x = X[:40].reshape(4, 10, 30)
+    rest = x - (V @ np.linalg.lstsq(V, X[:40].T, rcond=None)[0]).T.reshape(x.shape)
+    projection = Projection(V)
+    errors = [projection.step(x[:, t : t + 5], projection.initial_state(4))[0]["error"] for t in (0, 5)]
+    np.testing.assert_allclose(np.concatenate(errors, 1), np.square(rest).sum(-1), rtol=1e-3)
+
+
+def test_atoms_count_directions():
+    assert [n_directions(5, threshold) for threshold in ("nonnegative", "two_sided")] == [3, 5]

@@ -60,7 +60,11 @@ HASHED_ALONE = {
     "mean frame (error of ConvLSTM-AE)": OF_STOPPING,
 }
 LAB: list[FakeLab] = []
-COMMANDS = {**exhibits(), "ablations": "experiments.ablations"}
+COMMANDS = {
+    **exhibits(),
+    "ablations": "experiments.ablations",
+    "moving_mnist_sizes": "experiments.moving_mnist_sizes",
+}
 
 
 def other(name: str, value):

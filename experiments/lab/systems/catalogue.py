@@ -130,6 +130,18 @@ _ENTRIES = (
         unit="fit",
     ),
     System(
+        "principal directions",
+        f"{_SYSTEMS}.principal:principal_directions_task",
+        Features(),
+        "Ours, for comparison: what is far from the span of the principal directions is taken for abnormal.",
+        ("n_atoms", "threshold", *_STREAM, "score"),
+        tables=("table_01",),
+        made_again="`models.principal.principal_directions` of the same rows repeats it",
+        has_regions=True,
+        drawn=False,
+        unit="fit",
+    ),
+    System(
         "TSC",
         f"{_SYSTEMS}.tsc:tsc_task",
         Features(),

@@ -9,7 +9,6 @@ stay zero. What a test frame has at such pixels is not reconstructed and adds to
 """
 
 import functools
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -26,6 +25,7 @@ from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS, task_of
 from experiments.lab.systems.features import FeatureBlock
 from experiments.lab.systems.gray_frames import WINDOWS_AT_ONCE, WindowErrors, steps_of_windows
+from experiments.lab.systems.principal import first_rows
 from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, SequenceWindows, score_sequences
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.runs import Run
@@ -37,7 +37,6 @@ from models.srnn_ae import SRNNAE
 from models.tsc import TSC
 
 BLOCK_FRAMES = 5
-PRINCIPAL_SEQUENCES = 2000  # from which directions are taken: 40,000 frames tell 1,024
 # Settings of systems -> those of `MovingMNISTSettings` that stand in their place.
 IN_PLACE = {
     "n_atoms": "mnist_n_atoms",
@@ -90,14 +89,13 @@ def built_and_started(
     build: Callable, start: Callable, source: "SequenceFeatures", settings: Settings, seed: int, *sample
 ) -> keras.Model:
     """Return what `build` gives, started at the principal directions of the first training sequences."""
-    n_blocks = -(-PRINCIPAL_SEQUENCES // SEQUENCES_AT_ONCE)
-
-    def rows() -> Iterator[np.ndarray]:
-        for x, _, _ in itertools.islice(source.blocks(0, seed), n_blocks):
-            yield x.reshape(-1, x.shape[-1])
-
     model = build(*sample)
-    start(model, signed_dictionary(rows, model.options.n_atoms, settings.model.threshold, seed))
+    start(
+        model,
+        signed_dictionary(
+            lambda: first_rows(source, seed), model.options.n_atoms, settings.model.threshold, seed
+        ),
+    )
     return model
 
 
