@@ -24,7 +24,7 @@ A file holds one split, contiguous to read by sequence:
 Sequence number i depends on the settings and i alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -159,12 +159,7 @@ def draw_sequence(
     rng = np.random.default_rng(key)
     digit_px = settings.digit_px
     pair = [_resized(images[i], digit_px) for i in rng.choice(len(images), 2, replace=False)]
-    positions = _positions(rng, settings)
-    frames = np.zeros((SEQUENCE_FRAMES, SIZE_PX, SIZE_PX), np.uint8)
-    for frame, corners in zip(frames, positions, strict=True):
-        for digit, (y, x) in zip(pair, corners, strict=True):
-            place = frame[y : y + digit_px, x : x + digit_px]
-            np.maximum(place, digit, out=place)
+    frames = painted(pair, _positions(rng, settings))
     labels, corner = np.zeros(SEQUENCE_FRAMES, np.uint8), (-1, -1)
     if settings.split == "test" and settings.kind == "spatial":
         start = rng.integers(SEQUENCE_FRAMES - BOX_FRAMES + 1)
@@ -173,6 +168,16 @@ def draw_sequence(
     elif settings.split == "test":
         labels[TOGETHER_FRAMES:] = 1
     return frames, labels, corner
+
+
+def painted(pair: Sequence[np.ndarray], positions: np.ndarray) -> np.ndarray:
+    """Return frames uint8 (n, 225, 225) with two digits, their upper left corners int (n, 2, 2), (y, x)."""
+    frames = np.zeros((len(positions), SIZE_PX, SIZE_PX), np.uint8)
+    for frame, corners in zip(frames, positions, strict=True):
+        for digit, (y, x) in zip(pair, corners, strict=True):
+            place = frame[y : y + len(digit), x : x + len(digit)]
+            np.maximum(place, digit, out=place)
+    return frames
 
 
 def _resized(image: np.ndarray, digit_px: int) -> np.ndarray:
@@ -190,10 +195,14 @@ def _positions(rng: np.random.Generator, settings: Settings) -> np.ndarray:
         if settings.split == "test":
             for frame in range(TOGETHER_FRAMES, SEQUENCE_FRAMES):
                 steps[frame - 1] = _COMPASS[rng.choice(len(_COMPASS), 2, replace=False)]
-    top = (SIZE_PX - settings.digit_px) // 2
-    left = SIZE_PX // 2 - settings.digit_px
-    start = np.array([(top, left), (top, left + settings.digit_px)])
+    start = first_corners(settings.digit_px)
     return np.concatenate([start[None], start + settings.step_px * np.cumsum(steps, axis=0)])
+
+
+def first_corners(digit_px: int) -> np.ndarray:
+    """Return the upper left corners, int (2, 2) of (y, x), of two digits side by side in the centre."""
+    top, left = (SIZE_PX - digit_px) // 2, SIZE_PX // 2 - digit_px
+    return np.array([(top, left), (top, left + digit_px)])
 
 
 def _add_box(rng: np.random.Generator, frames: np.ndarray, box_px: int) -> tuple[int, int]:
