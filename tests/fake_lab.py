@@ -105,8 +105,9 @@ def clip_masks(dataset: Dataset, clip: Clip):
 
 def sequence_settings(files) -> dict:
     """Return what tells sequences apart: their files' names."""
-    facts = {"digits": "none", "step_px": 0, "n_sequences": 0}
-    return {split: {"file": getattr(files, split).name, **facts} for split in ("train", "test", "control")}
+    facts = {"digits": "none", "step_px": 0, "n_sequences": 0, "kind": files.kind}
+    splits = ("train", "test", "control")
+    return {split: {"file": getattr(files, split).name, "split": split, **facts} for split in splits}
 
 
 def facts_of(recipe) -> dict:
