@@ -1,4 +1,4 @@
-"""run_all.sh with Pythons that only say what they are and note what they are asked to do: nothing is installed."""
+"""run_all.sh with Pythons that only say what they are and note what is asked of them: nothing is installed."""
 
 import os
 import re
@@ -116,7 +116,8 @@ def move(checkout):
 
 
 def other_machine(checkout):
-    (checkout.folder / ".venv/bin/python").write_text(FAKE.format(about="3.12 Linux aarch64", log=checkout.log))
+    fake = FAKE.format(about="3.12 Linux aarch64", log=checkout.log)
+    (checkout.folder / ".venv/bin/python").write_text(fake)
 
 
 def python_gone(checkout):
