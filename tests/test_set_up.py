@@ -1,4 +1,4 @@
-"""run_all.sh with Pythons that only say what they are and note what is asked of them: nothing is installed."""
+"""run_all.sh with Pythons that say what they are and note what is asked of them: nothing is installed."""
 
 import os
 import re
