@@ -12,8 +12,10 @@ With a and x as row vectors, one step is
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import keras
 from keras import ops
 
+from models.products import COMPUTE_DTYPES, multiply
 from models.proximal import THRESHOLDS, soft_threshold
 from models.tensor import Tensor
 
@@ -29,6 +31,7 @@ class Stack:
         first_layer: "algorithm1", W(1) = I - (1/gamma) A^T A, which alone equals Algorithm 1; or "eq7",
             W(1) = I - (lambda2/gamma) A^T A, as Eq. (7) prints it.
         threshold: "nonnegative" or "two_sided", see `proximal.soft_threshold`.
+        compute_dtype: of the matrix products, see `products`.
 
     Raises ValueError: an unknown word, or no layer.
     """
@@ -36,6 +39,7 @@ class Stack:
     depth: int = 3
     first_layer: str = "algorithm1"
     threshold: str = "nonnegative"
+    compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
         """Refuse what is not one of the choices."""
@@ -45,6 +49,8 @@ class Stack:
             raise ValueError(f"first_layer: expected one of {FIRST_LAYERS}, got {self.first_layer!r}")
         if self.threshold not in THRESHOLDS:
             raise ValueError(f"threshold: expected one of {THRESHOLDS}, got {self.threshold!r}")
+        if self.compute_dtype not in COMPUTE_DTYPES:
+            raise ValueError(f"compute_dtype: expected one of {COMPUTE_DTYPES}, got {self.compute_dtype!r}")
 
     def weights(self, lambda2: Tensor) -> list[Tensor]:
         """Return the factor of a A^T A in each of the K steps: 1, but for Eq. (7)'s first."""
@@ -60,6 +66,8 @@ class Parameters(NamedTuple):
         lambda1: weight of the l1 term, scalar.
         lambda2: weight of the temporal coherence term, scalar.
         dictionary_gram: A^T A (N, N) where it is to be used; None for A^T and A in turn.
+
+    Products with a matrix that is bfloat16 are taken in it, see `products.multiply`.
     """
 
     dictionary: Tensor
@@ -68,15 +76,21 @@ class Parameters(NamedTuple):
     lambda2: Tensor
     dictionary_gram: Tensor | None = None
 
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of the products: that of the matrix in them."""
+        matrix = self.dictionary if self.dictionary_gram is None else self.dictionary_gram
+        return keras.backend.standardize_dtype(matrix.dtype)
+
     def times_gram(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """Return (left, a A^T A) of a (rows, N): left is `a` with A^T A at hand, else a A^T (rows, C).
 
         The gradient of the last matrix is an outer product with `left`.
         """
         if self.dictionary_gram is not None:
-            return a, ops.matmul(a, self.dictionary_gram)
-        left = ops.matmul(a, ops.transpose(self.dictionary))
-        return left, ops.matmul(left, self.dictionary)
+            return a, multiply(a, self.dictionary_gram)
+        left = multiply(a, ops.transpose(self.dictionary))
+        return left, multiply(left, self.dictionary)
 
 
 class Frame(NamedTuple):

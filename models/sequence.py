@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from keras import ops
 
+from models.products import multiply, product, rounded
 from models.recurrence import Frame, Parameters, Stack, Step, StepGradient, sista_step, step_gradient
 from models.tensor import Tensor
 
@@ -39,10 +40,11 @@ def sista(
     # Time first: each frame is then one contiguous block.
     x = ops.transpose(x, (1, 0, 2))
     S = ops.transpose(similarity, (1, 0, 2))
-    xA = ops.reshape(ops.matmul(ops.reshape(x, (-1, n_features)), A), (n_frames, -1, n_atoms))
+    xA = product(ops.reshape(x, (-1, n_features)), A, stack.compute_dtype)
+    xA = ops.reshape(xA, (n_frames, -1, n_atoms))
     G = parameters.dictionary_gram
     if G is None and gram_is_cheaper(n_features, n_atoms, n_rows or expected_rows, n_frames * stack.depth):
-        G = gram(A)
+        G = gram(A, stack.compute_dtype)
     codes_of = sequence_codes(stack, has_gram=G is not None)
     codes = codes_of(xA, A if G is None else G, S, initial_codes, gamma, lambda1, lambda2)
     return ops.transpose(codes, (1, 0, 2))
@@ -58,15 +60,20 @@ def gram_is_cheaper(n_features: int, n_atoms: int, n_rows: int, n_steps: int) ->
     return 2 * n_features * n_atoms**2 + 3 * row_steps * n_atoms**2 < 6 * row_steps * n_features * n_atoms
 
 
-@ops.custom_gradient
-def gram(dictionary: Tensor) -> Tensor:
+def gram(dictionary: Tensor, compute_dtype: str = "float32") -> Tensor:
     """Return A^T A (N, N) of A (C, N); its gradient A (G + G^T) is one product where autodiff takes two."""
 
-    def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
-        G = args[0] if upstream is None else upstream
-        return ops.matmul(dictionary, G + ops.transpose(G))
+    @ops.custom_gradient
+    def gram_of(dictionary: Tensor) -> Tensor:
+        A = rounded(dictionary, compute_dtype)
 
-    return ops.matmul(ops.transpose(dictionary), dictionary), gradient
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
+            G = args[0] if upstream is None else upstream
+            return multiply(A, G + ops.transpose(G))
+
+        return multiply(ops.transpose(A), A), gradient
+
+    return gram_of(dictionary)
 
 
 def sequence_codes(stack: Stack, has_gram: bool) -> Callable[..., Tensor]:
@@ -86,6 +93,7 @@ def sequence_codes(stack: Stack, has_gram: bool) -> Callable[..., Tensor]:
         lambda1: Tensor,
         lambda2: Tensor,
     ) -> Tensor:
+        matrix = rounded(matrix, stack.compute_dtype)
         A, G = (None, matrix) if has_gram else (matrix, None)
         theta = Parameters(A, gamma, lambda1, lambda2, G)
         weights = stack.weights(lambda2)
@@ -165,14 +173,15 @@ def shared_gradient(
         done: each step, its gradient and its w.
         theta: as in `sista_step`.
     """
+    dtype = theta.compute_dtype
     e = ops.concatenate([d.minus_slope for _, d, _ in done])
     before = ops.concatenate([step.before for step, _, _ in done])
     after = ops.concatenate([step.after for step, _, _ in done])
-    d_matrix = -ops.matmul(ops.transpose(ops.concatenate([w * step.left for step, _, w in done])), e)
+    left = rounded(ops.concatenate([w * step.left for step, _, w in done]), dtype)
+    d_matrix = -multiply(ops.transpose(left), e)
     if theta.dictionary_gram is None:
-        d_matrix = d_matrix - ops.matmul(
-            ops.transpose(ops.concatenate([w * d.left for _, d, w in done])), before
-        )
+        left = rounded(ops.concatenate([w * d.left for _, d, w in done]), dtype)
+        d_matrix = d_matrix - multiply(ops.transpose(left), before)
     d_lambda2 = 0.0
     for step, d, w in done:
         if w is theta.lambda2:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from models.products import product
 from models.tensor import Shape, Tensor
 
 SIMILARITIES = ("learned", "gaussian")
@@ -46,11 +47,20 @@ class LearnedSimilarity(keras.layers.Layer):
         units: width of phi.
         weight_decay: weight of the L2 term on phi's weights (Eq. 9: w_phi belongs to theta).
         seed: seed of the initial weights.
+        product_dtype: of the product with phi's weights, see `products`.
     """
 
-    def __init__(self, units: int = 512, weight_decay: float = 0.0, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        units: int = 512,
+        weight_decay: float = 0.0,
+        seed: int = 0,
+        product_dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.units = units
+        self.product_dtype = product_dtype
         self.dense = keras.layers.Dense(
             units,
             activation="relu",
@@ -67,7 +77,8 @@ class LearnedSimilarity(keras.layers.Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """Return phi(x), (..., units), of features x (..., C)."""
-        activations = self.dense(x)
+        units = product(x, self.dense.kernel, self.product_dtype) + self.dense.bias
+        activations = self.dense.activation(units)
         return activations / ops.sqrt(ops.sum(ops.square(activations), -1, keepdims=True) + 1e-12)
 
     def compare(self, embedding: Tensor, previous_embedding: Tensor) -> Tensor:

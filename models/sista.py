@@ -24,7 +24,7 @@ class StackedRNNOptions:
         similarity: "learned" (Eq. 11) or "gaussian" (Eq. 10).
         delta_squared: delta^2 of the Gaussian.
         similarity_units: width of the learned phi.
-        first_layer, threshold: see `recurrence.Stack`.
+        first_layer, threshold, compute_dtype: see `recurrence.Stack`.
         weight_decay: weight of the L2 term on every parameter (Eq. 9).
         trainable_lambda2, trainable_initial_codes: whether lambda2 and alpha_0 are learned.
         gamma, lambda1, lambda2: initial values.
@@ -32,7 +32,7 @@ class StackedRNNOptions:
         expected_rows: rows of a batch, for counting products (see `sequence.sista`); changes no result.
         seed: seed of the initial A and phi.
 
-    Raises ValueError: an unknown similarity, first layer or threshold, or a depth below 1.
+    Raises ValueError: an unknown similarity, first layer, threshold or dtype, or a depth below 1.
     """
 
     n_atoms: int = 2048
@@ -49,6 +49,7 @@ class StackedRNNOptions:
     lambda1: float = 0.1
     lambda2: float = 0.01
     positive_scalars: bool = True
+    compute_dtype: str = "float32"
     expected_rows: int = 84
     seed: int = 0
 
@@ -61,7 +62,7 @@ class StackedRNNOptions:
     @property
     def stack(self) -> Stack:
         """The K layers."""
-        return Stack(self.depth, self.first_layer, self.threshold)
+        return Stack(self.depth, self.first_layer, self.threshold, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("srnn_ae")
@@ -91,6 +92,7 @@ class StackedRNN(keras.layers.Layer):
                 self.options.similarity_units,
                 self.options.weight_decay,
                 self.options.seed + 1,
+                self.options.compute_dtype,
                 dtype=self.dtype_policy,
             )
 

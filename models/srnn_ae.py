@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from models.blocks import BlockModel, jit_compile, squared_error
+from models.products import product
 from models.sequence import gram
 from models.similarity import initial_weights
 from models.sista import StackedRNN
@@ -51,7 +52,7 @@ class SRNNAE(keras.Model):
     def decode(self, codes: Tensor) -> Tensor:
         """Return x^ = Z a, (rows, T, C), of codes (rows, T, N)."""
         flat = ops.reshape(codes, (-1, self.options.n_atoms))
-        flat = ops.matmul(flat, self.decoder)
+        flat = product(flat, self.decoder, self.options.compute_dtype)
         return ops.reshape(flat, (-1, codes.shape[1], self.n_features))
 
     def call(self, x: Tensor) -> dict[str, Tensor]:
@@ -100,7 +101,8 @@ class Streaming(BlockModel):
 
     def refresh(self) -> None:
         """Take A^T A again, after the model has been trained further."""
-        self.gram.assign(gram(ops.copy(self.model.srnn.dictionary)))
+        A = ops.copy(self.model.srnn.dictionary)
+        self.gram.assign(gram(A, self.model.srnn.options.compute_dtype))
 
     def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what the frames of one block score, and the state for the next block.

@@ -25,6 +25,7 @@ from keras import ops
 
 from models.blocks import squared_error
 from models.dictionary import MARGIN, largest_eigenvalue, normalize_atoms, updated_dictionary
+from models.products import product
 from models.sista import StackedRNN
 from models.sparse_solver import Problem, solve_codes
 from models.tensor import State, Tensor
@@ -112,6 +113,7 @@ class TSC(keras.Model):
         lambda1, lambda2: weights of sparsity and coherence; lambda2 = 0 is plain sparse coding.
         delta_squared: delta^2 of the Gaussian similarity.
         threshold: "nonnegative" or "two_sided", see `proximal.soft_threshold`.
+        compute_dtype: of the matrix products in coding and decoding, see `products`.
         kwargs: `name` and `dtype`, as every Keras model takes them.
     """
 
@@ -124,6 +126,7 @@ class TSC(keras.Model):
         lambda2: float = 2.0,
         delta_squared: float = 100.0,
         threshold: str = "nonnegative",
+        compute_dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": "tsc", **kwargs})
@@ -134,6 +137,7 @@ class TSC(keras.Model):
             similarity="gaussian",
             delta_squared=delta_squared,
             threshold=threshold,
+            compute_dtype=compute_dtype,
             weight_decay=0.0,
             lambda1=lambda1,
             lambda2=lambda2,
@@ -147,7 +151,7 @@ class TSC(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        names = ("n_atoms", "depth", "lambda1", "lambda2", "delta_squared", "threshold")
+        names = ("n_atoms", "depth", "lambda1", "lambda2", "delta_squared", "threshold", "compute_dtype")
         options = {name: getattr(self.options, name) for name in names}
         return {"name": self.name, "dtype": self.dtype, "n_features": self.n_features, **options}
 
@@ -164,7 +168,7 @@ class TSC(keras.Model):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return x^ = A a, (rows, T, C), of codes (rows, T, N)."""
-        return ops.matmul(codes, ops.transpose(self.srnn.dictionary))
+        return product(codes, ops.transpose(self.srnn.dictionary), self.options.compute_dtype)
 
     def call(self, x: Tensor) -> dict[str, Tensor]:
         """Return the reconstruction (rows, T, C), codes (rows, T, N) and similarity (rows, T, 1) of x."""

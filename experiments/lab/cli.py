@@ -11,6 +11,7 @@ from types import ModuleType
 from data_prep.errors import InputError
 from data_prep.terminal import Parser, exit_with, given_int, given_path
 from experiments.lab.settings.chosen import CHOSEN
+from experiments.lab.settings.compute_dtype import with_fast_dtype
 from experiments.lab.settings.memory import refuse_beyond_memory
 from experiments.lab.settings.profiles import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES
 from experiments.lab.settings.schema import Settings
@@ -65,7 +66,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
     chosen = CHOSEN if arguments.chosen else {}
     given = PROFILES[arguments.profile].override(**chosen).override(**overrides)
     refuse_beyond_memory(given)
-    return given
+    return with_fast_dtype(given)
 
 
 def check_out(out: Path) -> None:

@@ -16,6 +16,7 @@ CHOICES = {
     "similarity": ("learned", "gaussian"),
     "first_layer": ("algorithm1", "eq7"),
     "threshold": ("nonnegative", "two_sided"),
+    "compute_dtype": ("float32", "bfloat16"),
     "alignment": ("causal", "centered"),
     "frame_error": ("max", "scale_mean", "frame"),
     "fusion": ("paper", "calibrated", "log"),

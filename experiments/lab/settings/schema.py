@@ -14,7 +14,7 @@ from experiments.lab.settings.in_place import MovingMNISTSettings, WindowSetting
 from experiments.lab.settings.limits import typed
 from experiments.lab.settings.names import meaning
 from experiments.lab.settings.quoted import QuotedSettings
-from experiments.lab.settings.sources import choice, cited
+from experiments.lab.settings.sources import choice, cited, later
 
 LUO_2017 = "Luo et al. 2017, released configuration"
 HASAN_2016 = "Hasan et al. 2016, released configuration"
@@ -63,11 +63,12 @@ class ModelSettings:
     lambda1: float = choice(0.1)  # likewise
     lambda2: float = choice(0.01)  # likewise
     positive_scalars: bool = choice(True)  # these three; the released code leaves them free
+    compute_dtype: str = later("float32")  # of the matrix products; "bfloat16": see `models.products`
 
 
 @dataclass(frozen=True)
 class TSCSettings:
-    """TSC; see `models.tsc`. Its threshold is that of `ModelSettings`."""
+    """TSC; see `models.tsc`. Its threshold and compute_dtype are those of `ModelSettings`."""
 
     tsc_n_atoms: int = 2048  # Sec. 4.4
     tsc_depth: int = 30  # Sec. 4.4
@@ -265,8 +266,27 @@ class Settings:
 
 
 def config_hash(config: dict) -> str:
-    """Return 8 hex digits that stand for a configuration (nested plain values)."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
+    """Return 8 hex digits that stand for a configuration (nested plain values).
+
+    A setting of `LATER` that has its default is left out: a run that was made before there was such a setting
+    has the same hash, and so the same folder, as one that is made with its default.
+    """
+    return hashlib.sha256(json.dumps(without_later(config), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def without_later(value):
+    """Return nested plain values without the settings of `LATER` that have their default."""
+    if isinstance(value, dict):
+        kept = {name: one for name, one in value.items() if name not in LATER or one != LATER[name]}
+        return {name: without_later(one) for name, one in kept.items()}
+    return [without_later(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 PAPER = Settings()
+# Settings that came after the first runs -> their defaults, see `sources.later`.
+LATER = {
+    f.name: f.default
+    for group in fields(PAPER)
+    for f in fields(getattr(PAPER, group.name))
+    if f.metadata.get("later")
+}

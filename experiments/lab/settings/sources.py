@@ -8,6 +8,11 @@ def cited(default, source: str):
     return field(default=default, metadata={"source": source})
 
 
+def later(default):
+    """Return the field of a setting that runs were made without: with its default it is not in their hash."""
+    return field(default=default, metadata={"source": "choice of ours at full size", "later": True})
+
+
 def choice(default):
     """Return the field of a setting that the paper leaves open: its default is a choice of ours."""
     return cited(default, "choice of ours at full size")

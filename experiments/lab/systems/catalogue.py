@@ -146,7 +146,7 @@ _ENTRIES = (
         f"{_SYSTEMS}.tsc:tsc_task",
         Features(),
         RECONSTRUCTS,
-        ("features", "tsc", "threshold", "window_frames", *_STREAM, "score"),
+        ("features", "tsc", "threshold", "compute_dtype", "window_frames", *_STREAM, "score"),
         tables=("table_01", "table_03", "table_04", "table_10"),
         use=Use("models.tsc", FEATURES, CODES),
         has_regions=True,

@@ -26,7 +26,8 @@ def tsc_task(source: FeatureSource, settings: Settings, seed: int) -> Task:
         options.atom_norm,
         options.tsc_coding,
     )
-    config = {"model": {**asdict(options), "threshold": settings.model.threshold}, **source.sampling}
+    shared = {name: getattr(settings.model, name) for name in ("threshold", "compute_dtype")}
+    config = {"model": {**asdict(options), **shared}, **source.sampling}
     return Task("TSC", source.stream, seed, source.data, config, trainer, source.scorer(Streaming))
 
 
@@ -41,6 +42,7 @@ def build_tsc(blocks: Callable[[], Iterator[Block]], settings: Settings, seed: i
         options.tsc_lambda2,
         options.tsc_delta_squared,
         settings.model.threshold,
+        settings.model.compute_dtype,
     )
     model.set_dictionary(initial_dictionary(blocks(), options.tsc_n_atoms, seed))
     return model

@@ -1,0 +1,79 @@
+"""Matrix products in float32, or with factors rounded to bfloat16, in one place.
+
+What bfloat16 rounds are the factors of a product, to 8 bits of mantissa: a relative error of up to 2^-9 each.
+Products of two such numbers are exact in float32; they are added up in float32, and their sum is returned in
+float32. Weights, optimizer slots, codes, statistics and errors are float32: nothing here touches them.
+"""
+
+import functools
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from models.tensor import Tensor
+
+COMPUTE_DTYPES = ("float32", "bfloat16")
+
+
+def product(a: Tensor, b: Tensor, compute_dtype: str = "float32") -> Tensor:
+    """Return a b, float32 (rows, ..., n), and its gradients d b^T and a^T d taken in the same way.
+
+    Args:
+        a: float32 (rows, ..., k).
+        b: (k, n), float32, or already of `compute_dtype` where no gradient is asked for.
+        compute_dtype: one of `COMPUTE_DTYPES`, to which factors are rounded, those of the gradients too.
+    """
+    if compute_dtype == "float32":
+        return ops.matmul(a, b)
+    rows = ops.reshape(a, (-1, a.shape[-1]))
+    # A copy, because a custom gradient may capture no variable.
+    return ops.reshape(_rounded_product(rows, ops.copy(b)), (-1, *a.shape[1:-1], b.shape[-1]))
+
+
+@ops.custom_gradient
+def _rounded_product(a: Tensor, b: Tensor) -> Tensor:
+    """Return a b, float32 (m, n), of a (m, k) and b (k, n) rounded to bfloat16."""
+    a, b = rounded(a, "bfloat16"), rounded(b, "bfloat16")
+
+    def gradient(*args: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        d = rounded(args[0] if upstream is None else upstream, "bfloat16")
+        return multiply(d, ops.transpose(b)), multiply(ops.transpose(a), d)
+
+    return multiply(a, b), gradient
+
+
+def rounded(x: Tensor, compute_dtype: str) -> Tensor:
+    """Return x as a factor of products in `compute_dtype`: rounded for bfloat16, else itself."""
+    return ops.cast(x, compute_dtype) if compute_dtype == "bfloat16" else x
+
+
+def multiply(a: Tensor, b: Tensor) -> Tensor:
+    """Return a b, (m, n), of a (m, k) and b (k, n): where either is bfloat16, of both rounded to it.
+
+    The sums are float32. Its gradient is not defined: who calls it has one of its own.
+    """
+    dtypes = {keras.backend.standardize_dtype(x.dtype) for x in (a, b)}
+    if "bfloat16" not in dtypes:
+        return ops.matmul(a, b)
+    return _bfloat16_multiply()(rounded(a, "bfloat16"), rounded(b, "bfloat16"))
+
+
+@functools.cache
+def _bfloat16_multiply() -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the function of two bfloat16 matrices that gives their product in float32.
+
+    `ops.matmul` would round the sums to bfloat16. TensorFlow has such products through XLA alone.
+    """
+    if keras.backend.backend() == "jax":
+        import jax.numpy as jnp
+
+        return functools.partial(jnp.matmul, preferred_element_type="float32")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        def float32_sums(a: Tensor, b: Tensor) -> Tensor:
+            return tf.matmul(a, b, output_type=tf.float32)
+
+        return tf.function(float32_sums, jit_compile=True, autograph=False)
+    raise ValueError(f"bfloat16 products: expected Keras on tensorflow or jax, got {keras.backend.backend()}")
