@@ -25,18 +25,11 @@ import numpy as np
 from data_prep.arrays import map_npy, read_npy
 from data_prep.errors import InputError
 from data_prep.files import check_file
-from data_prep.frames import (
-    VIDEO_SUFFIXES,
-    Segment,
-    Source,
-    count_frames,
-    image_paths,
-    iter_frames,
-    read_frames,
-    read_image,
-)
+from data_prep.frames import Segment, Source, count_frames, iter_frames, read_frames
+from data_prep.images import image_paths, read_image
 from data_prep.mat_files import read_cells
 from data_prep.memory import check_fits
+from data_prep.videos import VIDEO_SUFFIXES
 
 _UCSD_LINE = re.compile(r"^\s*TestVideoFile\{[^}]*\}\.gt_frame\s*=\s*\[(.*?)\]", re.MULTILINE)
 _UCSD_RANGE = re.compile(r"(\d{1,9})\s*:\s*(\d{1,9})")

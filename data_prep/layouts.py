@@ -4,6 +4,7 @@ A `Layout` says which paths show that a folder is stored this way, and finds the
 `Record` and, if it is stored in a new way, a layout. Nothing is decoded here. Paper: Table 2, Sec. 4.3.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.files import natural_order
-from data_prep.frames import VIDEO_SUFFIXES, Segment, Source, count_frames
+from data_prep.folders import is_own, is_video
+from data_prep.frames import Segment, Source, count_frames
+from data_prep.images import image_paths
 from data_prep.mat_files import read_cells
 
 
@@ -103,16 +106,23 @@ def _clips(parent: Path, sources: Iterable[Path]) -> dict[str, Path]:
     return clips
 
 
-def _clip_folders(parent: Path, pattern: str = r"[^.].*") -> dict[str, Path]:
+def _clip_folders(parent: Path, pattern: str = r".*") -> dict[str, Path]:
     """Return the folders in `parent` whose whole name matches the pattern."""
-    named = (p for p in parent.iterdir() if re.fullmatch(pattern, p.name, re.DOTALL))
+    own = (p for p in parent.iterdir() if is_own(p.name))
+    named = (p for p in own if re.fullmatch(pattern, p.name, re.DOTALL))
     return _clips(parent, (p for p in named if p.is_dir() or not p.exists()))
 
 
 def _clip_videos(parent: Path) -> dict[str, Path]:
     """Return the video files in `parent`, without hidden ones."""
-    files = (p for p in parent.iterdir() if not p.is_dir() and not p.name.startswith("."))
-    return _clips(parent, (p for p in files if p.suffix.lower() in VIDEO_SUFFIXES))
+    return _clips(parent, (p for p in parent.iterdir() if is_own(p.name) and is_video(p)))
+
+
+def _check_numbers(*splits: Mapping[str, Path]) -> None:
+    """Raise InputError where the images of a published clip are not numbered without a gap."""
+    for source in itertools.chain.from_iterable(clips.values() for clips in splits):
+        if source.is_dir():
+            image_paths(source)
 
 
 def _find_ucsd(record: Record, root: Path) -> Parts:
@@ -121,6 +131,7 @@ def _find_ucsd(record: Record, root: Path) -> Parts:
     script = f"UCSD{record.name}.m"
     masks = {name: root / "Test" / f"{name}_gt" for name in test}
     train = _clip_folders(root / "Train", r"Train\d+")
+    _check_numbers(train, test)
     return Parts(train, test, (root / "Test" / script, root / script), masks)
 
 
@@ -129,6 +140,8 @@ def _find_split(train: str, test: str, record: Record, root: Path) -> Parts:
     train_clips, test_clips = (
         (_clip_folders if place.endswith("frames") else _clip_videos)(root / place) for place in (train, test)
     )
+    if record.name in RECORDS:
+        _check_numbers(train_clips, test_clips)
     labels = (root / "testing" / "test_frame_mask",)
     return Parts(train_clips, test_clips, labels, _masks_beside(root, test_clips))
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import functools
 import io
 import os
 import re
@@ -75,6 +76,12 @@ def _given(text: str, kind: type):
         return number(text, kind)
     except ValueError as fault:
         raise argparse.ArgumentTypeError(str(fault)) from None
+
+
+@functools.cache
+def say_once(message: str) -> None:
+    """Print a line on stderr that a user is to know of, once however often it comes up."""
+    print(redacted(_on_one_line(message)), file=sys.stderr, flush=True)
 
 
 def exit_with(work: Callable[[], int | None]) -> NoReturn:

@@ -19,7 +19,8 @@ from data_prep import clip_list, labels, memory, mnist_digits, normalization, sh
 from data_prep.datasets.__main__ import main as list_datasets
 from data_prep.errors import InputError
 from data_prep.flow_windows import place
-from data_prep.frames import count_frames, iter_frames, read_image, source_digest
+from data_prep.frames import count_frames, iter_frames, source_digest
+from data_prep.images import read_image
 from data_prep.live_frames import FrameStream
 from experiments.lab.watching.footage import footage_dataset
 from tests.synthetic import write_clip

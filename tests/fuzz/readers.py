@@ -15,7 +15,8 @@ import scipy.io
 
 from data_prep import clip_list, labels, mnist_digits, moving_mnist, normalization, pretrained_weights, shards
 from data_prep.flow_windows import place
-from data_prep.frames import iter_frames, read_image, source_digest
+from data_prep.frames import iter_frames, source_digest
+from data_prep.images import read_image
 from data_prep.live_frames import FrameStream
 from data_prep.mat_files import read_cells
 from data_prep.mnist_digits import Digits

@@ -41,7 +41,8 @@ class AnnotatedVideo:
         self._temporary = path.with_name(f".{os.getpid()}-{path.name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         options = LIVE_OPTIONS if live else {}
-        self._container = av.open(str(self._temporary), "w", format="mp4", options=options)
+        whole = str(self._temporary.absolute())  # FFmpeg takes a colon in a relative one for a protocol's
+        self._container = av.open(whole, "w", format="mp4", options=options)
         rate = Fraction(rate).limit_denominator(1000)
         self._stream = self._container.add_stream(CODEC, rate=rate, options=CODEC_OPTIONS)
         self._stream.pix_fmt = "yuv420p"

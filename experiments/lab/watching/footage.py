@@ -8,14 +8,15 @@ import numpy as np
 
 from data_prep.datasets import Clip, Dataset
 from data_prep.errors import InputError
-from data_prep.files import natural_order
-from data_prep.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Segment, count_frames, source_digest
+from data_prep.folders import clips_in
+from data_prep.frames import Segment, count_frames, source_digest
 from data_prep.layouts import Record
 from experiments.lab.context import Context
 from experiments.lab.training.runs import Run
 
 # The last of every clip is not trained on: it tells how often normal frames cross the threshold.
 HELD_OUT_SHARE = 0.1
+SEPARATOR = "_"  # of folder and file in the name of a clip
 
 
 def train_on_footage(context: Context, footage: Path, until: float) -> dict[str, Run]:
@@ -64,17 +65,16 @@ def footage_dataset(footage: Path, until: float = 1.0, window_frames: int = 10) 
 
 
 def footage_clips(footage: Path) -> Mapping[str, Path]:
-    """Return the clips of footage by their names, in natural order. InputError when there is none."""
+    """Return the clips of footage by their names, in natural order, those of its folders with their folder's.
+
+    Raises InputError: none, a name that repeats.
+    """
     if not footage.is_dir():
         return {footage.stem: footage}
-    inside = [path for path in footage.iterdir() if not path.name.startswith(".")]
-    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in inside):
-        return {footage.name: footage}
-    clips = {
-        path.name: path
-        for path in sorted(inside, key=lambda path: natural_order(path.name))
-        if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES or not path.exists()
-    }
-    if not clips:
-        raise InputError(f"{footage}: nothing to train on, expected images, videos or folders of images")
+    clips = {}
+    for path in clips_in(footage):
+        name = footage.name if path == footage else SEPARATOR.join(path.relative_to(footage).parts)
+        if name in clips:
+            raise InputError(f"{path}: second clip of the name {name}, expected {clips[name]} alone")
+        clips[name] = path
     return clips

@@ -123,7 +123,7 @@ def live_scores(
             generator is closed early.
     """
     readings = ahead(
-        _with_pairs(readings_of(stream, stop), networks), AHEAD_FRAMES, stop, newest=stream.is_address
+        _with_pairs(readings_of(stream, stop), networks), AHEAD_FRAMES, stop, newest=stream.may_drop
     )
     n_batch = 1 if stream.is_live else BATCH_FRAMES
     features = ahead(_extract(readings, networks, n_batch), AHEAD_FRAMES)

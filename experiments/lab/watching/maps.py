@@ -117,7 +117,7 @@ def live_map_scores(
     stop: threading.Event,
 ) -> Generator[tuple[np.ndarray, FrameScore]]:
     """Yield each frame as it is shown and what is in it, see `live.live_scores`."""
-    readings = ahead(_checked(stream, system, stop), AHEAD_FRAMES, stop, newest=stream.is_address)
+    readings = ahead(_checked(stream, system, stop), AHEAD_FRAMES, stop, newest=stream.may_drop)
     return ahead(_score(readings, system, context, calibration), AHEAD_FRAMES)
 
 

@@ -43,10 +43,11 @@ N_BINS = 1024  # of the overview; its memory does not depend on the video's leng
 def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -> Path:
     """Return a folder in `parent` for the results of a source: that of its last watching, or a new one.
 
-    What a live source has shown never comes again: it gets a new folder each time. A folder that holds what
+    What an address or a live source has shown may never come again: it gets a new folder each time. A folder that holds what
     is to be read, the source or the footage to train on, is left alone.
     """
-    source = stream.name if stream.is_live else os.path.realpath(stream.name)
+    is_own = not (stream.is_live or stream.is_address)
+    source = os.path.realpath(stream.name) if is_own else stream.name
     read = [Path(os.path.realpath(path)) for path in (stream.source, footage) if path]
     name = folder_name(stream)
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
@@ -56,7 +57,7 @@ def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -
             folder.mkdir(parents=True)
         except FileExistsError:
             holds_input = any(path.is_relative_to(os.path.realpath(folder)) for path in read)
-            return not (stream.is_live or holds_input) and source_of(folder) == source
+            return is_own and not holds_input and source_of(folder) == source
         return True
 
     folder = next(filter(is_free, (parent / name for name in names)))

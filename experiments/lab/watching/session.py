@@ -265,6 +265,4 @@ def summary(stream: FrameStream, outputs: Outputs, last: FrameScore, seconds: fl
     ]
     if dropped := last.number - n_frames:
         lines.append(f"{dropped} frames dropped: the source was faster than this machine")
-    if stream.n_damaged:
-        lines.append(f"{stream.n_damaged} damaged packets passed over")
-    return "\n".join([*lines, f"wrote {outputs.folder}"])
+    return "\n".join([*lines, *stream.notes(), f"wrote {outputs.folder}"])
