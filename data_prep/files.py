@@ -20,6 +20,7 @@ from data_prep.errors import InputError
 from data_prep.memory import check_fits
 
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+_LFS_POINTER, _LONGEST_POINTER_BYTES = b"version https://git-lfs.github.com/spec/", 1024
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what a file system without locks answers
 
 
@@ -35,7 +36,8 @@ def file_content(path: Path) -> bytes:
 def check_file(path: Path) -> os.stat_result:
     """Return the state of a file.
 
-    Raises InputError: a missing file, a link to one, a folder, and what may never end: a pipe, a device.
+    Raises InputError: a missing file, a link to one, a folder, what may never end (a pipe, a device), what
+    Git LFS leaves in place of a file.
     """
     try:
         state = os.stat(path)
@@ -44,7 +46,18 @@ def check_file(path: Path) -> os.stat_result:
         raise InputError(f"{path}: cannot be read, {missing}") from error
     if not stat.S_ISREG(state.st_mode):
         raise InputError(f"{path}: expected a file, got {_KINDS.get(stat.S_IFMT(state.st_mode), 'a device')}")
+    if state.st_size <= _LONGEST_POINTER_BYTES and _is_lfs_pointer(path):
+        raise InputError(f"{path}: the pointer of Git LFS in place of the file, `git lfs pull` fetches it")
     return state
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    """Tell whether a file is what Git leaves in place of one that Git LFS has."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+    except OSError:  # told when it is read
+        return False
 
 
 def write_atomic(path: Path, content: bytes) -> None:

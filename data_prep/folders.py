@@ -1,4 +1,4 @@
-"""What lies in a folder of footage: clips, thumbnails beside them, and what systems and archives leave there."""
+"""What lies in a folder of footage: clips, thumbnails beside them, what systems and archives leave there."""
 
 import re
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _is_of_images(inside: Sequence[Path]) -> bool:
-    """Tell whether the images among these are the frames of one clip, and not pictures of the videos there."""
+    """Tell whether the images among these are the frames of one clip, not pictures of the videos there."""
     videos = {path.stem for path in inside if is_video(path)}
     images = [path.stem for path in inside if is_image(path.name) and not path.is_dir()]
     return len(images) > len(videos) and not any(videos & _beginnings(name) for name in images)

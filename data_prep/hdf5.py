@@ -1,5 +1,7 @@
 """HDF5 files that are written whole or not at all, and read without locks: none ever changes where it is."""
 
+import errno
+import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +11,10 @@ from pathlib import Path
 import h5py
 
 from data_prep.errors import InputError
-from data_prep.files import Disk, one_line, written_whole
+from data_prep.files import NO_LOCKS, Disk, one_line, written_whole
 from data_prep.memory import check_fits
 
+_LOCKS_REMEDY = "HDF5_USE_FILE_LOCKING asks for locks, which this file system has not: unset it"
 WEIGHTS_COPIES = 4  # while Keras reads: unpacked, as arrays, in the model, in its optimizer
 
 
@@ -74,12 +77,24 @@ def check_weights(path: Path) -> int:
     return held
 
 
+class UnreadableError(InputError):
+    """A file that the system does not let be read: that says nothing of what is in it."""
+
+
 @contextmanager
 def readable(path: Path, what: str) -> Iterator[None]:
-    """Turn what h5py raises on a damaged file into InputError, which says that `what` is damaged."""
+    """Turn what h5py raises on a damaged file into InputError, which says that `what` is damaged.
+
+    Raises UnreadableError where a call of the system failed: its errors have a number, those of damage none.
+    """
     try:
         yield
-    except (OSError, RuntimeError, LookupError, ArithmeticError, ValueError, TypeError, MemoryError) as error:
+    except OSError as error:
+        if error.errno is None:
+            raise InputError(f"{path}: damaged {what}, {one_line(error)}") from error
+        remedy = f"; {_LOCKS_REMEDY}" if error.errno in (*NO_LOCKS, errno.EAGAIN) else ""
+        raise UnreadableError(f"{path}: cannot be read, {os.strerror(error.errno)}{remedy}") from error
+    except (RuntimeError, LookupError, ArithmeticError, ValueError, TypeError, MemoryError) as error:
         raise InputError(f"{path}: damaged {what}, {one_line(error)}") from error
     except AttributeError as error:  # a group where an array is expected, or the other way round
         raise InputError(f"{path}: damaged {what}, {one_line(error)}") from error

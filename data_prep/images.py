@@ -5,6 +5,7 @@ its recorder names it: `frame_paths` takes such names in natural order, and says
 """
 
 import functools
+import itertools
 import os
 import re
 import sys
@@ -40,7 +41,7 @@ cv2.utils.logging.setLogLevel(
 def image_paths(folder: Path) -> list[Path]:
     """Return the images of a folder in the order of their frame numbers (the last digits of each name).
 
-    Hidden files, folders and files that are no images are left out. Nothing is decoded.
+    Hidden files and files that are no images are left out. Nothing is decoded.
     Raises InputError: no such folder, no image, a name without number, a gap or a repeat in the numbers.
     """
     folder = Path(folder)
@@ -51,7 +52,7 @@ def image_paths(folder: Path) -> list[Path]:
 
 
 def frame_paths(folder: Path) -> list[Path]:
-    """Return the images of a folder as `image_paths` does or, where their numbers have gaps, in natural order.
+    """Return the images of a folder as `image_paths` does; where their numbers have gaps, in natural order.
 
     So come frames named by time, every fifth frame, names that end in a size. A line says so, once.
     Raises InputError: no such folder, no image, a name without number, names of several kinds, a repeat.
@@ -68,7 +69,7 @@ def frame_paths(folder: Path) -> list[Path]:
         others = sorted(kinds.values(), key=natural_order)[:2]
         raise InputError(f"{folder / fault[0]}: {fault[1]}; and names of several kinds, {', '.join(others)}")
     names = sorted(names, key=keys.__getitem__)
-    for before, name in zip(names, names[1:], strict=False):
+    for before, name in itertools.pairwise(names):
         if keys[before] == keys[name]:
             raise InputError(f"{folder / name}: repeat of frame {before}")
     say_once(
@@ -81,7 +82,7 @@ def frame_paths(folder: Path) -> list[Path]:
 def read_image(path: Path, gray: bool = False) -> np.ndarray:
     """Return one image: uint8 (H, W, 3) RGB, or uint8 (H, W) when `gray`; of 16 bits the upper 8.
 
-    Raises InputError when the file cannot be decoded, is a truncated JPG or has values that are not whole.
+    Raises InputError when the file cannot be decoded, is a truncated JPG or has values that are no bytes.
     """
     content = file_content(path)
     if content.startswith(_JPEG_START) and _JPEG_END not in content[-_JPEG_TAIL_BYTES:]:
@@ -91,19 +92,23 @@ def read_image(path: Path, gray: bool = False) -> np.ndarray:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), mode) if content else None
     except cv2.error as error:  # a header of more pixels than OpenCV takes, or than there is memory for
         raise InputError(f"{path}: damaged image, or one too large, {one_line(error.err)}") from error
-    if image is None:
-        if (values := as_stored(path)) is not None:
-            raise InputError(f"{path}: image of {values.dtype} values {_to_eight_bits(values, 0)}")
-        raise InputError(f"{path}: damaged image, expected a readable one, got {len(content)} bytes")
-    return image
+    if image is not None:
+        return image
+    if kind := _deep_kind(content):
+        raise InputError(f"{path}: image of {kind} values, expected images of 8 bits, all clips on one scale")
+    raise InputError(f"{path}: damaged image, expected a readable one, got {len(content)} bytes")
 
 
-def as_stored(path: Path) -> np.ndarray | None:
-    """Return an image with the values that are stored, of any type, None where it cannot be decoded."""
+def _deep_kind(content: bytes) -> str:
+    """Return the type of the values of an image that OpenCV does not show, such as float32; "" where damaged.
+
+    imageio reads it where it is whole: TIFF of fractions, or of whole numbers of 32 bits.
+    """
     try:
-        return iio.imread(path, plugin="opencv", flags=cv2.IMREAD_UNCHANGED)
-    except (OSError, ValueError, cv2.error):
-        return None
+        dtype = iio.improps(content, plugin="pillow").dtype
+    except Exception:  # on damage Pillow raises whatever its parsers trip over
+        return ""
+    return "" if dtype in (np.uint8, bool) else str(dtype)
 
 
 def iter_images(paths: Iterable[Path]) -> Iterator[np.ndarray]:
@@ -130,13 +135,19 @@ def check_depth(folder: Path) -> None:
     says so. PNG and TIFF files alone can be so; `_LOOKED_AT` of them are looked at, spread over the folder.
     """
     paths = [path for path in frame_paths(folder) if path.suffix.lower() in _DEEP_SUFFIXES]
-    if not paths or _is_eight_bit(paths[0]):
+    first = _as_stored(paths[0]) if paths else None
+    if first is None or first.dtype == np.uint8:  # what cannot be decoded is told when it is read
         return
     looked_at = [paths[i] for i in np.linspace(0, len(paths) - 1, _LOOKED_AT).astype(int)]
-    stored = np.unique(np.concatenate([np.unique(as_stored(path)) for path in looked_at]))
     shown = np.unique(np.concatenate([np.unique(read_image(path)) for path in looked_at]))
+    stored = np.unique(np.concatenate([np.unique(_as_stored(path)) for path in looked_at]))
     if len(shown) < len(stored) and shown[-1] - shown[0] < FEWEST_LEVELS:
-        raise InputError(f"{folder}: images of {stored.dtype} values {_to_eight_bits(stored, len(shown))}")
+        low, high = stored[0], stored[-1]
+        raise InputError(
+            f"{folder}: images of {stored.dtype} values {low}..{high}, of which 8 bits would show "
+            f"{len(shown)} levels of grey; expected images of 8 bits, all clips on one scale, as "
+            f"`mogrify -level {low},{high} -depth 8` of ImageMagick makes them"
+        )
     say_once(f"{folder}: images of {stored.dtype} values, of which the upper 8 bits are read")
 
 
@@ -145,27 +156,17 @@ def size_of(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]} px"
 
 
-def _to_eight_bits(values: np.ndarray, n_levels: int) -> str:
-    """Return what is wrong with the values of images, and what makes images of 8 bits of them."""
-    low, high = values.min(), values.max()
-    return (
-        f"{low:g}..{high:g}, of which 8 bits would show {n_levels} levels of grey; expected images of 8 bits, "
-        f"all clips on one scale, as `mogrify -level {low:g},{high:g} -depth 8` of ImageMagick makes them"
-    )
-
-
-def _is_eight_bit(path: Path) -> bool:
-    """Tell whether an image's values are 8 bits wide, or it cannot be decoded, which reading it will tell."""
-    values = as_stored(path)
-    return values is None or values.dtype == np.uint8
+def _as_stored(path: Path) -> np.ndarray | None:
+    """Return an image with its values as they are stored; None where it cannot be decoded."""
+    content = np.frombuffer(file_content(path), np.uint8)
+    return cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
 
 
 def _image_names(folder: Path) -> list[str]:
     """Return the names of the images in a folder; InputError where there is none, or no such folder."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected a folder of images")
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if is_image(entry.name) and not entry.is_dir()]
+    names = [name for name in os.listdir(folder) if is_image(name)]
     if not names:
         raise InputError(f"{folder}: no image in the folder, expected {', '.join(sorted(IMAGE_SUFFIXES))}")
     return names

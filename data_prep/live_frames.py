@@ -1,9 +1,10 @@
 """Frames with their times, from a file or a folder, or from a source that is still growing.
 
 Live are "-" (standard input), a FIFO, a camera of this machine (/dev/video0), and addresses such as
-rtsp://camera/stream; an address of HTTP or FTP whose path ends as a video file's does is a file. A live source
-has no declared length and loses packets: what cannot be decoded there is counted and passed over, where in a
-file it is an error. Times are in seconds from the first frame, as the source stamps them, and never run back.
+rtsp://camera/stream; an address of HTTP or FTP whose path ends as a video file's does is a file. A live
+source has no declared length and loses packets: what cannot be decoded there is counted and passed over, and
+in a file it is an error. Times are in seconds from the first frame, as the source stamps them, and never run
+back.
 """
 
 import re
@@ -18,7 +19,15 @@ from data_prep.errors import InputError
 from data_prep.folders import check_is_clip
 from data_prep.frames import count_frames, iter_frames
 from data_prep.redaction import redacted_address
-from data_prep.videos import METADATA_ERRORS, VIDEO_SUFFIXES, Reading, iter_video, opened, shown_frames, video_stream
+from data_prep.videos import (
+    METADATA_ERRORS,
+    VIDEO_SUFFIXES,
+    Reading,
+    iter_video,
+    opened,
+    shown_frames,
+    video_stream,
+)
 
 STANDARD_INPUT = "-"
 FALLBACK_RATE = 25.0  # frames per second, where a source names none
@@ -121,7 +130,7 @@ class FrameStream:
         timeout = (OPEN_SECONDS, READ_SECONDS) if self.is_address else None
         place = "pipe:0" if self.source == STANDARD_INPUT else self.source
         if not self.is_address and self.source != STANDARD_INPUT:
-            place = str(Path(self.source).absolute())  # or a colon in its name would be taken for a protocol's
+            place = str(Path(self.source).absolute())  # in a relative one a colon would end a protocol
         kind = CAMERA_FORMAT if self._is_camera else None
         try:
             return av.open(
@@ -173,17 +182,12 @@ class Clock:
         self._last = max(seconds, self._last)
         return self._last
 
-    @property
-    def may_drop(self) -> bool:
-        """Whether frames that come faster than they are taken are to be dropped: of a camera far away."""
-        return self.is_live and self.is_address
-
     def notes(self) -> list[str]:
         """Return a line that tells of jumps, if there were any."""
         if not self.n_jumps:
             return []
         how_often = "once" if self.n_jumps == 1 else f"{self.n_jumps} times, first"
-        return [f"the source's clock jumps {how_often} {self.first_jump}: times go on at the rate of its frames"]
+        return [f"the source's clock jumps {how_often} {self.first_jump}: times go on at its rate of frames"]
 
 
 def _is_file_address(address: str) -> bool:

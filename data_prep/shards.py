@@ -23,7 +23,7 @@ import numpy as np
 from data_prep.clip_list import FILE, is_file_name, read_clip_list
 from data_prep.errors import InputError
 from data_prep.files import natural_order
-from data_prep.hdf5 import check_stored, hdf5_written_whole, open_hdf5, readable
+from data_prep.hdf5 import UnreadableError, check_stored, hdf5_written_whole, open_hdf5, readable
 from data_prep.pooling import PAPER_PYRAMID
 from data_prep.provenance import git_commit, shard_libraries
 
@@ -133,6 +133,8 @@ def _fault_of(path: Path, wanted: ShardInfo, labels: np.ndarray) -> str | None:
         found = validate_shard(path)
         with Shard(path) as shard:
             same_labels = np.array_equal(shard.labels, labels)
+    except UnreadableError:  # it may be as wanted
+        raise
     except InputError as error:
         return str(error)
     if found != wanted:

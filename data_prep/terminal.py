@@ -14,12 +14,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import unquote
 
 from data_prep.errors import InputError
 from data_prep.files import one_line
 from data_prep.redaction import redacted, redacted_address
 
 READER_HAS_GONE = 128 + signal.SIGPIPE
+_FILE_ADDRESS = ("file:///", "file://localhost/")
 _WHOLE = r"(?:0|[1-9][0-9]*(?:_[0-9]+)*)"
 _NUMBERS = {
     int: re.compile(rf"[+-]?{_WHOLE}"),
@@ -39,9 +41,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def given_path(text: str) -> Path:
-    """Return a path given on the command line; ArgumentTypeError for none, an address, a name not UTF-8."""
+    """Return a path given on the command line, one as file:///folder/clip.mp4 too.
+
+    Raises ArgumentTypeError: none, another address, a name not in UTF-8.
+    """
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got nothing")
+    if text.startswith(_FILE_ADDRESS):
+        text = unquote(text.removeprefix("file://").removeprefix("localhost"))
     if "://" in text:
         raise argparse.ArgumentTypeError("expected a path, got an address")
     try:

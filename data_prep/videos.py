@@ -22,8 +22,8 @@ from data_prep.memory import check_fits
 from data_prep.terminal import say_once
 
 VIDEO_SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .dav .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m2ts .m4v .mjpeg .mjpg .mkv .mov "
-    ".mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv .y4m".split()
+    ".3g2 .3gp .asf .avi .dav .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m2ts .m4v .mjpeg .mjpg .mkv "
+    ".mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv .y4m".split()
 )
 # Titles are in any encoding, and nothing here reads them.
 METADATA_ERRORS = "replace"
@@ -51,8 +51,8 @@ def iter_video(path: Path) -> Iterator[Reading]:
             shape = shape or frame.shape
             if frame.shape != shape:
                 raise InputError(
-                    f"{path}: frame {n_read + 1} of another size, expected {size_of(shape)} as the first, got "
-                    f"{size_of(frame.shape)}; a file for each size can be read"
+                    f"{path}: frame {n_read + 1} of another size, expected {size_of(shape)} as the first, "
+                    f"got {size_of(frame.shape)}; a file for each size can be read"
                 )
             n_read += 1
             yield seconds, frame
@@ -103,7 +103,7 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
 
 
 def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """Return the first video stream, ready to be decoded; InputError, which has `name`, where there is none."""
+    """Return the first video stream, ready to be decoded; InputError, which has `name`, for none."""
     if not container.streams.video:
         raise InputError(f"{name}: no video stream in it, expected one")
     stream = container.streams.video[0]
@@ -167,10 +167,10 @@ def upright(frame: av.VideoFrame, name: str = "") -> np.ndarray:
 
 
 def _turn(frame: av.VideoFrame, name: str) -> tuple[bool, int, int]:
-    """Return whether a frame is to be transposed, then which way it runs across and down: 1 or -1 (mirrored).
+    """Return whether to transpose a frame, then which way it runs across and down: 1, or -1 where mirrored.
 
-    Its display matrix shows the stored (x, y) at (a x + c y, b x + d y): quarter turns and mirrors. Of another
-    angle the nearest of these is taken, and a line says so. Source: FFmpeg, libavutil/display.h.
+    Its display matrix shows the stored (x, y) at (a x + c y, b x + d y): quarter turns and mirrors. Of
+    another angle the nearest of these is taken, and a line says so. Source: FFmpeg, libavutil/display.h.
     """
     stored = frame.side_data.get("DISPLAYMATRIX")
     if stored is None:
@@ -217,7 +217,9 @@ def _counted(path: Path, state: tuple) -> tuple[int, bool]:
 def _count(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[int, int]:
     """Return the number of frames from the first key frame on, and of those ahead of it."""
     declared, index = stream.frames, stream.index_entries
-    if declared and len(index) < declared:  # a file that is not whole, or has no index
+    is_avi = container.format.name == "avi"  # which declares, besides its frames, the pauses between them
+    n_reached = index[-1].timestamp + 1 if is_avi and len(index) else len(index)
+    if n_reached < declared:  # a file that is not whole, or of a kind without index
         return declared, 0
     packets = index if declared else container.demux(stream)
     kept = [(packet.is_keyframe, packet.is_discard) for packet in packets if packet.size]

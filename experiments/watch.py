@@ -63,7 +63,7 @@ def main() -> None:
 
 def given_source(text: str) -> str:
     """Return a source given on the command line: an address as it is, else a path."""
-    return text if "://" in text else str(given_path(text))
+    return text if "://" in text and not text.startswith("file://") else str(given_path(text))
 
 
 def run(arguments: argparse.Namespace) -> None:

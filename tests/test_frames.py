@@ -313,7 +313,8 @@ def test_truncated_video(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(
-        InputError, match=r"clip\.avi: truncated or damaged video at \d\.\d\d s, frame \d+ could be decoded in part"
+        InputError,
+        match=r"clip\.avi: truncated or damaged video at \d\.\d\d s, frame \d+ could be",
     ):
         list(iter_frames(path))
 

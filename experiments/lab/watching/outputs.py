@@ -43,8 +43,8 @@ N_BINS = 1024  # of the overview; its memory does not depend on the video's leng
 def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -> Path:
     """Return a folder in `parent` for the results of a source: that of its last watching, or a new one.
 
-    What an address or a live source has shown may never come again: it gets a new folder each time. A folder that holds what
-    is to be read, the source or the footage to train on, is left alone.
+    What an address or a live source has shown may never come again: it gets a new folder each time. A folder
+    that holds what is to be read, the source or the footage to train on, is left alone.
     """
     is_own = not (stream.is_live or stream.is_address)
     source = os.path.realpath(stream.name) if is_own else stream.name
