@@ -160,10 +160,9 @@ def test_a_turned_video_is_read_upright(tmp_path, turn):
         expected[down, across] = stored
         np.testing.assert_array_equal(frame, expected)
         assert frame.flags["C_CONTIGUOUS"]
+    # Or features that were kept of it on its side would be taken for its own.
     digests = [source_digest(path) for path in (tmp_path / "turned.mp4", as_turned(plain))]
-    assert (digests[0] == digests[1]) == (
-        turn == (1, 0, 0, 1)
-    )  # else features kept of it were those of a picture on its side
+    assert (digests[0] == digests[1]) == (turn == (1, 0, 0, 1))
 
 
 def as_turned(plain):
