@@ -128,7 +128,7 @@ class Lock:
     def __init__(self, what: Path, file: Path, again: bool = False):
         self.what = what
         # What one thread has locked, another may release, unless it may be had several times.
-        self._lock = FileLock(file, thread_local=again, is_singleton=again)
+        self._lock = FileLock(file, thread_local=again, is_singleton=again, fallback_to_soft=False)
 
     def acquire(self, wait: bool = True) -> bool:
         """Return whether this process has got the lock; while it waits for it, a line says so."""

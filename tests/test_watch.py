@@ -428,6 +428,32 @@ def camera(tmp_path):
     server.server_close()
 
 
+def test_a_file_reached_by_http_is_read_whole_and_no_camera(camera, tmp_path):
+    stream = FrameStream(f"http://{camera}/yard.ts")
+    assert (stream.is_live, stream.may_drop, stream.n_frames) == (False, False, None)
+    assert len(list(stream)) == 20
+    noise = np.random.default_rng(0).integers(0, 255, (40, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    Camera.video = with_damage(write_video(tmp_path / "d.ts", noise, codec="libx264")).read_bytes()
+    with pytest.raises(InputError, match=r"yard\.ts: truncated or damaged video at .* frame \d+ "):
+        list(FrameStream(f"http://{camera}/yard.ts"))
+
+
+def test_two_recordings_in_one_file_have_one_time(trained, tmp_path, monkeypatch, capsys):
+    """Its clock restarts in the middle: what is written goes on, and a line says so, once."""
+    content = write_video(tmp_path / "v.ts", pictures(20), codec="libx264").read_bytes()
+    (tmp_path / "cam:09:30.ts").write_bytes(content + content)
+    monkeypatch.chdir(tmp_path)
+    options = ["--run", *trained.runs, *OF_RUNS, "--out", "out:1"]
+    assert call(monkeypatch, "cam:09:30.ts", *options) == 0
+    folder = results_folder(Path("out:1"), "cam_09_30", FEATURES)
+    seconds = [float(line["time_seconds"]) for line in lines_of(folder / "scores.csv")]
+    np.testing.assert_allclose(seconds, np.arange(40) / RATE, atol=2e-3)
+    with av.open(str((folder / "annotated.mp4").absolute())) as container:
+        shown = [frame.time for frame in container.decode(video=0)]
+    np.testing.assert_allclose(shown, seconds, atol=2e-3)
+    assert capsys.readouterr().out.count("the source's clock jumps once by -2.0 s at 2.0 s") == 1
+
+
 def bytes_under(folder):
     """All that is there: names and contents."""
     paths = [path for path in folder.rglob("*") if not path.name.endswith(".ts")]
