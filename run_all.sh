@@ -94,8 +94,6 @@ setup() {
     mv .venv/.installed "$STAMP"
 }
 
-# TensorFlow reports each absent GPU library at start; errors are still shown.
-export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 command=all
 case "${1:-}" in
     setup | test | all) command=$1; shift ;;

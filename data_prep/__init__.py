@@ -2,7 +2,10 @@
 
 import os
 
+from data_prep.libraries import start_as_expected
 from data_prep.memory import machine_bytes
+
+start_as_expected()
 
 # OpenCV reads this limit when it is loaded, and refuses a larger picture by its header. Its own default is
 # 2 ** 30 pixels; a color picture has 3 bytes a pixel, and a copy is made of it.

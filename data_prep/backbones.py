@@ -5,7 +5,6 @@ pairs of `pretrained_weights`, batch normalization folded in, so that inference 
 convolution. Paper: Sec. 3.6, Sec. 4.1; flow networks: Sec. 4.7.
 """
 
-import sys
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -98,8 +97,6 @@ def load_backbone(
         weights, fallback_reason = download(name)
         if fallback_reason:
             name = name if weights else THIN
-            in_its_place = "" if weights else f"; using {THIN} in its place"
-            print(f"WARNING: {requested}: {fallback_reason}{in_its_place}", file=sys.stderr)
     path = Path(weights) if weights is not None else packaged_onnx_file()
     stack = flow == "stack"
     convolutions = read_convolutions(name, path, stack)

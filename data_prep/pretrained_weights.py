@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ import onnx
 from data_prep.downloads import attempt
 from data_prep.errors import InputError
 from data_prep.files import file_content, one_line
-from data_prep.hdf5 import check_weights
+from data_prep.hdf5 import check_ends, check_weights
 from data_prep.memory import check_fits
 
 THIN = "thin_resnet50"
@@ -82,8 +83,8 @@ SOURCES = {  # the first that answers is taken
 def download(name: str) -> tuple[Path | None, str]:
     """Return the weights file of a network, and what stands in the way of a better one.
 
-    Tried once per process. What lies in Keras' cache (`KERAS_HOME`, else ~/.keras) is taken before any source
-    is asked for more.
+    Tried once per process, and told on stderr. What lies in Keras' cache (`KERAS_HOME`, else ~/.keras) is
+    taken before any source is asked for more.
 
     Returns (file, "") from the first of `SOURCES`, (file, why not the first) from another, or (None, why).
     """
@@ -91,10 +92,15 @@ def download(name: str) -> tuple[Path | None, str]:
     for source in sorted(SOURCES[name], key=lambda source: not _cached(source).exists()):
         path, failure = attempt(functools.partial(_fetch, source))
         if path is not None:
-            why = "; ".join(failures) or "in the cache"
-            return path, "" if source is first else f"weights of {source.title} ({why})"
+            if source is first:
+                return path, ""
+            reason = f"weights of {source.title} ({'; '.join(failures) or 'in the cache'})"
+            print(f"WARNING: {name}: {reason}", file=sys.stderr, flush=True)
+            return path, reason
         failures.append(f"{source.title}: {failure}")
-    return None, f"no ImageNet weights ({'; '.join(failures)})"
+    reason = f"no ImageNet weights ({'; '.join(failures)})"
+    print(f"WARNING: {name}: {reason}; using {THIN} in its place", file=sys.stderr, flush=True)
+    return None, reason
 
 
 def _cached(source: Source) -> Path:
@@ -227,6 +233,7 @@ def _read_keras(name: str, path: Path, stack: bool) -> list[Convolution]:
     import keras  # as above
 
     application = {"resnet50": keras.applications.ResNet50, "resnet152": keras.applications.ResNet152}[name]
+    check_ends(path)
     try:
         check_weights(path)
     except InputError:

@@ -15,12 +15,13 @@ import numpy as np
 import onnx
 import pytest
 
-from data_prep import pretrained_weights
+from data_prep import extract_features, hdf5, pretrained_weights
 from data_prep.backbones import load_backbone
 from data_prep.downloads import TIMEOUT_SECONDS
 from data_prep.errors import InputError
 from data_prep.pretrained_weights import sha256_of
 from tests.networks import assert_same_map, expected_map, first_convolution, random_frames, random_resnet50
+from tests.test_corrupt_inputs import make_walkway
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,7 @@ def no_network(monkeypatch, tmp_path):
 
     def get_file(*_, **__):
         timeouts.append(socket.getdefaulttimeout())
+        print("Downloading data from https://host/file")
         raise Exception("URL fetch failure on https://host/file: None --\n[Errno -2] Name not known")
 
     monkeypatch.setattr(keras.utils, "get_file", get_file)
@@ -140,7 +142,7 @@ def test_failed_download_falls_back_loudly_and_is_remembered(no_network, capfd, 
     expected = "no ImageNet weights (keras.applications: URL fetch failure on https://host/file"
     assert backbone.fallback_reason.startswith(expected)
     assert "\n" not in backbone.fallback_reason
-    warning = capfd.readouterr().err.strip().splitlines()[-1]
+    (warning,) = capfd.readouterr().err.splitlines()
     assert warning.startswith(f"WARNING: {name}: no ImageNet weights")
     assert warning.endswith("using thin_resnet50 in its place")
     load_backbone(name, input_size_px=64)
@@ -261,6 +263,24 @@ def test_weights_file_that_does_not_match_is_refused(name, tmp_path, no_network)
             load_backbone(name, garbage)
         assert "\n" not in str(caught.value)
     assert no_network == []
+
+
+def test_weights_that_hdf5_reads_without_an_end_are_refused(tmp_path, monkeypatch, capfd):
+    """HDF5 goes through a heap object by object, and never gets past one that declares no size."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["backend"] = "tensorflow"
+    content = bytearray(path.read_bytes())
+    place = content.index(b"GCOL") + 16
+    while int.from_bytes(content[place : place + 2], "little"):  # an object's number, 0 for what is free
+        place += 16 + -(-int.from_bytes(content[place + 8 : place + 16], "little") // 8) * 8
+    content[place + 8 : place + 16] = bytes(8)
+    path.write_bytes(content)
+    monkeypatch.setattr(hdf5, "READ_SECONDS", 2)
+    make_walkway(tmp_path / "data")
+    folders = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    assert extract_features.main([*folders, "--weights", str(path)]) == 2
+    assert capfd.readouterr().err == f"error: {path}: damaged, reading it does not end\n"
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
