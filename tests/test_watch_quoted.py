@@ -13,7 +13,7 @@ from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import regularity
 from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.systems.quoted.sizes import USUAL_PX, on_frame, shrunk, shrunk_shape
-from experiments.lab.watching import outputs
+from experiments.lab.watching import maps, outputs
 from models.quoted.cell_maps import CellGrid
 from tests.videos import HEIGHT, N_FRAMES, WIDTH, lines_of, pictures, write_video
 
@@ -86,6 +86,37 @@ def test_live_scores_are_those_that_the_run_has_of_the_same_frames(watched):
 
 def test_all_outputs_appear(watched):
     assert {path.name for path in watched.results.iterdir()} == set(outputs.FILES)
+
+
+def test_a_system_that_diverges_keeps_what_came(tmp_path, monkeypatch, capsys):
+    usual = maps.FittedSystem.maps
+
+    def diverging(self, frames, context):
+        for number, cells in enumerate(usual(self, frames, context)):
+            yield cells if number < 30 else np.full_like(cells, np.nan)
+
+    monkeypatch.setattr(maps.FittedSystem, "maps", diverging)
+    video = write_video(tmp_path / "yard.avi", gray_noise(pictures(height=160, width=240)))
+    arguments = [
+        "--train",
+        video,
+        "--train-until",
+        "0.667",
+        "--system",
+        "Reddy et al.",
+        "--threshold",
+        PERCENTILE,
+    ]
+    assert call(monkeypatch, video, *arguments, "--out", tmp_path) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    folder = tmp_path / "results" / "quick" / "watch" / "yard"
+    assert re.fullmatch(
+        rf"error: .*yard\.avi: Reddy et al\. diverges: an error is not finite; what came .* in {folder}",
+        error,
+    )
+    assert {path.name for path in folder.iterdir()} == set(outputs.FILES)
+    n_smoothed = Protocol(("cells",)).smoothing_frames // 2
+    assert 30 - n_smoothed <= len(lines_of(folder / "scores.csv")) <= 30
 
 
 def test_frames_of_another_size_are_refused(tmp_path, monkeypatch, capsys):

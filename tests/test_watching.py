@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from data_prep.errors import InputError
 from experiments.lab.publishing import plots
 from experiments.lab.scoring.calibration import cell_boxes
 from experiments.lab.watching import outputs as watching
@@ -108,6 +109,26 @@ def test_video_left_by_an_exception_leaves_no_file(tmp_path):
     with av.open(str(tmp_path / "v.mp4")) as container:
         times = [frame.time for frame in container.decode(video=0)]
     np.testing.assert_allclose(times, [0, 0.1, 0.1, 0.7], atol=1e-3)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_full_disk_costs_no_live_recording(tmp_path, small_files, live):
+    rng, written = np.random.default_rng(0), 0
+
+    def record():
+        nonlocal written
+        with AnnotatedVideo(tmp_path / "v.mp4", 2, live) as video:
+            for written in range(1000):
+                video.write(rng.integers(0, 255, (32, 32, 3), np.uint8), written / 2)
+
+    with pytest.raises(InputError, match=r"v\.mp4: cannot be written, File too large"):
+        record()
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"] * live
+    if live:
+        with av.open(str(tmp_path / "v.mp4")) as container:
+            times = [frame.time for frame in container.decode(video=0)]
+        assert 0 < len(times) <= written
+        np.testing.assert_allclose(times, np.arange(len(times)) / 2)
 
 
 def stream_of(path, is_live=False):

@@ -2,6 +2,8 @@
 
 import os
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,7 +30,8 @@ BLUE, VERMILLION = (86, 180, 233), (213, 94, 0)
 class AnnotatedVideo:
     """The watched video, its most abnormal region outlined and its scores on a strip below, as MP4 (H.264).
 
-    The file appears when it is closed. A context manager: what leaves it by an exception leaves no file.
+    The file appears when it is closed. A context manager: what leaves it by an exception, as of a full disk,
+    leaves no file, and of what is live, which never comes again, all that was written until then.
 
     Args:
         path: the file.
@@ -37,7 +40,7 @@ class AnnotatedVideo:
     """
 
     def __init__(self, path: Path, rate: float, live: bool):
-        self.path = path
+        self.path, self._live = path, live
         self._temporary = path.with_name(f".{os.getpid()}-{path.name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         options = LIVE_OPTIONS if live else {}
@@ -60,8 +63,14 @@ class AnnotatedVideo:
         self._mux(self._stream.encode(frame))
 
     def _mux(self, packets: list[av.Packet]) -> None:
-        try:
+        with self._naming():
             self._container.mux(packets)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Turn what a full disk raises into InputError."""
+        try:
+            yield
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{self.path}: cannot be written, {error.strerror}") from error
 
@@ -70,17 +79,38 @@ class AnnotatedVideo:
         return self
 
     def __exit__(self, kind, *_) -> None:
-        """Finish the file and give it its name, or, after an exception, remove it."""
+        """Finish the file and give it its name. After a fault: a live video as far as it came, else none."""
         try:
-            if kind is None:
-                self._mux(self._stream.encode())
-            self._container.close()
+            with self._naming():
+                if kind is None:
+                    self._mux(self._stream.encode())
+                self._container.close()
             if kind is None:
                 with open(self._temporary, "rb") as file:
                     os.fsync(file)
                 os.replace(self._temporary, self.path)
         finally:
+            if self._live and self._temporary.exists():
+                cut_after_fragments(self._temporary)
+                os.replace(self._temporary, self.path)
             self._temporary.unlink(missing_ok=True)
+
+
+def cut_after_fragments(path: Path) -> None:
+    """Cut an MP4 file in fragments behind its last whole one: boxes, each its size, its kind and data.
+
+    Source: ISO/IEC 14496-12, 4.2 and 8.8: a fragment is a box `moof` and one `mdat` after it.
+    """
+    with open(path, "r+b") as file:
+        end = whole = 0
+        n_bytes = path.stat().st_size
+        while len(header := file.read(8)) == 8:
+            end += int.from_bytes(header[:4], "big")
+            if not file.tell() <= end <= n_bytes:
+                break
+            file.seek(end)
+            whole = whole if header[4:] == b"moof" else end
+        file.truncate(whole)
 
 
 class Annotator:

@@ -17,6 +17,7 @@ from data_prep.errors import InputError
 from data_prep.live_frames import FrameStream
 from experiments.lab.context import Context, frames_of
 from experiments.lab.scoring.calibration import Calibration
+from experiments.lab.scoring.score import DivergedError
 from experiments.lab.systems.catalogue import SYSTEMS, run_system, task_of
 from experiments.lab.systems.quoted.inputs import Cells, QuotedInput
 from experiments.lab.systems.quoted.sources import Shape
@@ -139,13 +140,15 @@ def _score(
     context: Context,
     calibration: Calibration,
 ) -> Iterator[tuple[np.ndarray, FrameScore]]:
-    """Yield each frame with what was found in it."""
+    """Yield each frame with what was found in it. DivergedError: a cell whose error is not finite."""
     places = {STREAM: (slice(None), system.boxes)}
     shown, for_maps = tee(readings)  # the frames between the two are those that a map looks ahead
 
     def scored() -> Iterator[tuple[tuple, float]]:
         maps = system.maps((frame for _, frame in for_maps), context)
         for (reading, _), cells in zip(shown, maps, strict=True):
+            if not np.isfinite(cells).all():
+                raise DivergedError(f"{system.task.system} diverges: an error is not finite")
             errors = {STREAM: cells}
             yield (*reading, calibration.worst_box(errors, places)), calibration.score(errors)
 
