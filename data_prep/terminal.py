@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
         for word in sys.argv[1:]:
             if "://" in word:
                 message = message.replace(word, redacted_address(word))
-        self.exit(refuse(f"{message}; --help lists what is expected"))
+        exit_with(lambda: refuse(f"{message}; --help lists what is expected"))
 
 
 def given_path(text: str) -> Path:

@@ -71,3 +71,12 @@ def test_help_of_every_command_waits_for_no_large_library():
     modules += ["data_prep.flow_windows"]
     done = subprocess.run([sys.executable, "-c", HELP, *modules], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_bad_command_line_whose_reader_has_gone_is_no_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "experiments.evaluate"]
+    done = subprocess.run(command, cwd=ROOT, stderr=writing, stdout=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stdout) == (141, "")
