@@ -4,10 +4,11 @@
     python -m experiments.watch VIDEO --run SPATIAL_RUN [TEMPORAL_RUN] [FLOW_RUN]
     python -m experiments.watch VIDEO --train NORMAL --system HOFM
 
-VIDEO is a video file, a folder of images, or live: an address such as rtsp://camera/stream, a FIFO, or "-"
-for standard input. NORMAL is footage of the same camera on which nothing abnormal happens: a video, a folder
-of images or a folder of clips; --train-until takes the first part of each alone, so that VIDEO can be its own
-example. A sRNN-AE for each stream is trained on it as the profile says (the last tenth of each clip is held
+VIDEO is a video file, a folder of images, or live: an address such as rtsp://camera/stream, a camera of this
+machine such as /dev/video0, a FIFO, or "-" for standard input; an address of HTTP that ends as a video file's
+name does is a file. NORMAL is footage of the same camera on which nothing abnormal happens: a video, a folder
+of images, or a folder of clips, in folders of their own too; --train-until takes the first part of each
+alone, so that VIDEO can be its own example. A sRNN-AE for each stream is trained on it as the profile says (the last tenth of each clip is held
 out), or taken from earlier runs. --system names another one, of those that the paper quotes: "Reddy et al.",
 HOFM, "after Lu et al." and others. These learn in seconds to minutes; most need no network, and some give a
 frame's score a few frames later.

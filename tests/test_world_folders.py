@@ -157,10 +157,12 @@ def test_videos_of_every_kind_are_clips(tmp_path, video, suffix):
 @pytest.mark.parametrize("thumbnail", ["{}.jpg", "{}_thumb.jpg", "{}.mp4.jpg", "{}-poster.png"])
 def test_thumbnails_beside_videos_are_no_frames(tmp_path, video, thumbnail, capsys):
     folder = put(video, tmp_path / "nvr", "00.mp4", "01.mp4")
-    write_images(folder, [thumbnail.format(number) for number in ("00", "01")])
+    write_images(folder, [thumbnail.format(name) for name in ("00", "00-b", "01")])
     assert names_of(folder) == ["00.mp4", "01.mp4"]
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{folder}: left out, as no clips: {thumbnail.format('00')}, ")
+    assert line.startswith(f"{folder}: left out, as no clips: ")
+    assert thumbnail.format("00") in line
+    assert "(3 in all)" in line
     with pytest.raises(InputError, match="nvr: a folder of 2 videos, expected one of them"):
         FrameStream(str(folder))
 
