@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_prep.backbones import load_backbone
 from data_prep.clip_list import SPLITS
-from data_prep.datasets import Dataset, find_datasets
+from data_prep.datasets import Dataset, advice, find_datasets
 from data_prep.errors import InputError
 from data_prep.extraction import extract
 from data_prep.network_features import NetworkRecipe
@@ -54,7 +54,7 @@ def chosen_datasets(data_dir: Path, names: Sequence[str] | None) -> list[Dataset
     """Return the datasets of these names, all that are on disk for None; InputError for one that is not."""
     found = find_datasets(data_dir)
     if not found:
-        raise InputError(f"{data_dir}: no dataset in the folder, see python -m data_prep.datasets")
+        raise InputError(f"--data {data_dir}: no dataset in the folder. {advice(data_dir)}")
     missing = [name for name in names or () if name not in found]
     if missing:
         raise InputError(f"{data_dir}: no {missing[0]} in the folder, expected one of {', '.join(found)}")

@@ -68,7 +68,7 @@ def read_frame_labels(
             f"got {len(per_clip)}"
         )
     return {
-        name: _intervals_to_labels(source, name, intervals, n_frames)
+        name: intervals_to_labels(source, name, intervals, n_frames)
         for (name, n_frames), intervals in zip(clip_frames.items(), per_clip, strict=True)
     }
 
@@ -241,8 +241,11 @@ def _cell_to_intervals(path: Path, number: int, cell: np.ndarray) -> np.ndarray:
     return cell.T.astype(np.int64)
 
 
-def _intervals_to_labels(path: Path, name: str, intervals: np.ndarray, n_frames: int) -> np.ndarray:
-    """Return uint8 (n_frames,), 1 inside any interval; intervals may touch or overlap."""
+def intervals_to_labels(path: Path, name: str, intervals: np.ndarray, n_frames: int) -> np.ndarray:
+    """Return a clip's labels, uint8 (n_frames,), 1 inside any interval; intervals may touch or overlap.
+
+    Raises InputError: an interval outside the clip.
+    """
     check_fits(path, n_frames)
     labels = np.zeros(n_frames, np.uint8)
     for start, end in intervals.tolist():

@@ -1,7 +1,7 @@
-"""How each dataset of the paper is published, and the ways in which its files lie on disk.
+"""The ways in which the files of a dataset lie on disk, and what a record of one says.
 
-A `Layout` says which paths show that a folder is stored this way, and finds the parts; a new dataset needs a
-`Record` and, if it is stored in a new way, a layout. Nothing is decoded here. Paper: Table 2, Sec. 4.3.
+A `Layout` says which paths show that a folder is stored this way, and finds the parts. What is published of
+each dataset is in `records.RECORDS`. Nothing is decoded here. Paper: Table 2, Sec. 4.3.
 """
 
 import itertools
@@ -69,6 +69,8 @@ class Record:
         n_train_clips, n_test_clips, n_train_frames, n_test_frames: official counts.
         n_abnormal_frames: test frames that the released frame labels mark abnormal.
         frame_size_px: (height, width) of the frames.
+        column: how the paper's tables head its column, where that is not its title.
+        frames_per_second: of a set of one's own that says so.
     """
 
     name: str
@@ -86,6 +88,13 @@ class Record:
     n_test_frames: int | None = None
     n_abnormal_frames: int | None = None
     frame_size_px: tuple[int, int] | None = None
+    column: str = ""
+    frames_per_second: float | None = None
+
+    @property
+    def heading(self) -> str:
+        """Return what heads its column in a table."""
+        return self.column or self.title
 
 
 def _clips(parent: Path, sources: Iterable[Path]) -> dict[str, Path]:
@@ -214,7 +223,7 @@ def _split_layout(name: str, train: str, test: str) -> Layout:
     return Layout(name, (train, test), partial(_find_split, train, test))
 
 
-def _one_video_layout(video: str, n_train_frames: int, n_test_frames: int) -> Layout:
+def one_video_layout(video: str, n_train_frames: int, n_test_frames: int) -> Layout:
     """Return the layout of one video, cut into a training clip and test clips."""
     return Layout("official", (video,), partial(_find_one_video, video, n_train_frames, n_test_frames))
 
@@ -224,124 +233,10 @@ LV = Layout("official", ("LVparms.mat",), _find_lv)
 VIDEOS = _split_layout("official", "training_videos", "testing_videos")
 SHANGHAITECH = _split_layout("official", "training/videos", "testing/frames")
 REPACKED = _split_layout("re-packed", "training/frames", "testing/frames")
-
-_UCSD_URL = "http://www.svcl.ucsd.edu/projects/anomaly/dataset.htm"
-_SUBWAY_URL = "from the authors of https://doi.org/10.1109/TPAMI.2007.70825"
-
-# Frame counts: the paper's Table 2, but for the ShanghaiTech test set, where the released ground truth has
-# 40,791 frames and the paper 42,883, and for Subway: its Entrance labels reach frame 143,000, and the paper
-# counts 136,524 in all. Abnormal frames: counted in the released ground truth; the paper's Table 2 has 1,636
-# for Ped2, 4,005 for Ped1, 3,820 for Avenue, 17,090 for ShanghaiTech, and for Subway a tenth of what the
-# labels in circulation mark, so that no count of theirs is called official.
-RECORDS: dict[str, Record] = {
-    record.name: record
-    for record in (
-        Record(
-            name="ped2",
-            title="UCSD Ped2",
-            url=_UCSD_URL,
-            licence="no licence stated, for research",
-            folders=("UCSDped2", "ped2"),
-            layouts=(UCSD, REPACKED),
-            label_files=("ped2.mat",),
-            n_train_clips=16,
-            n_test_clips=12,
-            n_train_frames=2550,
-            n_test_frames=2010,
-            n_abnormal_frames=1648,
-            frame_size_px=(240, 360),
-        ),
-        Record(
-            name="ped1",
-            title="UCSD Ped1",
-            url=_UCSD_URL,
-            licence="no licence stated, for research",
-            folders=("UCSDped1", "ped1"),
-            layouts=(UCSD, REPACKED),
-            label_files=("ped1.mat",),
-            all_masked=False,  # the archive has masks of 10 of the 36 test clips
-            n_train_clips=34,
-            n_test_clips=36,
-            n_train_frames=6800,
-            n_test_frames=7200,
-            n_abnormal_frames=4045,
-            frame_size_px=(158, 238),
-        ),
-        Record(
-            name="avenue",
-            title="CUHK Avenue",
-            url="http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html",
-            licence="no licence stated, for research",
-            folders=("Avenue Dataset", "Avenue_Dataset", "avenue"),
-            layouts=(VIDEOS, REPACKED),
-            label_files=("avenue.mat",),
-            masks_are_labels=True,
-            n_train_clips=16,
-            n_test_clips=21,
-            n_train_frames=15328,
-            n_test_frames=15324,
-            n_abnormal_frames=3867,
-            frame_size_px=(360, 640),
-        ),
-        Record(
-            name="entrance",
-            title="Subway Entrance",
-            url=_SUBWAY_URL,
-            licence="on request",
-            folders=("entrance", "enter"),
-            layouts=(_one_video_layout("subway_entrance_turnstiles.AVI", 20_000, 20_000), VIDEOS, REPACKED),
-            label_files=("entrance.mat", "enter.mat"),
-            n_test_clips=6,
-            n_train_frames=20000,
-            frame_size_px=(384, 512),
-        ),
-        Record(
-            name="exit",
-            title="Subway Exit",
-            url=_SUBWAY_URL,
-            licence="on request",
-            folders=("exit",),
-            layouts=(_one_video_layout("subway_exit_turnstiles.AVI", 7_500, 15_000), VIDEOS, REPACKED),
-            label_files=("exit.mat",),
-            n_test_clips=4,
-            n_train_frames=7500,
-            frame_size_px=(384, 512),
-        ),
-        Record(
-            name="shanghaitech",
-            title="ShanghaiTech Campus",
-            url="https://svip-lab.github.io/dataset/campus_dataset.html",
-            licence="for research; labels CC BY-NC 4.0",
-            folders=("shanghaitech",),
-            layouts=(SHANGHAITECH, REPACKED),
-            label_files=("shanghaitech", "shanghaitech.mat"),
-            n_train_clips=330,
-            n_test_clips=107,
-            n_train_frames=274515,
-            n_test_frames=40791,
-            n_abnormal_frames=17326,
-            frame_size_px=(480, 856),
-        ),
-        Record(
-            name="lv",
-            title="LV",
-            url="https://cvrleyva.wordpress.com/2017/04/08/lv-dataset/",
-            licence="for research",
-            folders=("lv",),
-            layouts=(LV, REPACKED),
-            label_files=("lv.mat",),
-            masks_are_labels=True,
-            n_train_frames=127500,
-            n_test_frames=182440,
-        ),
-        Record(
-            name="walkway",
-            title="Walkway (rendered)",
-            url="",
-            licence="the project's own",
-            folders=("walkway",),
-            layouts=(REPACKED,),
-            label_files=("walkway.mat",),
-        ),
-    )
-}
+# Sets of one's own: clips are folders of frames or videos, in each split.
+OWN = (
+    REPACKED,
+    _split_layout("videos", "training/videos", "testing/videos"),
+    _split_layout("re-packed, training videos", "training/videos", "testing/frames"),
+    _split_layout("re-packed, test videos", "training/frames", "testing/videos"),
+)

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from data_prep.files import write_atomic
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.publishing.rows import late_fusion_runs, mean_and_std
 from experiments.lab.scoring.measure import auc
@@ -70,7 +70,7 @@ def run(context: Context) -> None:
                 values = [auc(runs, replace(protocol, **changed)) for runs in seeded]
             else:
                 values = trained_aucs(context, dataset, changed)
-            lines.append(line(dataset, name, value, values, default))
+            lines.append(line(context.heading(dataset), name, value, values, default))
             print(", ".join(f"{key} {value}" for key, value in lines[-1].items()), flush=True)
     write_csv(context.results_dir / "ablations.csv", lines)
     write_atomic(context.results_dir / "ablations.md", markdown(context, lines).encode())
@@ -84,13 +84,13 @@ def trained_aucs(context: Context, dataset: str, changed: Mapping[str, object]) 
     return [auc(runs, Protocol.of(context.settings.score)) for runs in seeded]
 
 
-def line(dataset: str, name: str, value, values: Sequence[float], default: Sequence[float]) -> dict:
+def line(title: str, name: str, value, values: Sequence[float], default: Sequence[float]) -> dict:
     """Return one line of the table; AUC and differences in per cent."""
     differences = [100 * (ours - usual) for ours, usual in zip(values, default, strict=True)]
     mean, std = mean_and_std([100 * ours for ours in values])
     difference, difference_std = mean_and_std(differences)
     return {
-        "dataset": TITLES[dataset],
+        "dataset": title,
         "setting": name,
         "value": value,
         "auc": f"{mean:.2f}",

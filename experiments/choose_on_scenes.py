@@ -1,6 +1,7 @@
 """Choose settings on labelled development scenes, which are not the dataset that is reported.
 
     python -m experiments.choose_on_scenes --development DIR [DIR ...] [--seeds 3] [--profile quick]
+    python -m experiments.choose_on_scenes --data DIR --datasets NAME[,NAME] [--seeds 3]
 
 Scenes, criterion, grid and rule are written down in docs/choosing.md. In short: candidates are tried in
 stages, each on top of what the stage before chose. Of a stage's candidates those within TIE of the highest
@@ -8,7 +9,7 @@ mean AUC on the real scenes stay, of these those within TIE of the highest mean 
 and of these the first in the list is chosen.
 
 Writes results/<profile>/choice.csv, a line a candidate with the AUC on every scene, and prints the chosen
-settings as flags. Of the common flags, --data, --datasets and --chosen are refused.
+settings as flags. Of the common flags, --chosen is refused.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow

@@ -1,6 +1,7 @@
 """What the paper claims of its model, tried on development scenes.
 
     python -m experiments.claims --chosen --development DIR [DIR ...] [--seeds 3]
+    python -m experiments.claims --chosen --data DIR --datasets NAME[,NAME] [--seeds 3]
 
 Each claim compares sRNN-AE with a variant of it, or with TSC, on the same features. With --chosen these are
 flow windows, which see speed; without it, the paper's. AUC: frame-level, micro, against errors of training
@@ -8,7 +9,7 @@ frames, on every scene; differences are taken seed by seed and averaged over the
 nothing. docs/choosing.md describes the scenes.
 
 Writes results/<profile>/claims.csv, a line a model with its share of zero codes, and claims.md with a verdict
-a claim. Of the common flags, --data and --datasets are refused.
+a claim.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow

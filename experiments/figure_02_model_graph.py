@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.rows import identity_of, measured_row
@@ -56,7 +56,7 @@ def run(context: Context) -> None:
     dataset = next(iter(context.datasets))
     trained = context.run(dataset, "spatial")
     model = trained.model()
-    title = f"sRNN-AE, unrolled; shapes of the run on {TITLES[dataset]}, spatial stream "
+    title = f"sRNN-AE, unrolled; shapes of the run on {context.heading(dataset)}, spatial stream "
     draw_network(
         model,
         f"{title}({context.backbone.name}, profile {context.profile_name})",
@@ -72,7 +72,7 @@ def run(context: Context) -> None:
             column="parameters",
             metric="parameters",
             protocol="counted in the trained model, spatial stream",
-            dataset=TITLES[dataset],
+            dataset=context.heading(dataset),
             command=context.command("experiments.figure_02_model_graph"),
             **identity_of([{"spatial": trained}]),
         )

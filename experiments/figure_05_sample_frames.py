@@ -18,7 +18,7 @@ import numpy as np
 
 from data_prep.datasets import Clip, Dataset
 from data_prep.frames import read_frames
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -40,9 +40,8 @@ def run(context: Context) -> None:
         for kind, (split, label) in KINDS.items():
             samples = spread_samples(dataset, split, label)
             images.append([picture(dataset, clip, index) for clip, index in samples])
-            captions.append(
-                [f"{TITLES[name]}, {kind}\n{split} {clip.name}, frame {index + 1}" for clip, index in samples]
-            )
+            title = f"{context.heading(name)}, {kind}\n{split}"
+            captions.append([f"{title} {clip.name}, frame {index + 1}" for clip, index in samples])
             abnormal.append([bool(label)] * len(samples))
             rows.append(sample_row(context, name, kind, samples))
     path = context.results_dir / f"{EXHIBIT}.png"
@@ -87,11 +86,11 @@ def sample_row(context: Context, name: str, kind: str, samples: list[tuple[Clip,
     return Row(
         exhibit=EXHIBIT,
         row=f"{kind} frames",
-        column=TITLES[name],
+        column=context.heading(name),
         metric="shown",
         ours=len(samples),
         protocol=f"of {len({clip.name for clip, _ in samples})} clips of the {samples[0][0].split} split",
-        dataset=TITLES[name],
+        dataset=context.heading(name),
         command=context.command("experiments.figure_05_sample_frames"),
         config_hash=config_hash({"dataset": name, "shown": shown}),
         commit=context.commit,

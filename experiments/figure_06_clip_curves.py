@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -96,7 +96,7 @@ def draw_clip(
             "code distance\n||a(t) - a(t-1)||": without_first(clip.of_codes("code_distance")[:, WHOLE_FRAME]),
         },
         clip.labels,
-        f"{TITLES[dataset]}, test clip {clip.clip} "
+        f"{context.heading(dataset)}, test clip {clip.clip} "
         f"({context.backbone.name}, profile {context.profile_name})\n{protocol}",
     )
 
@@ -128,10 +128,10 @@ def mean_rows(context: Context, dataset: str, runs: Runs, clips: Sequence[ClipSc
                     [float(values[labels == wanted].mean())],
                     exhibit=EXHIBIT,
                     row=name,
-                    column=TITLES[dataset],
+                    column=context.heading(dataset),
                     metric=metric,
                     protocol=f"spatial stream, whole-frame region, {checkpoint}",
-                    dataset=TITLES[dataset],
+                    dataset=context.heading(dataset),
                     command=context.command("experiments.figure_06_clip_curves"),
                     **identity_of([runs]),
                 )

@@ -20,7 +20,7 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.json_files import check_shape
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import write_csv
@@ -46,7 +46,7 @@ def run(context: Context) -> None:
         for stream in context.settings.score.streams:
             histories = [history_of(runs[stream]) for runs in seeded]
             course = training_course(histories)
-            curves[f"{TITLES[dataset]}, {stream}"] = (
+            curves[f"{context.heading(dataset)}, {stream}"] = (
                 [line["step"] for line in course],
                 [line["loss"] for line in course],
             )
@@ -57,10 +57,10 @@ def run(context: Context) -> None:
                     [history[-1]["loss"] for history in histories],
                     exhibit=EXHIBIT,
                     row=f"{stream} stream, final loss",
-                    column=TITLES[dataset],
+                    column=context.heading(dataset),
                     metric="loss",
                     protocol=f"Eq. (9), mean of the last {context.settings.train.log_every} steps",
-                    dataset=TITLES[dataset],
+                    dataset=context.heading(dataset),
                     command=context.command("experiments.figure_09_training_loss"),
                     **identity_of([{stream: runs[stream]} for runs in seeded]),
                 )

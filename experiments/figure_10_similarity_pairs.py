@@ -21,7 +21,7 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS
 from data_prep.shards import Shard, list_shards
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -122,7 +122,8 @@ def draw_pairs(context: Context, dataset: str, shards, similarities, path: Path)
         captions,
         [region_box(lowest[label]) for label in at],
         [bool(label) for label in at],
-        f"{TITLES[dataset]}, test clip {clip} ({context.backbone.name}, profile {context.profile_name})",
+        f"{context.heading(dataset)}, test clip {clip} "
+        f"({context.backbone.name}, profile {context.profile_name})",
     )
 
 
@@ -146,7 +147,7 @@ def mean_rows(context: Context, dataset: str, shards, similarities, identity: Ma
             column=f"{kind} frames",
             metric="similarity",
             protocol="mean over the test set, spatial stream, whole-frame region, last checkpoint",
-            dataset=TITLES[dataset],
+            dataset=context.heading(dataset),
             command=context.command("experiments.figure_10_similarity_pairs"),
             **identity,
         )

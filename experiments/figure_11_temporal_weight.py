@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from data_prep.errors import InputError
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -85,7 +85,7 @@ def weight_rows(
             column=f"{weight:g}",
             metric="auc",
             protocol=str(held_by(seeded[0], protocol)),
-            dataset=TITLES[dataset],
+            dataset=context.heading(dataset),
             command=context.command("experiments.figure_11_temporal_weight"),
             **identity_of(seeded),
         )

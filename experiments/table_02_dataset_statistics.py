@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.datasets import RECORDS, Dataset, dataset_counts, where_to_get
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.settings.schema import config_hash
@@ -48,11 +48,11 @@ def dataset_rows(context: Context, name: str, command: str) -> list[Row]:
         Row(
             exhibit=EXHIBIT,
             row=row,
-            column=TITLES[name],
+            column=context.heading(name),
             metric=metric,
             ours=count,
             protocol=PROTOCOLS[metric].format(labels=Path(dataset.label_source).name),
-            dataset=TITLES[name],
+            dataset=context.heading(name),
             command=command,
             config_hash=config_hash({"dataset": name, "layout": dataset.layout, "clips": clips}),
             commit=context.commit,

@@ -46,6 +46,8 @@ def run(context: Context) -> None:
     chosen = next((name for name in ("lv", "walkway") if name in with_masks), None)
     systems = systems_of(EXHIBIT)
     places = [] if chosen is None else [(system, chosen) for system in systems]
+    own = [name for name in with_masks if context.datasets[name].own]
+    places += [(system, name) for name in own for system in systems]
     places += [(name, EXTRA) for name in systems if SYSTEMS[name].quoted and EXTRA in with_masks]
     rows = [row for system, dataset in places for row in system_rows(context, system, dataset, command)]
     criterion = f"Criterion: pixel level, {100 * pixel_metrics.LV_OVERLAP:g} % covered."
@@ -74,7 +76,7 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
     interval = metrics.bootstrap_interval(of_seeds[protocols[0]], labels) if len(labels) > 1 else None
     numbers[replace(frame_level, remark="frame level")] = [auc(runs, frame_level) for runs in seeded]
     place = {"exhibit": EXHIBIT, "row": system, "command": command, "backbone": backbones_of(seeded[0])}
-    return number_rows(numbers, interval, dataset, {**place, **identity_of(seeded)})
+    return number_rows(numbers, interval, context.heading(dataset), {**place, **identity_of(seeded)})
 
 
 def pixel_protocols(frame_level: Protocol) -> list[Protocol]:

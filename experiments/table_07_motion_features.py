@@ -25,7 +25,7 @@ from data_prep.errors import InputError
 from data_prep.flow_windows.place import load_place
 from data_prep.frames import Source, iter_frames, resize
 from data_prep.optical_flow import FlowOptions, flow_inputs
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import backbones_of, identity_of, measured_row, rows_under
@@ -94,7 +94,7 @@ def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
         # Each stream alone has a row of its own in this table.
         protocols = [headline, *(one for one in beside if one.streams == headline.streams)]
         place = {"exhibit": EXHIBIT, "row": name, "command": command, "backbone": backbones_of(seeded[0])}
-        rows += rows_under(protocols, dataset, seeded, place)
+        rows += rows_under(protocols, context.heading(dataset), seeded, place)
     return rows
 
 
@@ -121,7 +121,7 @@ def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
             metric="fps",
             protocol=f"decoding to region errors, one frame after another, {n_frames} frames of test clip "
             f"{clip.name}, warm",
-            dataset=TITLES[dataset],
+            dataset=context.heading(dataset),
             backbone=backbones_of(parts),
             command=command,
             **identity_of([parts]),

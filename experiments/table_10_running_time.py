@@ -35,7 +35,7 @@ from data_prep.errors import InputError
 from data_prep.frames import count_frames, iter_frames, resize
 from data_prep.provenance import processor_name
 from data_prep.shards import Shard, shard_path
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing import speed_plot
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row, read_rows
@@ -63,12 +63,13 @@ def run(context: Context) -> None:
     """Time every system on one dataset, training what is not there, and write the table."""
     command = context.command("experiments.table_10_running_time")
     dataset = next((name for name in PREFERRED if name in context.datasets), next(iter(context.datasets)))
-    cell = partial(measured_row, context, exhibit=EXHIBIT, dataset=TITLES[dataset], command=command)
+    title = context.heading(dataset)
+    cell = partial(measured_row, context, exhibit=EXHIBIT, dataset=title, command=command)
     systems = systems_of(EXHIBIT, context.profile)
     rows = [row for name in systems for row in system_rows(context, dataset, name, cell)]
-    note = f"Measured on {machine()}, {TITLES[dataset]} (paper: Avenue, on a machine that it does not name)."
+    note = f"Measured on {machine()}, {title} (paper: Avenue, on a machine that it does not name)."
     rows = publish(context, EXHIBIT, rows, command, f"{note} {context.differences(*systems)}")
-    draw_speed(context, rows, TITLES[dataset])
+    draw_speed(context, rows, title)
 
 
 def draw_speed(context: Context, rows: Sequence[Row], title: str) -> None:

@@ -1,13 +1,18 @@
 """Choosing on development scenes: the rule, the lines that are written, and a whole run on tiny scenes."""
 
 import csv
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from data_prep.datasets import find_datasets as find
 from data_prep.errors import InputError
 from experiments import choose_on_scenes
 from experiments.choose_on_scenes import STAGES, Stage, Trial, choose, within_tie
+from experiments.lab import context as context_module
+from experiments.lab import scenes
 from experiments.lab.context import Context
 from experiments.lab.scenes import Scene, scenes_for
 from experiments.lab.scoring.score import DivergedError
@@ -15,6 +20,7 @@ from experiments.lab.settings.profiles import PROFILES
 from tests.walkers import walkers, write_clip
 
 CONTEXT = Context("smoke", PROFILES["smoke"], None)
+WALKWAY = SimpleNamespace(name="walkway", own=False, complete=True)
 SCENES = [Scene(name, None, None, is_real) for name, is_real in (("a", True), ("b", True), ("w", False))]
 
 
@@ -110,11 +116,27 @@ def test_the_command_on_a_tiny_scene(scene, tmp_path, monkeypatch, capsys):
     assert "chosen --set appearance=none --set motion=flow" in capsys.readouterr().out
 
 
-def test_what_is_not_used_is_refused(scene, tmp_path):
-    context = Context("smoke", PROFILES["smoke"], tmp_path, data_dir=tmp_path)
-    with pytest.raises(InputError, match="--data: not used here"):
-        choose_on_scenes.run(context, [scene])
-    with pytest.raises(InputError, match="expected folders of different names, got yard, yard"):
+def test_scenes_are_named_by_their_folders_or_in_a_folder_of_datasets(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(scenes.walkway, "generate_under", lambda *_: tmp_path)
+    monkeypatch.setattr(scenes, "find_datasets", lambda _: {"walkway": None})
+    monkeypatch.setattr(Context, "walkway_root", tmp_path)
+    monkeypatch.setattr(context_module, "find_datasets", lambda root: find(root) | {"walkway": WALKWAY})
+    given = scenes_for(Context("smoke", PROFILES["smoke"], tmp_path), [scene])
+    named = Context("smoke", PROFILES["smoke"], tmp_path, scene.parent, only_datasets=("yard",))
+    assert [one.name for one in scenes_for(named, [])] == [one.name for one in given]
+    assert given[0].dataset.root == scenes_for(named, [])[0].dataset.root == scene
+    for names, fault in (
+        ((), "--data: expected --datasets beside it"),
+        (("walkway",), "expected labelled sets"),
+    ):
+        with pytest.raises(InputError, match=fault):
+            scenes_for(replace(named, only_datasets=names), [])
+
+
+def test_what_is_not_used_is_refused(scene):
+    with pytest.raises(InputError, match="no labelled scene, expected --development"):
+        scenes_for(CONTEXT, [])
+    with pytest.raises(InputError, match="expected scenes of different names, got yard, yard"):
         scenes_for(CONTEXT, [scene, scene])
     with pytest.raises(InputError, match="no such folder"):
         scenes_for(CONTEXT, [scene / "nowhere"])

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from data_prep.datasets import RECORDS
 from data_prep.errors import InputError
 from experiments.lab import context as module
 from experiments.lab.context import Context
@@ -21,12 +22,17 @@ def looked(monkeypatch):
     def find(folder):
         folders.append(folder)
         if folder != DATA:
-            return {"walkway": SimpleNamespace(complete=True)}
-        return {"ped2": SimpleNamespace(complete=True), "avenue": SimpleNamespace(complete=False)}
+            return {"walkway": found("walkway")}
+        return {"ped2": found("ped2"), "avenue": found("avenue", complete=False), "yard": found("yard")}
 
     monkeypatch.setattr(module, "find_datasets", find)
     monkeypatch.setattr(module.walkway, "generate", lambda *_, **__: None)
     return folders
+
+
+def found(name, complete=True):
+    record = RECORDS.get(name, SimpleNamespace(heading=name.title()))
+    return SimpleNamespace(complete=complete, record=record)
 
 
 def context_of(profile, *names):
@@ -36,11 +42,12 @@ def context_of(profile, *names):
 @pytest.mark.parametrize(
     ("profile", "names", "runs_on", "looks"),
     [
-        ("quick", (), ["ped2", "walkway"], True),
+        ("quick", (), ["ped2", "yard", "walkway"], True),
         ("quick", ("walkway",), ["walkway"], True),
         ("smoke", (), ["walkway"], False),
         ("smoke", ("walkway",), ["walkway"], False),
         ("smoke", ("ped2",), ["ped2"], True),
+        ("smoke", ("yard",), ["yard"], True),
     ],
 )
 def test_smoke_runs_on_the_walkway_alone_unless_another_is_named(looked, profile, names, runs_on, looks):
@@ -49,7 +56,7 @@ def test_smoke_runs_on_the_walkway_alone_unless_another_is_named(looked, profile
 
 
 def test_a_dataset_that_is_not_there_is_refused(looked):
-    with pytest.raises(InputError, match=r"--datasets avenue: not at hand, expected some of ped2, walkway"):
+    with pytest.raises(InputError, match="--datasets avenue: not at hand, expected some of ped2, yard"):
         context_of("smoke", "avenue").datasets  # noqa: B018
 
 
@@ -57,6 +64,7 @@ def test_a_dataset_that_is_not_run_on_says_why(looked):
     quick = context_of("quick", "walkway").absent_datasets
     assert quick["Ped2"] == ("not run", "Ped2 is not among --datasets")
     assert quick["Avenue"] == ("no data", "Avenue is not on disk")
+    assert quick["Yard"] == ("not run", "Yard is not among --datasets")
     assert "Walkway" not in quick
     status, reason = context_of("smoke").absent_datasets["Ped2"]
     assert (status, "walkway alone" in reason) == ("not run", True)

@@ -1,11 +1,16 @@
 """A labelled set of one's own: read as it lies there, refused in one line where a part is missing."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
+from scipy.io import savemat
 
-from data_prep.datasets import read_labelled_set
+from data_prep.datasets import find_datasets, read_labelled_set
 from data_prep.errors import InputError
+from experiments.lab.publishing.results import Row
+from tests.videos import write_video
 
 FRAMES = {"training/frames/b": 3, "training/frames/a": 2, "testing/frames/02": 4, "testing/frames/10": 2}
 LABELS = {"02": [0, 1, 1, 0], "10": [0, 0]}
@@ -51,7 +56,7 @@ def test_development_scenes(real_data):
 @pytest.mark.parametrize("part", ["training/frames", "testing/frames"])
 def test_a_missing_part_is_named(scene, part):
     (scene / part).rename(scene / "elsewhere")
-    with pytest.raises(InputError, match=f"{part}: no such folder"):
+    with pytest.raises(InputError, match=f"no labelled set, no {part}/"):
         read_labelled_set(scene)
 
 
@@ -67,3 +72,164 @@ def test_bad_sets_are_refused(scene):
     (scene / "testing/test_frame_mask").rename(scene / "elsewhere")
     with pytest.raises(InputError, match="no frame labels"):
         read_labelled_set(scene)
+
+
+def without_labels(scene):
+    shutil.rmtree(scene / "testing/test_frame_mask")
+    return scene
+
+
+def write_table(scene, *lines):
+    (scene / "labels.csv").write_text("\n".join(["clip,first,last", *lines]) + "\n", encoding="utf-8-sig")
+
+
+def write_mat(scene):
+    cells = np.empty((1, 2), object)
+    cells[0, 0], cells[0, 1] = np.array([[2], [3]]), np.zeros((2, 0))
+    savemat(scene / f"{scene.name}.mat", {"gt": cells})
+
+
+@pytest.mark.parametrize("kind", ["table", "mat"])
+def test_labels_of_every_kind_are_the_same(scene, kind):
+    without_labels(scene)
+    write_table(scene, "02,2,3", "10,,") if kind == "table" else write_mat(scene)
+    dataset = read_labelled_set(scene)
+    assert {name: labels.tolist() for name, labels in dataset.test_labels.items()} == LABELS
+
+
+def test_a_clip_has_several_intervals_in_a_table(scene):
+    write_table(without_labels(scene), "10,,", "02,1,1", "", "02,3,4")
+    assert read_labelled_set(scene).test_labels["02"].tolist() == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (["02,2,3"], "labels.csv: no labels of clip 10, expected a line `10,,`"),
+        (
+            ["02,2,3", "10,,", "7,1,1"],
+            "labels.csv: labels of clip 7, which is not there, expected those of 02, 10",
+        ),
+        (["02,2,5", "10,,"], r"clip 02: expected an interval inside frames 1\.\.4, got 2\.\.5"),
+        (["02,3,2", "10,,"], r"got 3\.\.2"),
+        (
+            ["02,2,", "10,,"],
+            "labels.csv: line 2: expected a clip, its first and last abnormal frame or neither",
+        ),
+        (["02,2,x", "10,,"], "line 2"),
+        (["02,2,3,4", "10,,"], "line 2"),
+        ([",2,3"], "line 2"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(scene, lines, fault):
+    write_table(without_labels(scene), *lines)
+    with pytest.raises(InputError, match=fault):
+        read_labelled_set(scene)
+
+
+def test_a_table_of_another_kind_is_refused(scene):
+    without_labels(scene)
+    (scene / "labels.csv").write_text("clip;first;last\n02;2;3\n")
+    with pytest.raises(InputError, match="expected the first line clip,first,last"):
+        read_labelled_set(scene)
+    (scene / "labels.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="expected text in UTF-8"):
+        read_labelled_set(scene)
+
+
+def test_clips_without_labels_and_labels_without_clips_are_named(scene):
+    arrays = scene / "testing/test_frame_mask"
+    (arrays / "10.npy").rename(arrays / "11.npy")
+    with pytest.raises(InputError, match=r"no labels of clip 10, expected 10\.npy"):
+        read_labelled_set(scene)
+    np.save(arrays / "10.npy", np.zeros(2, np.uint8))
+    with pytest.raises(InputError, match="labels of clip 11, which is not there"):
+        read_labelled_set(scene)
+
+
+def test_two_kinds_of_labels_are_refused(scene):
+    write_mat(scene)
+    with pytest.raises(InputError, match="labels of a second kind"):
+        read_labelled_set(scene)
+
+
+def test_clips_may_be_videos(scene):
+    shutil.rmtree(scene / "training")
+    (scene / "training/videos").mkdir(parents=True)
+    write_video(scene / "training/videos/night.mp4", np.zeros((6, 16, 32, 3), np.uint8))
+    dataset = read_labelled_set(scene)
+    assert [(clip.name, len(dataset.frame_labels(clip))) for clip in dataset.split("train")] == [("night", 6)]
+
+
+def test_pixel_masks_are_found_and_counted(scene):
+    for clip, labels in LABELS.items():
+        (scene / "testing/masks" / clip).mkdir(parents=True)
+        for number, label in enumerate(labels):
+            cv2.imwrite(
+                str(scene / f"testing/masks/{clip}/{number}.png"), np.full((12, 16), 255 * label, np.uint8)
+            )
+    dataset = read_labelled_set(scene)
+    assert dataset.has_pixel_masks
+    assert [mask.all() for mask in dataset.pixel_masks(dataset.split("test")[0])] == [0, 1, 1, 0]
+    (scene / "testing/masks/10/0.png").unlink()
+    with pytest.raises(InputError, match="another number of masks"):
+        read_labelled_set(scene)
+
+
+def test_what_is_said_about_it(scene):
+    (scene / "dataset.toml").write_text(
+        'title = "Yard, east"\n'.replace(", ", " ")
+        + 'frames_per_second = 12.5\nlicence = "CC0"\nsource = "me"\n'
+    )
+    record = read_labelled_set(scene).record
+    assert (record.name, record.heading) == ("my camera", "Yard east")
+    assert (record.frames_per_second, record.licence, record.url) == (12.5, "CC0", "me")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("title =", "expected TOML"),
+        ('name = "x"', "name: unknown, expected some of title"),
+        ("title = 3", "title: expected a text, got 3"),
+        ('frames_per_second = "x"', "frames_per_second: expected a number"),
+        ("frames_per_second = 0", "expected more than 0"),
+        ("frames_per_second = nan", "expected more than 0"),
+        ('title = "a|b"', "expected a name"),
+        ('title = "Ped 2"', "'Ped 2' is a known dataset's name"),
+        ('title = "cuhk avenue"', "is a known dataset's name"),
+        ('title = "Moving MNIST"', "is a known dataset's name"),
+    ],
+)
+def test_what_is_said_wrongly_is_refused(scene, text, fault):
+    (scene / "dataset.toml").write_text(text)
+    with pytest.raises(InputError, match=rf"dataset\.toml: .*{fault}|dataset\.toml: {fault}"):
+        read_labelled_set(scene)
+
+
+def test_it_is_found_beside_the_known_ones_and_under_its_own_name(scene, tmp_path):
+    shutil.copytree(scene, tmp_path / "garage")
+    (tmp_path / "door").symlink_to(scene)
+    found = find_datasets(tmp_path)
+    assert list(found) == ["door", "garage", "my camera"]
+    assert all(dataset.own for dataset in found.values())
+    (scene / "dataset.toml").write_text('title = "garage"')
+    with pytest.raises(InputError, match="two sets of the title 'garage'"):
+        find_datasets(tmp_path)
+
+
+def test_a_folder_of_a_known_name_says_that_ones_own_needs_another(scene):
+    with pytest.raises(InputError, match="a set of your own needs a name of its own"):
+        find_datasets(as_known(scene, "ped1").parent)
+
+
+def as_known(scene, name):
+    root = scene.with_name(name)
+    scene.rename(root)
+    return root
+
+
+def test_no_published_number_stands_beside_it():
+    assert Row("table_10", "TSC", "Inference", "fps", ours=3.0, dataset="Ped2").paper == 7
+    assert Row("table_10", "TSC", "Inference", "fps", ours=3.0, dataset="my camera").paper is None
+    assert Row("table_09", "Late Fusion", "Ped2", "auc", ours=0.5, dataset="my camera").paper is None

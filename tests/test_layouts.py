@@ -177,7 +177,7 @@ def test_shanghaitech(tmp_path, layout):
 @pytest.fixture
 def small_exit(monkeypatch):
     """Subway Exit with 5 training frames and three test clips of 4 frames, the last of what remains."""
-    layout = layouts._one_video_layout("subway_exit_turnstiles.AVI", 5, 4)
+    layout = layouts.one_video_layout("subway_exit_turnstiles.AVI", 5, 4)
     record = replace(RECORDS["exit"], layouts=(layout, *RECORDS["exit"].layouts[1:]), n_test_clips=3)
     monkeypatch.setitem(RECORDS, "exit", record)
 

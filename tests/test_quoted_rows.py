@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from data_prep.datasets import RECORDS
 from experiments.lab.publishing import quoted_rows
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import PAPER
@@ -39,7 +40,8 @@ def rows_of(monkeypatch):
     def rows(system, labels=LABELS, train_errors=None):
         run = run_of(labels, np.arange(40.0) if train_errors is None else train_errors)
         monkeypatch.setattr(quoted_rows, "late_fusion_runs", lambda *_, **__: [{"cells": run}])
-        found = quoted_rows.quoted_rows(SimpleNamespace(settings=PAPER), "table_03", system, "ped2", "cmd")
+        context = SimpleNamespace(settings=PAPER, heading=lambda name: RECORDS[name].heading)
+        found = quoted_rows.quoted_rows(context, "table_03", system, "ped2", "cmd")
         return run, found
 
     return rows

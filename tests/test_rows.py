@@ -16,7 +16,7 @@ def published_beside(headline: Protocol, folder, **place):
     """What is written: (protocol, metric, the paper's number) of each row."""
     protocols = [headline, *headline.beside()]
     numbers = {protocol: [0.7 + index / 100, 0.72] for index, protocol in enumerate(protocols)}
-    rows = number_rows(numbers, (0.6, 0.8), "ped2", {**PLACE, **place})
+    rows = number_rows(numbers, (0.6, 0.8), "Ped2", {**PLACE, **place})
     written = update_exhibit(folder, rows[0].exhibit, rows)
     return [(row.protocol, row.metric, row.paper) for row in written]
 

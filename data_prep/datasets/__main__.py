@@ -12,9 +12,11 @@ from data_prep.datasets import (
     RECORDS,
     Dataset,
     Record,
+    advice,
     compare_with_masks,
     dataset_counts,
     find_datasets,
+    near_misses,
     where_to_get,
 )
 from data_prep.labels import MaskLabels, read_frame_labels, read_mat_intervals
@@ -25,15 +27,23 @@ def describe(dataset: Dataset) -> str:
     """Return what is on disk of a dataset, in lines: folder, counts, size, labels, licence."""
     counts = dataset_counts(dataset)
     size_bytes = sum(path.stat().st_size for path in dataset.root.rglob("*") if path.is_file())
-    n_masked = len(dataset.mask_sources)
+    n_masked, per_second = len(dataset.mask_sources), dataset.record.frames_per_second
+
+    def extent(n_frames: int) -> str:
+        length = f" ({n_frames / per_second / 60:.1f} min at {per_second:g} frames/s)" if per_second else ""
+        return f"{n_frames:,} frames{length}"
+
     lines = [
         f"{dataset.record.title}: {dataset.layout} layout in {dataset.root}, {size_bytes / 1e6:,.1f} MB",
-        f"  train: {counts['n_train_clips']} clips, {counts['n_train_frames']:,} frames",
-        f"  test: {counts['n_test_clips']} clips, {counts['n_test_frames']:,} frames, "
+        f"  train: {counts['n_train_clips']} clips, {extent(counts['n_train_frames'])}",
+        f"  test: {counts['n_test_clips']} clips, {extent(counts['n_test_frames'])}, "
         f"{counts['n_abnormal_frames']:,} abnormal",
         f"  frame labels: {dataset.label_source}; pixel masks: {n_masked} clips{_agreement(dataset)}",
         f"  licence: {dataset.record.licence}",
     ]
+    if dataset.own:
+        source = f"; source: {dataset.record.url}" if dataset.record.url else ""
+        lines[-1] += f"{source}; a set of your own: --datasets {dataset.name}"
     if dataset.partial:
         lines.insert(1, f"  PARTIAL, no benchmark: {dataset.partial}")
     return "\n".join(lines)
@@ -88,9 +98,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _list(data_dir: Path | None) -> None:
     """Print what is in a folder of datasets, and where to get the rest."""
     found = find_datasets(data_dir)
-    print("found:" if found else "none found")
+    missed = near_misses(data_dir) if data_dir else {}
+    print("found:" if found else f"none found. {advice(data_dir)}" if data_dir else "none found")
     for dataset in found.values():
         print(describe(dataset), flush=True)
+    if missed:
+        print("\nnot read, though it looks like a labelled set:")
+    for folder, fault in missed.items():
+        print(f"{folder}: {fault}")
     print("\nmissing:")
     for name, record in RECORDS.items():
         if name not in found or found[name].partial:

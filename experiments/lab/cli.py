@@ -4,10 +4,12 @@ import argparse
 import importlib
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from data_prep.datasets import near_misses, refuse_empty
 from data_prep.errors import InputError
 from data_prep.terminal import Parser, exit_with, given_int, given_path
 from experiments.lab.settings.chosen import CHOSEN
@@ -83,6 +85,10 @@ def context(arguments: argparse.Namespace):
         raise InputError(f"--seeds: expected 1 to {MOST_SEEDS}, got {arguments.seeds}")
     if arguments.data is not None and not arguments.data.is_dir():
         raise InputError(f"--data {arguments.data}: no such folder")
+    if arguments.data is not None:
+        refuse_empty(arguments.data)
+        for folder, fault in near_misses(arguments.data).items():
+            print(f"WARNING: {folder}: left out, it looks like a labelled set, but {fault}", file=sys.stderr)
     if arguments.weights is not None and not arguments.weights.is_file():
         raise InputError(f"--weights {arguments.weights}: no such file")
     # Imported here: --help and bad flags answer without loading TensorFlow.
@@ -127,7 +133,12 @@ def scenes_parser(description: str) -> argparse.ArgumentParser:
     """Return the parser of a command that runs on labelled scenes."""
     flags = parser(description)
     flags.add_argument(
-        "--development", type=given_path, nargs="+", required=True, metavar="DIR", help="labelled scenes"
+        "--development",
+        type=given_path,
+        nargs="+",
+        default=(),
+        metavar="DIR",
+        help="labelled scenes (or --data DIR --datasets NAME[,NAME])",
     )
     return flags
 

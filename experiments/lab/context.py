@@ -9,7 +9,7 @@ import numpy as np
 
 from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
-from data_prep.datasets import Dataset, find_datasets
+from data_prep.datasets import RECORDS, Dataset, find_datasets, near_misses
 from data_prep.errors import InputError
 from data_prep.extraction import extract
 from data_prep.flow_windows.extraction import FlowWindowRecipe
@@ -26,19 +26,6 @@ from experiments.lab.settings.flow_windows import reads_windows, window_options,
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS, run_system
 from experiments.lab.training.runs import Run
-
-# Datasets as the paper's tables head their columns.
-TITLES = {
-    "ped1": "Ped1",
-    "ped2": "Ped2",
-    "avenue": "Avenue",
-    "entrance": "Entrance",
-    "exit": "Exit",
-    "shanghaitech": "ShanghaiTech",
-    "lv": "LV",
-    "walkway": "Walkway",
-}
-
 
 # Contexts with other settings, as a choice among them makes, share a network: loading one takes seconds.
 _backbone = functools.lru_cache(maxsize=4)(load_backbone)
@@ -117,17 +104,25 @@ class Context:
         """Return the datasets to run on: those of --datasets, else all (in smoke the walkway)."""
         found = self.at_hand
         if absent := [name for name in self.only_datasets if name not in found]:
+            missed = near_misses(self.data_dir) if self.data_dir else {}
+            faults = [f"; {path}: {fault}" for path, fault in missed.items() if path.name in absent]
             raise InputError(
                 f"--datasets {', '.join(absent)}: not at hand, expected some of {', '.join(found)}"
+                f"{''.join(faults)}"
             )
         return {name: found[name] for name in found if name in (self.only_datasets or found)}
+
+    def heading(self, dataset: str) -> str:
+        """Return what heads the column of a dataset at hand: the paper's word, or the title of one's own."""
+        return self.at_hand[dataset].record.heading
 
     @property
     def absent_datasets(self) -> dict[str, tuple[str, str]]:
         """Return status and reason of each dataset that is not run on, by its title."""
         smoke = "profile smoke runs on the walkway alone, unless --datasets names another"
         absent = {}
-        for name, title in TITLES.items():
+        for name, record in {**RECORDS, **{name: one.record for name, one in self.at_hand.items()}}.items():
+            title = record.heading
             if name in self.datasets:
                 continue
             if self.profile == "smoke":

@@ -22,18 +22,33 @@ class Scene:
     is_real: bool
 
 
+def named_sets(context: Context) -> list[Dataset]:
+    """Return the labelled sets of one's own that --datasets names in the folder of --data.
+
+    Raises InputError: --data alone, a published dataset, on which nothing may be chosen: it is reported.
+    """
+    if context.data_dir and not context.only_datasets:
+        raise InputError("--data: expected --datasets beside it, which names the labelled scenes")
+    named = [context.datasets[name] for name in context.datasets] if context.only_datasets else []
+    for dataset in named:
+        if not dataset.own:
+            raise InputError(
+                f"--datasets {dataset.name}: expected labelled sets of your own, which are not reported"
+            )
+    return named
+
+
 def scenes_for(context: Context, development: Sequence[Path]) -> list[Scene]:
     """Return the development scenes, then the walkways, rendered first where they are not there.
 
-    Raises InputError: flags that name other datasets, a folder that is no labelled set, two of one name.
+    Raises InputError: no scene, a folder that is no labelled set, two of one name, and as `named_sets`.
     """
-    for name, given in (("data", context.data_dir), ("datasets", context.only_datasets)):
-        if given:
-            raise InputError(f"--{name}: not used here, expected --development alone")
-    datasets = [read_labelled_set(folder) for folder in development]
+    datasets = [read_labelled_set(folder) for folder in development] + named_sets(context)
+    if not datasets:
+        raise InputError("no labelled scene, expected --development DIR or --data DIR --datasets NAME")
     names = [dataset.name for dataset in datasets]
     if len(set(names)) < len(names):
-        raise InputError(f"--development: expected folders of different names, got {', '.join(names)}")
+        raise InputError(f"expected scenes of different names, got {', '.join(names)}")
     scenes = [Scene(dataset.name, dataset, context.out, True) for dataset in datasets]
     sizes = context.settings.walkway
     for index in range(1, N_WALKWAYS + 1):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 PAPER_VALUES = Path(__file__).parents[2] / "paper_values.csv"
 DATASET_ORDER = ("Avenue", "Ped2", "Ped1", "Entrance", "Exit", "ShanghaiTech", "LV", "Walkway")
+GENERATED = "Moving-MNIST"  # how the names of its datasets begin
 EXHIBIT_TITLES = {
     "table_01": "AUC on Moving-MNIST",
     "table_02": "Dataset statistics",
@@ -58,6 +59,12 @@ def exhibit_title(exhibit: str) -> str:
     is_figure, number, letter = exhibit_order(exhibit)
     label = f"{'Figure' if is_figure else 'Table'} {number}{letter}"
     return f"{label}. {EXHIBIT_TITLES[exhibit]}" if exhibit in EXHIBIT_TITLES else label
+
+
+def is_papers(dataset: str) -> bool:
+    """Tell whether the paper's numbers may stand beside those of a dataset, by its title: not one's own."""
+    papers = ("", *DATASET_ORDER)
+    return dataset.casefold() in map(str.casefold, papers) or dataset.startswith(GENERATED)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import (
     SEEDED_RUNS,
@@ -39,11 +39,12 @@ def quoted_rows(context: Context, exhibit: str, system: str, dataset: str, comma
     place = {"exhibit": exhibit, "row": system, "command": command, "backbone": backbones_of(seeded[0])}
     protocols = protocols_of(seeded[0], headline(context.settings.score, system))
     protocols = with_known_limits(protocols, system, seeded)
-    rows = rows_under(protocols, dataset, seeded, place)
+    title = context.heading(dataset)
+    rows = rows_under(protocols, title, seeded, place)
     if SYSTEMS[system].has_published_eer:
-        rows += equal_error_rate_rows(protocols[:1], dataset, seeded, place)
+        rows += equal_error_rate_rows(protocols[:1], title, seeded, place)
     if not SYSTEMS[system].fitted:
-        rows += changing_rows(protocols, dataset, seeded, place)
+        rows += changing_rows(protocols, title, seeded, place)
     return rows
 
 
@@ -55,17 +56,16 @@ def with_known_limits(protocols: Sequence[Protocol], system: str, seeded: SEEDED
 
 
 def equal_error_rate_rows(
-    protocols: Sequence[Protocol], dataset: str, seeded: SEEDED_RUNS, place: dict[str, str]
+    protocols: Sequence[Protocol], title: str, seeded: SEEDED_RUNS, place: dict[str, str]
 ) -> list[Row]:
     """Return the rows of the equal error rate, in a column of their own."""
-    column = TITLES[dataset]
     (runs,) = seeded
     return [
         Row(
             metric="equal_error_rate",
             ours=metrics.equal_error_rate([-s for s in regularity_of(runs, one)], labels_of(runs, one)),
-            column=f"{column} EER",
-            dataset=column,
+            column=f"{title} EER",
+            dataset=title,
             seeds=1,
             protocol=str(one),
             **place,
@@ -76,7 +76,7 @@ def equal_error_rate_rows(
 
 
 def changing_rows(
-    protocols: Sequence[Protocol], dataset: str, seeded: SEEDED_RUNS, place: dict[str, str]
+    protocols: Sequence[Protocol], title: str, seeded: SEEDED_RUNS, place: dict[str, str]
 ) -> list[Row]:
     """Return the rows without the clips that are abnormal from end to end, in a column of their own.
 
@@ -95,6 +95,6 @@ def changing_rows(
         auc = metrics.frame_auc([-scores[index] for index in kept], [labels[index] for index in kept])
         remark = "; ".join(filter(None, (protocol.remark, left_out)))
         numbers = {replace(protocol, remark=remark): [auc]}
-        rows += number_rows(numbers, None, dataset, {**place, **identity_of(seeded)})
-    column = f"{TITLES[dataset]}, clips that change"
+        rows += number_rows(numbers, None, title, {**place, **identity_of(seeded)})
+    column = f"{title}, clips that change"
     return [replace(row, column=column, compared=False) for row in rows]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.files import locked, write_atomic
-from experiments.lab.publishing.published import DATASET_ORDER, exhibit_order, published
+from experiments.lab.publishing.published import DATASET_ORDER, exhibit_order, is_papers, published
 
 NO_DATA, NOT_RUN = "no data", "not run"
 STATUSES = (NO_DATA, NOT_RUN)
@@ -63,6 +63,7 @@ class Row:
         self._check_numbers()
         if self.measured:  # a count too, as it is read back
             object.__setattr__(self, "ours", float(self.ours))
+        compared = compared and is_papers(self.dataset)
         paper = published(self.exhibit).get((self.row, self.column, self.metric)) if compared else None
         holds = paper is not None and paper[1].casefold() in ("", self.dataset.casefold())
         object.__setattr__(self, "paper", paper[0] if holds else None)

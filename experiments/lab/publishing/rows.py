@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing.results import HELD_OUT, INTERVAL, Row
 from experiments.lab.scoring.measure import auc, auc_interval, protocols_of
 from experiments.lab.scoring.protocol import Protocol
@@ -48,8 +48,9 @@ def auc_rows(
     first = next(iter(seeded[0].values()))
     remark = ", ".join(word for word in first.metrics.values() if isinstance(word, str))
     headline = replace(Protocol.of(context.settings.score), remark=remark)
-    rows = rows_under(protocols_of(seeded[0], headline), dataset, seeded, place)
-    here = {"column": TITLES[dataset], "dataset": TITLES[dataset]}
+    title = context.heading(dataset)
+    rows = rows_under(protocols_of(seeded[0], headline), title, seeded, place)
+    here = {"column": title, "dataset": title}
     return rows + held_out_rows(seeded, {**place, **here, **identity_of(seeded)})
 
 
@@ -79,18 +80,18 @@ def held_out_rows(seeded: SEEDED_RUNS, place: Mapping[str, str]) -> list[Row]:
 
 
 def rows_under(
-    protocols: Sequence[Protocol], dataset: str, seeded: SEEDED_RUNS, place: Mapping[str, str]
+    protocols: Sequence[Protocol], title: str, seeded: SEEDED_RUNS, place: Mapping[str, str]
 ) -> list[Row]:
     """Return the rows of the frame-level AUC of some runs under each protocol, see `number_rows`."""
     numbers = {protocol: [auc(runs, protocol) for runs in seeded] for protocol in protocols}
     place = {**place, **identity_of(seeded)}
-    return number_rows(numbers, auc_interval(seeded, protocols[0]), dataset, place)
+    return number_rows(numbers, auc_interval(seeded, protocols[0]), title, place)
 
 
 def number_rows(
     numbers: Mapping[Protocol, Sequence[float]],
     interval: tuple[float, float] | None,
-    dataset: str,
+    title: str,
     place: Mapping[str, str],
 ) -> list[Row]:
     """Return the rows of an AUC under every protocol; after the first the ends of its interval.
@@ -98,15 +99,15 @@ def number_rows(
     Args:
         numbers: protocol -> the AUC of each seed, the headline first.
         interval: of the headline over test clips; None where it has none.
-        dataset: name of the dataset.
+        title: what heads the column of the dataset.
         place: what the rows share: exhibit, row, command, backbone, config_hash, commit.
     """
     rows = []
     for protocol, values in numbers.items():
         mean, std = mean_and_std(values)
         shared = {
-            "column": TITLES[dataset],
-            "dataset": TITLES[dataset],
+            "column": title,
+            "dataset": title,
             "seeds": len(values),
             "protocol": str(protocol),
             **place,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.datasets import Dataset, find_datasets
+from data_prep.datasets import Dataset, advice, find_datasets
 from data_prep.errors import InputError
 from experiments.lab.scoring import metrics, pixel_metrics
 from experiments.lab.scoring.geometry import geometry_of
@@ -61,7 +61,7 @@ def find_test_set(data_dir: Path, runs: Runs) -> Dataset:
     """Return the dataset of the runs. InputError when it is not there or its test clips are others."""
     datasets, name = find_datasets(data_dir), first_of(runs).config["dataset"]
     if name not in datasets:
-        found = ", ".join(datasets) or "none"
+        found = ", ".join(datasets) or f"none. {advice(data_dir)}"
         raise InputError(f"{data_dir}: expected {name}, on which the run was scored, got datasets: {found}")
     dataset = datasets[name]
     truth = {clip.name: dataset.frame_labels(clip) for clip in dataset.split("test")}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_prep.errors import InputError
-from experiments.lab.context import TITLES, Context
+from experiments.lab.context import Context
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.published import exhibit_title
@@ -198,7 +198,7 @@ def cell_rows(
             column=x,
             metric=metric,
             protocol=str(protocol),
-            dataset=TITLES[dataset],
+            dataset=context.heading(dataset),
             command=command(context, sweep),
             # The AUCs that the paper gives in the text are of the fused streams, its Table 9's.
             compared=metric != "auc" or len(protocol.streams) > 1,

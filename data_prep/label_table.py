@@ -1,0 +1,53 @@
+"""Frame labels as a table that a spreadsheet writes: `labels.csv`, a line an abnormal interval.
+
+    clip,first,last
+    02,61,180
+    05,,
+
+Frames count from 1, `last` is abnormal too. A clip may have several lines; one without abnormal frames has a
+line with neither number, so that it is not taken for a clip that nobody has looked at.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.files import file_content
+
+COLUMNS = ("clip", "first", "last")
+
+
+def read_table_intervals(path: Path) -> dict[str, np.ndarray]:
+    """Return the abnormal intervals of each clip by its name, int64 (n, 2): 1-based start, inclusive end.
+
+    Raises InputError: not a text in UTF-8, another header, a line without clip, something else than numbers.
+    """
+    try:
+        text = file_content(path).decode("utf-8-sig")  # spreadsheets begin a file with a mark
+        lines = list(csv.reader(io.StringIO(text), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: expected text in UTF-8 with commas, got another ({error})") from error
+    header = [cell.strip() for cell in lines[0]] if lines else []
+    if header != list(COLUMNS):
+        raise InputError(f"{path}: expected the first line {','.join(COLUMNS)}, got {','.join(header)!r}")
+    intervals: dict[str, list[tuple[int, int]]] = {}
+    for number, cells in enumerate(lines[1:], start=2):
+        if any(cell.strip() for cell in cells):
+            clip, interval = _line(path, number, [cell.strip() for cell in cells])
+            intervals.setdefault(clip, []).extend(interval)
+    return {clip: np.array(found, np.int64).reshape(-1, 2) for clip, found in intervals.items()}
+
+
+def _line(path: Path, number: int, cells: list[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Return the clip of a line and its interval, none where nothing in the clip is abnormal."""
+    ends = cells[1:]
+    is_whole = [end.isascii() and end.isdecimal() and len(end) < 10 for end in ends]
+    if len(cells) != len(COLUMNS) or not cells[0] or not (all(is_whole) or not any(ends)):
+        raise InputError(
+            f"{path}: line {number}: expected a clip, its first and last abnormal frame or neither, "
+            f"got {','.join(cells)!r}"
+        )
+    return cells[0], [(int(ends[0]), int(ends[1]))] if any(ends) else []
