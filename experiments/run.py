@@ -5,7 +5,6 @@
 `./run_all.sh` calls this. Exit code: 0 all that could run ran; 2 bad input; 1 an exhibit broke.
 """
 
-import csv
 import importlib
 import time
 import traceback
@@ -14,10 +13,12 @@ from pathlib import Path
 from data_prep.errors import InputError
 from data_prep.terminal import exit_with, refuse, told
 from experiments.lab import cli
+from experiments.lab.publishing.findings import SMOKE, number_that_matters
+from experiments.lab.publishing.results import read_rows
 
 HERE = Path(__file__).parent
-# Measured minutes of each exhibit on two cores, in this order and from nothing: exhibit,profile,minutes.
-DURATIONS = HERE / "durations.csv"
+# Run before the others: a first table of counts in seconds, a first one of AUCs in minutes.
+EARLY = ("table_02", "table_08")
 
 
 def exhibits() -> dict[str, str]:
@@ -47,15 +48,18 @@ def run_all(arguments) -> int:
     modules = {name: importlib.import_module(known[name]) for name in names}
     read = [cli.reads_of(module, context) for module in modules.values()]
     cli.refuse_unread(arguments, read, context, "experiments.run")
-    minutes = expected_minutes(context.profile)
+    names.sort(key=lambda name: EARLY.index(name) if name in EARLY else len(EARLY))
+    from experiments.lab.durations import expected_minutes
+
+    minutes = expected_minutes(context)
     print_plan(context, names, minutes)
-    from experiments.lab.publishing.exhibit import run_exhibit
+    from experiments.lab.publishing.exhibit import publish_report, run_exhibit
 
     start = time.perf_counter()
     outcomes, code = {}, 0
     for index, name in enumerate(names):
         left = sum(minutes.get(later, 0) for later in names[index:])
-        print(f"\n== {name} ({index + 1} of {len(names)}; at most about {left:.0f} min left) ==", flush=True)
+        print(f"\n== {name} ({index + 1} of {len(names)}; about {left:.0f} min left) ==", flush=True)
         began = time.perf_counter()
         try:
             run_exhibit(context, modules[name])
@@ -70,17 +74,10 @@ def run_all(arguments) -> int:
         else:
             outcomes[name] = ""
             print(f"{name}: done in {time.perf_counter() - began:.0f} s")
+        if name in EARLY and index + 1 < len(names):
+            publish_report(context, outcomes)
+            print("it can be read while the rest runs")
     return summarize(context, outcomes, time.perf_counter() - start, code)
-
-
-def expected_minutes(profile: str) -> dict[str, float]:
-    """Return what each exhibit took when it was measured, in minutes; exhibits without a measurement lack."""
-    with DURATIONS.open(newline="") as file:
-        return {
-            line["exhibit"]: float(line["minutes"])
-            for line in csv.DictReader(file)
-            if line["profile"] == profile
-        }
 
 
 def in_words(minutes: float | None) -> str:
@@ -93,6 +90,7 @@ def in_words(minutes: float | None) -> str:
 def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
     """Print the profile, the datasets at hand and missing, and the exhibits in order with their times."""
     from data_prep.datasets import RECORDS, where_to_get
+    from data_prep.datasets.places import roots_in
 
     print(
         f"profile {context.profile_name}, seeds {context.n_seeds}, results in {context.results_dir.resolve()}"
@@ -100,14 +98,30 @@ def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
     for name, dataset in context.datasets.items():
         counts = [len(dataset.split(split)) for split in ("train", "test")]
         print(f"  dataset {name}: {counts[0]} training and {counts[1]} test clips in {dataset.root}")
-    if context.profile != "smoke" and not context.only_datasets:
+    if context.profile == "smoke":
+        print(f"  {SMOKE}")
+        if context.data_dir and not context.only_datasets:
+            there = ",".join(roots_in(context.data_dir))
+            print(f"  --data is not run on in profile smoke, unless --datasets names what is there: {there}")
+    elif not context.only_datasets:
         for name in RECORDS:
             if name not in context.datasets:
                 print(f"  missing {name}: {' '.join(where_to_get(name).split())}")
     for name in names:
         print(f"  {name:10} {in_words(minutes.get(name))}")
     if known := [minutes[name] for name in names if name in minutes]:
-        print(f"  together about {sum(known):.0f} min on two cores with Ped2; what is there is not run again")
+        print(f"  together about {sum(known):.0f} min on two cores; what is there is not run again")
+
+
+def print_numbers(context, outcomes: dict[str, str]) -> None:
+    """Print, of each exhibit that ran, the number that matters, and of what profile these are."""
+    rows = read_rows(context.results_dir) if any(not fault for fault in outcomes.values()) else []
+    for name in exhibits():
+        if outcomes.get(name) == "":
+            said = number_that_matters([row for row in rows if row.exhibit == name])
+            print(f"  {name:10} {said or 'a picture'}")
+    if context.profile == "smoke":
+        print(SMOKE)
 
 
 def summarize(context, outcomes: dict[str, str], seconds: float, code: int) -> int:
@@ -117,6 +131,7 @@ def summarize(context, outcomes: dict[str, str], seconds: float, code: int) -> i
     print()
     publish_report(context, outcomes)
     results = context.results_dir / "results.csv"
+    print_numbers(context, outcomes)
     print(f"results: {results}; curves: tensorboard --logdir {context.out / 'logs'}")
     failures = {name: fault for name, fault in outcomes.items() if fault}
     for name, fault in failures.items():

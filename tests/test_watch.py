@@ -1,11 +1,13 @@
 """Watching a video: the command on a clip of its own, bad input, live sources."""
 
+import argparse
 import contextlib
 import errno
 import http.server
 import itertools
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -27,6 +29,7 @@ from data_prep.errors import InputError
 from data_prep.frames import iter_frames
 from data_prep.live_frames import FrameStream
 from experiments import watch
+from experiments.lab import cli
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import regularity
 from experiments.lab.scoring.score_files import load_scores
@@ -93,17 +96,25 @@ def test_every_frame_has_a_line_and_scores_are_those_of_the_training_shards(trai
     assert [int(line["frame"]) for line in lines] == list(range(1, N_FRAMES + 1))
     assert [float(line["time_seconds"]) for line in lines] == [round(t / RATE, 3) for t in range(N_FRAMES)]
     streams = {run.name.split("-")[1]: load_scores(run / "train_errors.npz") for run in trained.runs}
-    errors = {stream: clips[0].error.max(axis=1) for stream, clips in streams.items()}
-    expected = regularity(streams, Protocol(tuple(streams), normalization="train"), errors)[0]
-    assert len(expected) == 27  # of the first 30 frames the last tenth is held out
+    errors = {
+        stream: np.concatenate([clip.error.max(axis=1) for clip in clips])
+        for stream, clips in streams.items()
+    }
+    protocol = Protocol(tuple(streams), normalization="train")
+    expected = regularity(streams, protocol, errors)
+    assert [len(scores) for scores in expected] == [12, 12]  # of the first 30 frames 13 to 18 are held out
     scores = np.array([float(line["score"]) for line in lines])
-    np.testing.assert_allclose(scores[:27], expected, atol=5e-3)  # shards hold float16
-    threshold = np.percentile(expected, 0.5)
-    sure = np.abs(scores - threshold) > 5e-3
-    np.testing.assert_array_equal(
-        [line["abnormal"] == "1" for line in lines] & sure, (scores < threshold) & sure
+    np.testing.assert_allclose(scores[:12], expected[0], atol=5e-3)  # shards hold float16
+    held_out = regularity(
+        {run.name.split("-")[1]: Run(run).scores() for run in trained.runs}, protocol, errors
     )
-    assert scores[40:].mean() < scores[:27].mean() - 0.3  # the jumping square was never seen in training
+    assert [len(scores) for scores in held_out] == [6]
+    threshold = min(np.percentile(np.concatenate(expected), 0.5), held_out[0].min())
+    sure = np.abs(scores - threshold) > 5e-3
+    abnormal = np.array([line["abnormal"] == "1" for line in lines])
+    np.testing.assert_array_equal(abnormal & sure, (scores < threshold) & sure & (np.arange(N_FRAMES) >= 30))
+    assert [line["trained_on"] for line in lines] == ["1"] * 30 + ["0"] * 30
+    assert scores[40:].mean() < scores[:12].mean() - 0.3  # the jumping square was never seen in training
 
 
 def test_intervals_cover_the_abnormal_frames(trained):
@@ -135,6 +146,34 @@ def test_runs_given_by_folder_score_alike(trained, tmp_path, monkeypatch):
     assert again.read_text() == (trained.results / "scores.csv").read_text()
 
 
+def test_the_command_that_watches_again_is_printed_whole(tmp_path):
+    settings = {"smoothing_frames": 5, **FEATURES, "n_atoms": 16}
+    arguments = argparse.Namespace(
+        video="a b.mp4", profile="smoke", chosen=True, set=[f"{k}={v}" for k, v in settings.items()],
+        weights=None, rate=10.0, threshold=99.0, out=tmp_path, train="x",
+    )  # fmt: skip
+    context = SimpleNamespace(settings=PROFILES["smoke"].override(**settings))
+    runs = {name: SimpleNamespace(folder=tmp_path / name) for name in ("spatial", "temporal")}
+    words = shlex.split(session.command_of_runs(arguments, context, runs))
+    assert words[:6] == ["python", "-m", "experiments.watch", "a b.mp4", "--run", str(tmp_path / "spatial")]
+    assert " ".join(words[6:]) == (
+        f"{tmp_path}/temporal --profile smoke --chosen --set smoothing_frames=5 --set backbone=thin_resnet50 "
+        f"--set input_size_px=64 --rate 10 --threshold 99 --out {tmp_path}"
+    )
+
+
+def test_iterations_that_fit_no_checkpoint_are_scored_at_their_end():
+    def settings(*given):
+        return cli.settings(cli.parser("").parse_args([f"--set={item}" for item in given])).train
+
+    assert (settings("iterations=50").checkpoint_every, settings("iterations=50").log_every) == (50, 5)
+    assert (settings("iterations=101").checkpoint_every, settings("iterations=101").log_every) == (101, 1)
+    assert settings("iterations=150").checkpoint_every == PROFILES["quick"].train.checkpoint_every
+    assert (
+        settings("iterations=100", "checkpoint_every=75").checkpoint_every == 75
+    )  # refused where it is used
+
+
 def test_smoothed_scores_are_means_of_the_frames_around(trained, tmp_path, monkeypatch):
     plain = np.array([float(line["score"]) for line in lines_of(trained.results / "scores.csv")])
     flags = [*OF_RUNS, "--set=smoothing_frames=5", "--out", tmp_path]
@@ -160,11 +199,11 @@ def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeyp
     assert len({clips[0].error.tobytes() for clips in streams.values()}) == 3
     scaled = []
     for name, clips in streams.items():
-        error = clips[0].error.max(axis=1)
+        error = np.concatenate([clip.error.max(axis=1) for clip in clips])
         weight = 1 if name == "spatial" else 0.5
         scaled.append(weight * (1 - (error - error.min()) / (error.max() - error.min())))
     scores = [float(line["score"]) for line in lines_of(results)]
-    np.testing.assert_allclose(scores[:27], np.sum(scaled, axis=0), atol=2e-2)  # shards hold float16
+    np.testing.assert_allclose(scores[:12], np.sum(scaled, axis=0)[:12], atol=2e-2)  # shards hold float16
     # The same by the folders of the runs, in any order; flow computed otherwise is refused.
     folders = [runs[name] for name in ("flow", "spatial", "temporal")]
     flags = [*flags_of({**FEATURES, **flow}), "--out", tmp_path]
@@ -186,9 +225,10 @@ def test_flow_windows_score_as_in_training(trained, tmp_path, monkeypatch, align
     lines = lines_of(results)
     assert [int(line["frame"]) for line in lines] == list(range(1, N_FRAMES + 1))
     run = next(tmp_path.glob("checkpoints/*/*-flow-*"))
-    errors = load_scores(run / "train_errors.npz")[0].error.max(axis=1)
+    clips = load_scores(run / "train_errors.npz")
+    errors = np.concatenate([clip.error.max(axis=1) for clip in clips])
     low, high = np.percentile(errors, [50, 90])
-    n_alike = 27 if alignment == "causal" else 27 - 4  # the others see what the held-out frames show
+    n_alike = 12 if alignment == "causal" else 12 - 4  # the others see what the held-out frames show
     scores = np.array([float(line["score"]) for line in lines])
     np.testing.assert_allclose(scores[:n_alike], -(errors[:n_alike] - low) / (high - low), atol=2e-2)
     places = {(int(line["region_row"]), int(line["region_column"])) for line in lines[5:35]}
@@ -248,6 +288,10 @@ def refused(monkeypatch, capsys, *arguments):
         (["--train", "x.avi", "--rate", "-1"], "--rate: expected frames per second above 0, got -1"),
         (["--train", "x.avi", "--seeds", "2"], "--seeds: not used here"),
         (["--train", "x.avi", "--set", "alignment=centered"], "setting alignment: expected causal"),
+        (
+            ["--run", "nowhere", "--set", "n_atoms=4"],
+            "--set n_atoms: nowhere has its own model, whose settings",
+        ),
         (["--run", "nowhere"], "nowhere/config.json: no such file, expected the folder of a finished run"),
         (["--train", "nowhere.avi"], "nowhere.avi: no such file or folder"),
     ],
@@ -612,6 +656,7 @@ def test_file_gives_the_frames_that_training_reads(trained):
 
 MEASURE_MEMORY = """
 import re
+import shlex
 from pathlib import Path
 from experiments import watch
 from experiments.lab.publishing import plots

@@ -28,7 +28,7 @@ def frames_of(scores, threshold=0.0, seconds_a_frame=0.25):
 
 def test_intervals_join_what_is_less_than_a_second_apart():
     found = []
-    intervals = watching.Intervals(lambda *values: found.append(values))
+    intervals = watching.Intervals(lambda *values: found.append(values), 0.25)
     #         1   2   3  4   5   6..9 within a second  10       then longer
     scores = [1, -1, -3, 1, -2, 1, 1, 1, -1, 1, 1, 1, 1, 1, -4, 1]
     begins = [intervals.add(frame) for frame in frames_of(scores)]
@@ -37,8 +37,8 @@ def test_intervals_join_what_is_less_than_a_second_apart():
     intervals.close()
     intervals.close()
     assert found == [
-        ("0.250", "2.000", 2, 9, 4, "-3.0000", 1, 4),
-        ("3.500", "3.500", 15, 15, 1, "-4.0000", 4, 4),
+        ("0.250", "2.250", 2, 9, 4, "-3.0000", 1, 4),
+        ("3.500", "3.750", 15, 15, 1, "-4.0000", 4, 4),
     ]
 
 
@@ -90,6 +90,50 @@ def test_the_outline_is_around_the_cell(abnormal):
     assert not changed[20:30, 70:110].any()
     assert (canvas[:70] == VERMILLION).all(axis=2).any() == abnormal
     assert (picture == 90).all()
+
+
+def test_a_small_region_has_an_outline_that_is_seen():
+    annotator = Annotator(SimpleNamespace(threshold=0.0, highest=1.5))
+    picture = np.full((300, 400, 3), 90, np.uint8)
+    canvas = annotator.draw(picture, FrameScore(1, 0.0, -1.0, True, (0.99, 0.5, 1.0, 0.51)))[:300]
+    marked = (canvas == VERMILLION).all(axis=2)
+    rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
+    assert rows[-1] - rows[0] >= 40
+    assert columns[-1] < 400
+    assert ((canvas != 90).any(axis=2) & ~marked).any()  # on black
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ((0, 0, 0.1, 0.1), "top left"),
+        ((0.8, 0.9, 1, 1), "bottom right"),
+        ((0.3, 0.3, 0.4, 0.4), "above the middle, left of the middle"),
+        ((0.9, 0.6, 1.0, 0.7), "below the middle, right"),
+    ],
+)
+def test_a_place_is_told_in_words(box, words):
+    assert FrameScore(1, 0.0, 0.0, True, box).place_in_words == words
+
+
+def test_what_was_trained_on_is_never_abnormal(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.append(figure) or path)
+    calibration = SimpleNamespace(threshold=0.0, highest=1.5)
+    with watching.Outputs(tmp_path, "", calibration, 4, live=False, n_trained=6) as outputs:
+        begins = [
+            outputs.add(np.zeros((32, 32, 3), np.uint8), frame)
+            for frame in frames_of([-1] * 5 + [1] * 2 + [-1])
+        ]
+    assert begins == [False] * 7 + [True]
+    assert (outputs.n_frames, outputs.n_trained, outputs.n_abnormal, outputs.n_intervals) == (8, 6, 1, 1)
+    lines = lines_of(tmp_path / "scores.csv")
+    assert [line["abnormal"] for line in lines] == ["0"] * 7 + ["1"]
+    assert [line["trained_on"] for line in lines] == ["1"] * 6 + ["0"] * 2
+    assert lines_of(tmp_path / "intervals.csv")[0]["first_frame"] == "8"
+    (axes,) = drawn[0].axes
+    spans = [patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches]
+    np.testing.assert_allclose([(span.x0, span.x1) for span in spans], [(0, 1.25), (1.75, 2.0)])
 
 
 def test_video_left_by_an_exception_leaves_no_file(tmp_path):

@@ -2,10 +2,11 @@
 
 import argparse
 import importlib
+import math
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -66,9 +67,19 @@ def settings(arguments: argparse.Namespace) -> Settings:
             raise InputError(f"--set {item}: expected NAME=VALUE")
         overrides[name] = value
     chosen = CHOSEN if arguments.chosen else {}
-    given = PROFILES[arguments.profile].override(**chosen).override(**overrides)
+    given = with_checkpoints(PROFILES[arguments.profile].override(**chosen).override(**overrides), overrides)
     refuse_beyond_memory(given)
     return with_fast_dtype(given)
+
+
+def with_checkpoints(settings: Settings, given: Container[str]) -> Settings:
+    """Return the settings, with a checkpoint at the end alone where the iterations given fit no other."""
+    train = settings.train
+    fits = train.iterations % train.checkpoint_every == 0
+    if "iterations" not in given or "checkpoint_every" in given or fits:
+        return settings
+    log_every = math.gcd(train.iterations, train.log_every)
+    return settings.override(checkpoint_every=train.iterations, log_every=log_every)
 
 
 def check_out(out: Path) -> None:

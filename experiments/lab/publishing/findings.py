@@ -17,23 +17,25 @@ from experiments.lab.publishing.verdict import (
 )
 
 LISTED = 5  # how many examples a line names
+SMOKE = "The smoke profile only exercises the code: its numbers mean nothing."
+SWEEPS = ("figure_07a", "figure_07b", "figure_07c", "figure_08", "figure_11")
 
 
 def first_screen(rows: Sequence[Row], profile: str, summary: Mapping) -> list[str]:
-    """Return the lines, as HTML, that say which published numbers are reached, which not, on which data."""
+    """Return the lines, as HTML: what is reproduced, what not, what to use on one's own camera."""
     measured, head = [row for row in rows if row.measured], headline(rows)
     datasets, backbones, commits = (
         _listed(_distinct(part for row in measured for part in getattr(row, name).split(" + ")))
         for name in ("dataset", "backbone", "commit")
     )
     on = f"; last run on {escape(summary['machine'])}" if "machine" in summary else ""
-    caution = "<b>The smoke profile only exercises the code: its numbers mean nothing.</b>"
     return [
-        *([caution] if profile.startswith("smoke") else []),
-        f"<b>Profile {escape(profile)}</b>, data: {datasets}. Backbone: {backbones}; the paper's is a ResNet "
-        "trained on UCF101.",
+        *([f"<b>{SMOKE}</b>"] if profile.startswith("smoke") else []),
         *_verdict_lines(head),
         *_ranking_line(head),
+        _camera_line(head),
+        f"<b>Profile {escape(profile)}</b>, data: {datasets}. Backbone: {backbones}; the paper's is a ResNet "
+        "trained on UCF101.",
         *_absence_lines(head),
         *(
             f"<b>Failed:</b> {escape(f'{name}: {fault}')}"
@@ -44,24 +46,69 @@ def first_screen(rows: Sequence[Row], profile: str, summary: Mapping) -> list[st
 
 
 def _verdict_lines(head: Sequence[Row]) -> list[str]:
-    published = sum(row.paper is not None for row in head)
-    percentages = [row for row in head if row.metric in PERCENT_METRICS and verdict(row)]
-    found = {name: [row for row in percentages if verdict(row) == name] for name in (REACHED, ABOVE, BELOW)}
-    counts = [row for row in head if row.metric in COUNT_METRICS and verdict(row)]
-    unequal = [row for row in counts if verdict(row) != REACHED]
+    """Say what is reproduced and what is not, and how many numbers that is of how many; all add up."""
+    published = [row for row in head if row.paper is not None]
+    here = [row for row in published if row.measured]
+    shares = [row for row in here if row.metric in PERCENT_METRICS]
+    counts = [row for row in here if row.metric in COUNT_METRICS]
+    found = {name: [row for row in shares if verdict(row) == name] for name in (REACHED, ABOVE, BELOW)}
+    reached, above, below = (len(found[name]) for name in (REACHED, ABOVE, BELOW))
     lines = [
-        f"<b>{len(percentages)} published percentages compared</b> (of {published} numbers in all): "
-        f"{len(found[REACHED])} reached within {TOLERANCE_POINTS:g} percentage points or their spread over "
-        f"seeds, {len(found[ABOVE])} above, {len(found[BELOW])} not reached. Speeds and times are not judged."
+        f"<b>Reproduced: {reached + above} of {len(shares)} percentages</b> of the paper that are measured "
+        f"here: {reached} within {TOLERANCE_POINTS:g} points or their spread over seeds, {above} "
+        f"above. <b>Not reproduced: {below}.</b>"
     ]
-    titles = {REACHED: "Reached", ABOVE: "Above", BELOW: "Not reached, largest gaps first"}
+    titles = {BELOW: "Not reached, largest gaps first", REACHED: "Reached", ABOVE: "Above"}
     for name, title in titles.items():
         by_gap = sorted(found[name], key=lambda row: abs(difference(row)), reverse=name != REACHED)
         lines += [f"<b>{title}:</b> {_examples(by_gap)}."] if by_gap else []
+    unequal = [row for row in counts if verdict(row) != REACHED]
     if counts:
         line = f"<b>Dataset counts:</b> {len(counts) - len(unequal)} of {len(counts)} equal the paper's"
         lines.append(f"{line}; not {_examples(unequal)}." if unequal else f"{line}.")
+    n_others = len(here) - len(shares) - len(counts)
+    lines.append(
+        f"Of the paper's {len(published)} numbers in these exhibits, {len(here)} are measured here: "
+        f"{len(shares)} percentages, {len(counts)} counts and {n_others} speeds, times and sizes, which are "
+        f"not judged. {len(published) - len(here)} stand alone, see below."
+    )
     return lines
+
+
+def _camera_line(head: Sequence[Row]) -> str:
+    """Say which settings are meant for one's own camera, and what is best of what was measured here."""
+    best: dict[str, Row] = {}
+    for row in head:
+        if row.exhibit == "table_03" and row.metric == "auc" and row.measured and row.column == row.dataset:
+            best[row.dataset] = max(best.get(row.dataset, row), row, key=lambda r: r.ours)
+    told = [f"{name}: {row.row} {format_value(row.metric, row.ours)}" for name, row in best.items()]
+    here = f" Best AUC in Table 3, on {escape('; '.join(told))}." if told else ""
+    return (
+        "<b>For your own camera</b> take the settings that were chosen on other scenes: "
+        f"<code>python -m experiments.watch VIDEO --train NORMAL --chosen</code>.{here}"
+    )
+
+
+def number_that_matters(rows: Sequence[Row]) -> str:
+    """Return the number of an exhibit to be told alone, in words; empty where it has none.
+
+    It is the best AUC of what is swept, else that of the paper's model, else the first number.
+    """
+    measured = [row for row in headline(rows) if row.measured]
+    if not measured:
+        return ""
+    is_sweep = measured[0].exhibit in SWEEPS and measured[0].metric == "auc"
+    swept = [row for row in measured if row.metric == "auc"] if is_sweep else []
+
+    def matters(row: Row) -> tuple[bool, ...]:
+        return row.metric == "auc", row.paper is not None, "sRNN-AE" in row.row
+
+    row = max(swept, key=lambda r: r.ours) if swept else max(measured, key=matters)
+    paper = "" if row.paper is None else f" (the paper: {format_value(row.metric, row.paper)})"
+    unit = {"auc": "AUC ", "fps": ""}.get(row.metric, f"{row.metric} ")
+    dataset = f", {row.dataset}" if row.dataset and row.dataset != row.column else ""
+    best = "best at " if swept else ""
+    return f"{row.row}, {best}{row.column}{dataset}: {unit}{format_cell(row, with_paper=False)}{paper}"
 
 
 def _ranking_line(head: Sequence[Row]) -> list[str]:
@@ -84,11 +131,15 @@ def _ranking_line(head: Sequence[Row]) -> list[str]:
 
 
 def _absence_lines(head: Sequence[Row]) -> list[str]:
+    """Say which of the paper's numbers stand alone: no data on disk, or nobody has asked for them here."""
     absent = _distinct(row.dataset or row.column for row in head if row.ours == NO_DATA)
-    ran = {row.row for row in head if row.measured}
-    not_run = _distinct(row.row for row in head if row.ours == NOT_RUN and row.row not in ran)
+    ran = {name for row in head if row.measured for name in (row.row, row.column)}
+    rest = [row for row in head if row.ours == NOT_RUN]
+    alone = _distinct(row.row if row.row not in ran else row.column for row in rest)
+    alone = [name for name in alone if name not in ran]
     lines = [f"<b>No data on disk:</b> {_listed(absent)}."] if absent else []
-    return lines + ([f"<b>Not run:</b> {_listed(not_run)}".removesuffix(".") + "."] if not_run else [])
+    title = "Not asked for, or not run by this profile"
+    return lines + ([f"<b>{title}:</b> {_listed(alone)}".removesuffix(".") + "."] if alone else [])
 
 
 def _label(exhibit: str) -> str:

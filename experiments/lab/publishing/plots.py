@@ -168,11 +168,18 @@ def training_loss(
 
 
 def score_overview(
-    path: Path, seconds: np.ndarray, lowest: np.ndarray, highest: np.ndarray, threshold: float, title: str
+    path: Path,
+    seconds: np.ndarray,
+    lowest: np.ndarray,
+    highest: np.ndarray,
+    threshold: float,
+    title: str,
+    trained_seconds: float = 0.0,
 ) -> Path:
     """Write how the score of a whole video runs, and where it is below the threshold; return `path`.
 
     `seconds`, `lowest` and `highest` are (n,): start of each stretch of frames, and the range of its scores.
+    What starts before `trained_seconds` was trained on: it is shaded, and nothing in it is abnormal.
     """
     figure, axes = new_figure(size_inches=(9.0, 3.2))
     panel = axes[0, 0]
@@ -180,11 +187,14 @@ def score_overview(
     panel.fill_between(seconds, lowest, highest, color=BLUE, alpha=0.3, linewidth=0)
     panel.plot(seconds, lowest, color=BLUE, linewidth=1.0, label="score s (the lowest of each stretch)")
     panel.axhline(threshold, color=BLACK, linestyle="--", linewidth=1.0, label="threshold")
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], lowest < threshold, [0]])))
+    if trained_seconds:
+        panel.axvspan(seconds[0], trained_seconds, color=BLACK, alpha=0.12, linewidth=0, label="trained on")
+    abnormal = (lowest < threshold) & ~((seconds < trained_seconds) & (trained_seconds > 0))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], abnormal, [0]])))
     for index, (start, stop) in enumerate(edges.reshape(-1, 2)):
         label = None if index else "below the threshold: abnormal"
         panel.axvspan(seconds[start], ends[stop - 1], color=VERMILLION, alpha=0.18, linewidth=0, label=label)
     panel.set(xlabel="time (s)", ylabel="score s(t), low is abnormal", title=title)
     panel.set_xlim(seconds[0], max(ends[-1], 1e-3))
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3)
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=4)
     return save_figure(figure, path)

@@ -11,13 +11,14 @@ from experiments.lab.scoring import fusion, metrics
 from experiments.lab.scoring.footprints import footprints
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import joined, regularity
+from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.training.runs import Run
 
 CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
 CELLS = level_regions(N_REGIONS)[CELLS_PER_SIDE]  # among the regions
-# Held-out normal frames below the threshold, per cent: so many more than training frames, and it is told.
-OVERFITTED_PERCENT = 10
+# For the score that all but p per cent of frames reach, 100 / p frames are one beyond it, on average.
+ENOUGH, MOST_CERTAIN = 100, 99.5
 # Features are stored with 11 bits, live ones have more: an error that is larger by so much is the same.
 ROUNDING = 2.0**-11
 
@@ -35,12 +36,13 @@ class Calibration:
         protocol: how errors become a score.
         limits: stream -> the ends of its line, see `scoring.fusion`.
         percentile: of the training frames, those beyond it are 100 - percentile per cent.
-        threshold: the score below which a frame is abnormal: that of the frame at `percentile`, its errors
-            larger by `ROUNDING`. Of footage in which nothing moves, no frame differs from another by more.
+        threshold: the score below which a frame is abnormal: that of the frame at `percentile`, of those
+            trained on or of those held out, whichever is lower, its errors larger by `ROUNDING`. Of footage
+            in which nothing moves, no frame differs from another by more.
         highest: the highest score of a training frame.
         n_train_frames: how many frames that rests on.
         n_held_out, n_false_alarms: normal frames that were scored but not trained on, and how many of them
-            are below the threshold.
+            are below what the training frames alone would make the threshold.
     """
 
     protocol: Protocol
@@ -60,13 +62,15 @@ class Calibration:
         )
         if self.n_held_out:
             share = 100 * self.n_false_alarms / self.n_held_out
-            text += f"; of {self.n_held_out} other normal frames {share:.1f} % are below it"
-            if share > 100 - self.percentile + OVERFITTED_PERCENT:
-                text += (
-                    "\nWARNING: much of what is called abnormal may be normal: the models know the training "
-                    "footage too closely; more of it helps, or fewer iterations or atoms (--set iterations=, "
-                    "--set n_atoms=)"
-                )
+            text += (
+                f" and as many of {self.n_held_out} held-out normal ones (by the training frames alone "
+                f"{share:.1f} % of these would be abnormal)"
+            )
+        if self.n_held_out < (enough := round(ENOUGH / (100 - min(self.percentile, MOST_CERTAIN)))):
+            text += (
+                f"\nWARNING: {self.n_held_out} held-out normal frames are few, expected {enough} or more for "
+                "a threshold that holds for others: train on more footage"
+            )
         return text
 
     def score(self, errors: Mapping[str, np.ndarray]) -> float:
@@ -123,24 +127,33 @@ def calibrate(runs: Mapping[str, Run], protocol: Protocol, percentile: float) ->
         folder = next(iter(runs.values())).folder
         raise InputError(f"{folder}: no threshold can be taken from its training frames, {fault}") from None
     scores = np.concatenate(regularity(train, protocol, errors))
-    rounded = {
-        stream: [replace(clip, error=(1 + ROUNDING) * clip.error.astype(float)) for clip in clips]
-        for stream, clips in train.items()
-    }
-    threshold = float(np.percentile(np.concatenate(regularity(rounded, protocol, errors)), 100 - percentile))
+    known = np.percentile(_rounded(train, protocol, errors), 100 - percentile)
     held_out = joined({stream: run.scores() for stream, run in runs.items()})
     labels = np.concatenate([clip.labels for clip in next(iter(held_out.values()))])
-    normal = np.concatenate(regularity(held_out, protocol, errors))[labels == 0]
+    normal = _rounded(held_out, protocol, errors)[labels == 0]
+    # The lower of the two frames that it lies between: of few frames, none of those held out is abnormal.
+    unknown = np.percentile(normal, 100 - percentile, method="lower") if normal.size else known
     return Calibration(
         protocol=protocol,
         limits=limits,
         percentile=percentile,
-        threshold=threshold,
+        threshold=float(min(known, unknown)),
         highest=float(scores.max()),
         n_train_frames=scores.size,
         n_held_out=normal.size,
-        n_false_alarms=int((normal < threshold).sum()),
+        n_false_alarms=int((normal < known).sum()),
     )
+
+
+def _rounded(
+    clips: Mapping[str, list[ClipScores]], protocol: Protocol, errors: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Return the scores of clips, (n_frames,), their errors larger by `ROUNDING`."""
+    larger = {
+        stream: [replace(clip, error=(1 + ROUNDING) * clip.error.astype(float)) for clip in of_stream]
+        for stream, of_stream in clips.items()
+    }
+    return np.concatenate(regularity(larger, protocol, errors))
 
 
 def cell_boxes(map_side: int) -> np.ndarray:

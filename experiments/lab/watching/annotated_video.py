@@ -25,6 +25,7 @@ KEY_FRAME_SECONDS = 2
 # RGB; the colors of `plots`.
 BLACK, WHITE, GRAY = (24, 24, 24), (240, 240, 240), (130, 130, 130)
 BLUE, VERMILLION = (86, 180, 233), (213, 94, 0)
+SMALLEST_OUTLINE = 0.15  # of an abnormal region, as a share of the frame's height
 
 
 class AnnotatedVideo:
@@ -139,16 +140,21 @@ class Annotator:
         return canvas
 
     def _outline(self, picture: np.ndarray, frame: FrameScore) -> None:
-        """Outline the region: vermillion where the frame is abnormal, thin and gray elsewhere."""
+        """Outline the region: vermillion on black where the frame is abnormal, thin and gray elsewhere.
+
+        A small region's outline is wider than the region, so that it is seen.
+        """
         height, width = picture.shape[:2]
-        thickness = max(2, round(height / 150)) if frame.abnormal else 1
         left, top, right, bottom = np.array(frame.box) * (width, height, width, height)
-        inset = thickness // 2
-        corners = (
-            (round(left) + inset, round(top) + inset),
-            (round(right) - 1 - inset, round(bottom) - 1 - inset),
-        )
-        cv2.rectangle(picture, *corners, VERMILLION if frame.abnormal else GRAY, thickness)
+        if not frame.abnormal:
+            _rectangle(picture, (left, top, right, bottom), GRAY, 1)
+            return
+        least, thickness = height * SMALLEST_OUTLINE, max(2, round(height / 120))
+        more_x, more_y = max(0, least - (right - left)) / 2, max(0, least - (bottom - top)) / 2
+        left, right = max(0, left - more_x), min(width, right + more_x)
+        top, bottom = max(0, top - more_y), min(height, bottom + more_y)
+        _rectangle(picture, (left, top, right, bottom), BLACK, thickness + 2)
+        _rectangle(picture, (left + 1, top + 1, right - 1, bottom - 1), VERMILLION, thickness)
 
     def _strip(self, strip: np.ndarray, frame: FrameScore, scale: float) -> None:
         """Draw the latest scores, the newest at the right, the threshold, and the numbers."""
@@ -174,8 +180,18 @@ class Annotator:
         cv2.polylines(strip, [np.array(points, np.int32)], False, BLUE, 1, cv2.LINE_AA)
         text = f"{frame.seconds:.1f} s   frame {frame.number}   score {frame.score:.2f}"
         _write(strip, f"{text}, abnormal below {self._threshold:.2f}", (6, margin - 6), scale, WHITE)
+        if frame.trained_on:
+            _write(strip, "trained on", (width - 6, margin - 6), scale, GRAY, from_right=True)
         if frame.abnormal:
             _write(strip, "ABNORMAL", (width - 6, margin - 6), scale, VERMILLION, from_right=True)
+
+
+def _rectangle(picture: np.ndarray, edges: tuple[float, ...], color, thickness: int) -> None:
+    """Draw a rectangle whose lines lie inside its edges: left, top, right, bottom in px."""
+    left, top, right, bottom = (round(edge) for edge in edges)
+    inside = picture[top:bottom, left:right]
+    for line in (np.s_[:thickness], np.s_[-thickness:], np.s_[:, :thickness], np.s_[:, -thickness:]):
+        inside[line] = color
 
 
 def _write(strip, text: str, corner: tuple[int, int], scale: float, color, from_right=False) -> None:

@@ -1,6 +1,7 @@
 """A user's own normal footage as a dataset, and the sRNN-AEs trained on it."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from data_prep.layouts import Record
 from experiments.lab.context import Context
 from experiments.lab.training.runs import Run
 
-# The last of every clip is not trained on: it tells how often normal frames cross the threshold.
-HELD_OUT_SHARE = 0.1
+# Of every clip, blocks spread over it are not trained on: they tell what normal frames score that the model
+# does not know. More than a few tell little more, and every part of a video is decoded from its start.
+HELD_OUT_SHARE = 0.2
+BLOCK_FRAMES, MOST_BLOCKS = 25, 4
 SEPARATOR = "_"  # of folder and file in the name of a clip
 
 
@@ -32,7 +35,9 @@ def train_on_footage(context: Context, footage: Path, until: float) -> dict[str,
 
 
 def footage_dataset(footage: Path, until: float = 1.0, window_frames: int = 10) -> Dataset:
-    """Return normal footage as a dataset: the first part of each clip to train on, its last frames held out.
+    """Return normal footage as a dataset: of each clip, blocks spread over it are held out as test clips.
+
+    What lies between them is trained on; a part is named after its clip and its first frame.
 
     Args:
         footage: a video file, a folder of images, or a folder of such clips.
@@ -41,27 +46,54 @@ def footage_dataset(footage: Path, until: float = 1.0, window_frames: int = 10) 
 
     Raises InputError: no clip, a clip that cannot be read or is too short.
     """
-    train, test, digest = {}, {}, hashlib.sha256()
+    parts: dict[str, dict[str, Segment]] = {"train": {}, "test": {}}
+    digest = hashlib.sha256()
     for name, source in footage_clips(footage).items():
         n_frames = int(count_frames(source) * until)
-        stop = n_frames - max(1, int(n_frames * HELD_OUT_SHARE))
-        if stop < window_frames:
+        held_out = held_out_blocks(n_frames, window_frames)
+        edges = [0, *(edge for block in held_out for edge in block), n_frames]
+        trained = list(zip(edges[::2], edges[1::2], strict=True))
+        if trained[0][1] < window_frames:
             raise InputError(
                 f"{source}: too short to train on, expected more than {window_frames} frames, got {n_frames}"
             )
-        train[name], test[name] = Segment(source, 0, stop), Segment(source, stop, n_frames)
-        digest.update(source_digest(train[name]).encode())
+        for split, ranges in (("train", trained), ("test", held_out)):
+            segments = [Segment(source, start, stop) for start, stop in ranges if start < stop]
+            parts[split] |= {f"{name}-{segment.start + 1}": segment for segment in segments}
+        digest.update(source_digest(Segment(source, 0, n_frames)).encode())
     # The digest in the name keeps the features and runs of other footage apart.
     title = footage.resolve().stem
     name = f"watch-{title}-{digest.hexdigest()[:8]}"
     record = Record(name, title, "", "the user's own", (), (), ())
     clips = [
         Clip(name, split, clip, source)
-        for split, sources in (("train", train), ("test", test))
+        for split, sources in parts.items()
         for clip, source in sources.items()
     ]
-    labels = {clip: np.zeros(source.stop - source.start, np.uint8) for clip, source in test.items()}
+    labels = {clip: np.zeros(source.stop - source.start, np.uint8) for clip, source in parts["test"].items()}
     return Dataset(record, footage, "footage", tuple(clips), labels, {}, "normal by the user's word")
+
+
+def frames_of_footage(footage: Path, until: float, video: Path) -> int:
+    """Return how many frames of a video, its first ones, are of footage; 0 where it is none of its clips."""
+    clips = footage_clips(footage).values()
+    same = (clip for clip in clips if os.path.realpath(clip) == os.path.realpath(video))
+    clip = next(same, None)
+    return 0 if clip is None else int(count_frames(clip) * until)
+
+
+def held_out_blocks(n_frames: int, window_frames: int) -> list[tuple[int, int]]:
+    """Return start and stop of the blocks of a clip that are held out: in the middle of equal parts of it.
+
+    Of a clip too short for training windows on both sides of a block, it is the last frames.
+    """
+    n_held_out = max(1, int(n_frames * HELD_OUT_SHARE))
+    n_blocks = min(max(1, n_held_out // BLOCK_FRAMES), MOST_BLOCKS)
+    length, part = n_held_out // n_blocks, n_frames / n_blocks
+    starts = [round(part * (index + 0.5) - length / 2) for index in range(n_blocks)]
+    if starts[0] < window_frames:
+        starts = [n_frames - length]
+    return [(start, start + length) for start in starts]
 
 
 def footage_clips(footage: Path) -> Mapping[str, Path]:

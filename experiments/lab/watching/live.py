@@ -32,6 +32,8 @@ from models.srnn_ae import Streaming
 BATCH_FRAMES = 8  # of a file through the network at once; a live frame waits for no other
 AHEAD_FRAMES = 8
 SHOWN_WIDTH_PX = (480, 1280)  # narrower frames are shown at the first width, wider ones at the second
+ROWS = ("top", "above the middle", "below the middle", "bottom")  # of `CELLS_PER_SIDE`, from the top
+COLUMNS = ("left", "left of the middle", "right of the middle", "right")
 Item = TypeVar("Item")
 
 
@@ -45,6 +47,7 @@ class FrameScore:
         score: s(t); low is abnormal.
         abnormal: whether it is below the threshold.
         box: the most abnormal region as shares of the frame: left, top, right, bottom.
+        trained_on: whether it is of the part of the video that the models were trained on.
     """
 
     number: int
@@ -52,12 +55,19 @@ class FrameScore:
     score: float
     abnormal: bool
     box: tuple[float, float, float, float]
+    trained_on: bool = False
 
     @property
     def place(self) -> tuple[int, int]:
         """Row and column of the box's middle among 4x4 cells, counted from 1 at the top left."""
         left, top, right, bottom = self.box
         return tuple(int((a + b) / 2 * CELLS_PER_SIDE) + 1 for a, b in ((top, bottom), (left, right)))
+
+    @property
+    def place_in_words(self) -> str:
+        """Where in the picture the box's middle is: "top left", "below the middle, right"."""
+        row, column = (names[at - 1] for names, at in zip((ROWS, COLUMNS), self.place, strict=True))
+        return f"{row}{', ' if 'middle' in row + column else ' '}{column}"
 
 
 Reading = tuple[int, float, np.ndarray]  # number of the frame, its time in seconds, uint8 (h, w, 3) RGB

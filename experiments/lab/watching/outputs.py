@@ -1,6 +1,7 @@
 """What is written while a video is watched: tables that grow by whole lines, a video, and its overview.
 
 Frames are counted from 1, times are seconds from the first frame. A score is low where a frame is abnormal.
+An interval ends where its last frame does. Frames that were trained on have scores and are never abnormal.
 """
 
 import errno
@@ -9,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ SCORES, INTERVALS, VIDEO, OVERVIEW = "scores.csv", "intervals.csv", "annotated.m
 SOURCE = "source.txt"  # what was watched, on one line
 FILES = (SOURCE, SCORES, INTERVALS, VIDEO, OVERVIEW)
 LONGEST_NAME_BYTES = 100
-SCORE_COLUMNS = ("time_seconds", "frame", "score", "abnormal", "region_row", "region_column")
+SCORE_COLUMNS = ("time_seconds", "frame", "score", "abnormal", "region_row", "region_column", "trained_on")
 INTERVAL_COLUMNS = (
     "start_seconds",
     "end_seconds",
@@ -120,10 +122,14 @@ class Outputs:
         calibration: for threshold and range.
         rate: frames per second, nominal.
         live: whether the video may never end.
+        n_trained: how many frames, the first ones, are of what the models were trained on.
     """
 
-    def __init__(self, folder: Path, title: str, calibration: Calibration, rate: float, live: bool):
+    def __init__(
+        self, folder: Path, title: str, calibration: Calibration, rate: float, live: bool, n_trained: int = 0
+    ):
         self.folder, self._title, self._calibration = folder, title, calibration
+        self._last_trained, self._trained_seconds = n_trained, 0.0
         self._annotator = Annotator(calibration)
         self._overview = Overview()
         self._closing = ExitStack()
@@ -134,9 +140,9 @@ class Outputs:
         )
         self._closing.callback(self._scores.close)
         self._closing.callback(table.close)
-        self._intervals = Intervals(table.add)
+        self._intervals = Intervals(table.add, 1 / rate)
         self._closing.callback(self._intervals.close)
-        self.n_frames = self.n_abnormal = 0
+        self.n_frames = self.n_trained = self.n_abnormal = 0
 
     @property
     def n_intervals(self) -> int:
@@ -145,12 +151,15 @@ class Outputs:
 
     def add(self, picture: np.ndarray, frame: FrameScore) -> bool:
         """Take the next frame, uint8 (h, w, 3) RGB with even sides; return whether an interval begins."""
-        self._scores.add(
-            f"{frame.seconds:.3f}", frame.number, f"{frame.score:.4f}", int(frame.abnormal), *frame.place
-        )
+        if frame.number <= self._last_trained:
+            frame = replace(frame, abnormal=False, trained_on=True)
+            self._trained_seconds = frame.seconds
+        flags = (int(frame.abnormal), *frame.place, int(frame.trained_on))
+        self._scores.add(f"{frame.seconds:.3f}", frame.number, f"{frame.score:.4f}", *flags)
         self._video.write(self._annotator.draw(picture, frame), frame.seconds)
         self._overview.add(frame.seconds, frame.score)
         self.n_frames += 1
+        self.n_trained += frame.trained_on
         self.n_abnormal += frame.abnormal
         return self._intervals.add(frame)
 
@@ -163,7 +172,11 @@ class Outputs:
         self._closing.__exit__(kind, *fault)
         if kind is None and self.n_frames:
             plots.score_overview(
-                self.folder / OVERVIEW, *self._overview.curves(), self._calibration.threshold, self._title
+                self.folder / OVERVIEW,
+                *self._overview.curves(),
+                self._calibration.threshold,
+                self._title,
+                self._trained_seconds,
             )
 
 
@@ -172,10 +185,11 @@ class Intervals:
 
     Args:
         emit: takes the values of `INTERVAL_COLUMNS`.
+        frame_seconds: how long a frame is shown, so that an interval of one frame has a length.
     """
 
-    def __init__(self, emit: Callable[..., None]):
-        self._emit = emit
+    def __init__(self, emit: Callable[..., None], frame_seconds: float):
+        self._emit, self._frame_seconds = emit, frame_seconds
         self._first: FrameScore | None = None
         self.n_intervals = 0
 
@@ -202,7 +216,7 @@ class Intervals:
         first, last, lowest = self._first, self._last, self._lowest
         self._emit(
             f"{first.seconds:.3f}",
-            f"{last.seconds:.3f}",
+            f"{last.seconds + self._frame_seconds:.3f}",
             first.number,
             last.number,
             self._n_frames,

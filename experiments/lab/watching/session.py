@@ -1,6 +1,7 @@
 """Watching a video (`experiments.watch`): the runs that score it; every frame scored, drawn and written."""
 
 import argparse
+import shlex
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -17,7 +18,7 @@ from data_prep.errors import InputError
 from data_prep.flow_windows.extraction import NAME
 from data_prep.flow_windows.options import FlowWindowOptions
 from data_prep.flow_windows.place import load_place
-from data_prep.live_frames import FrameStream
+from data_prep.live_frames import FALLBACK_RATE, FrameStream
 from data_prep.network_features import feature_function
 from data_prep.normalization import load_normalization
 from data_prep.pooling import PYRAMIDS
@@ -28,16 +29,19 @@ from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, cal
 from experiments.lab.scoring.footprints import map_side
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import DivergedError
+from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.flow_windows import IN_PLACE, window_options
 from experiments.lab.systems.reads import Reads
 from experiments.lab.training.runs import Run, load_runs
 from experiments.lab.watching import maps
-from experiments.lab.watching.footage import train_on_footage
+from experiments.lab.watching.footage import frames_of_footage, train_on_footage
 from experiments.lab.watching.live import FrameScore, Networks, live_scores, stop_on_signal
 from experiments.lab.watching.outputs import Outputs, folder_for, folder_name
 from models.srnn_ae import Streaming
 
 SYSTEM, STREAMS = "sRNN-AE", ("spatial", "temporal", "flow")
+OF_MODEL = ("model", "train", *IN_PLACE.values())  # settings, and groups of them, that a run has
+MANY = 0.2  # of the frames of a video: so many are hardly abnormal
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -47,6 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     stream = FrameStream(arguments.video, arguments.rate)
     context = cli.context(arguments)
     of_command = "experiments.watch" if arguments.train else "experiments.watch --run"
+    if arguments.run:
+        refuse_model_settings(arguments)
     cli.refuse_unread(arguments, [reads(arguments)], context, of_command)
     if arguments.system != SYSTEM:
         watch_maps(stream, context, arguments)
@@ -71,7 +77,9 @@ def run(arguments: argparse.Namespace) -> None:
     calibration = calibrate(runs, Protocol.of(context.settings.score), arguments.threshold)
     print(calibration, flush=True)
     scores = partial(network_scores, stream, context, runs, calibration)
-    print(watch(stream, context, runs, calibration, scores, arguments.train))
+    print(watch(stream, context, runs, calibration, scores, arguments.train, n_trained(stream, arguments)))
+    if arguments.train:
+        print(f"again, without training: {command_of_runs(arguments, context, runs)}")
 
 
 def watch_maps(stream: FrameStream, context: Context, arguments: argparse.Namespace) -> None:
@@ -82,7 +90,11 @@ def watch_maps(stream: FrameStream, context: Context, arguments: argparse.Namesp
     calibration = calibrate(system.runs, Protocol.of(context.settings.score), arguments.threshold)
     print(calibration, flush=True)
     scores = partial(maps.live_map_scores, stream, system, context, calibration)
-    print(watch(stream, context, system.runs, calibration, scores, arguments.train))
+    print(
+        watch(
+            stream, context, system.runs, calibration, scores, arguments.train, n_trained(stream, arguments)
+        )
+    )
 
 
 def reads(arguments: argparse.Namespace) -> Reads:
@@ -90,8 +102,18 @@ def reads(arguments: argparse.Namespace) -> Reads:
     without = ("normalization", "checkpoint")  # limits are the training errors', the last model scores
     if arguments.train:
         return Reads((arguments.system,), without=without, walkway="never")
-    made = (*without, "model", "train", *IN_PLACE.values())
+    made = (*without, *OF_MODEL)
     return Reads((SYSTEM,), STREAMS, also=("windows",), without=made, walkway="never")
+
+
+def refuse_model_settings(arguments: argparse.Namespace) -> None:
+    """Raise InputError for a setting of the model or its training: a run has them."""
+    for item in arguments.set:
+        if (name := item.partition("=")[0]) in names_of(*OF_MODEL):
+            raise InputError(
+                f"--set {name}: {arguments.run[0]} has its own model, whose settings cannot be changed; "
+                "--train NORMAL trains another"
+            )
 
 
 def check_run(trained: Run, context: Context) -> None:
@@ -170,6 +192,7 @@ def watch(
     calibration: Calibration,
     scores: Callable[[threading.Event], Generator[tuple[np.ndarray, FrameScore]]],
     footage: Path | None = None,
+    n_trained: int = 0,
 ) -> str:
     """Score and draw every frame of a source; return in words what was found.
 
@@ -177,6 +200,7 @@ def watch(
         stream, context, runs, calibration: what is watched, in what, with which models and threshold.
         scores: begins to score the source, until the event is set, see `live.live_scores`.
         footage: what the models were trained on just now.
+        n_trained: how many frames of the source that is, its first ones.
 
     Raises, after what came until then has been written: InputError, a source that breaks off, a model that
     diverges; BrokenPipeError, nobody reads what is printed.
@@ -196,7 +220,7 @@ def watch(
         for picture, frame in until_fault(scored, faults):
             if outputs is None:
                 folder = folder_for(context.results_dir / "watch", stream, footage)
-                outputs = Outputs(folder, title, calibration, stream.rate, stream.is_live)
+                outputs = Outputs(folder, title, calibration, stream.rate, stream.is_live, n_trained)
                 stack.enter_context(outputs)
                 start = time.perf_counter()
             begins = outputs.add(picture, frame)
@@ -217,6 +241,26 @@ def watch(
         named = f"{stream.name}: " if isinstance(faults[0], DivergedError) else ""
         raise InputError(f"{named}{faults[0]}; what came until then is in {folder}")
     return summary(stream, outputs, frame, seconds)
+
+
+def n_trained(stream: FrameStream, arguments: argparse.Namespace) -> int:
+    """Return how many frames of the source, its first ones, are of the footage; 0 of another video."""
+    if stream.is_live or not arguments.train:
+        return 0
+    return frames_of_footage(arguments.train, arguments.train_until or 1.0, Path(stream.name))
+
+
+def command_of_runs(arguments: argparse.Namespace, context: Context, runs: Mapping[str, Run]) -> str:
+    """Return the command that watches the same video with the runs that were trained just now."""
+    read = reads(argparse.Namespace(train=None)).names(context.settings)
+    kept = [item for item in arguments.set if item.partition("=")[0] in read]
+    words = [arguments.video, "--run", *(str(run.folder) for run in runs.values())]
+    words += ["--profile", arguments.profile, *(["--chosen"] if arguments.chosen else [])]
+    words += [word for item in kept for word in ("--set", item)]
+    words += ["--weights", str(arguments.weights)] if arguments.weights else []
+    words += ["--rate", f"{arguments.rate:g}"] if arguments.rate != FALLBACK_RATE else []
+    words += ["--threshold", f"{arguments.threshold:g}", "--out", str(arguments.out)]
+    return f"python -m experiments.watch {shlex.join(words)}"
 
 
 def networks_for(context: Context, runs: Mapping[str, Run]) -> Networks:
@@ -251,18 +295,26 @@ def announcement(frame: FrameScore) -> str:
     """Return a line for the beginning of an abnormal interval."""
     row, column = frame.place
     return (
-        f"{frame.seconds:.1f} s: abnormal, frame {frame.number}, score {frame.score:.2f}, row {row}, column "
-        f"{column} of 4x4"
+        f"{frame.seconds:.1f} s: abnormal, {frame.place_in_words} (row {row}, column {column} of "
+        f"{CELLS_PER_SIDE}x{CELLS_PER_SIDE} parts of the picture), frame {frame.number}, "
+        f"score {frame.score:.2f}"
     )
 
 
 def summary(stream: FrameStream, outputs: Outputs, last: FrameScore, seconds: float) -> str:
     """Return what was found, how fast, and what was left out."""
-    n_frames = outputs.n_frames
+    n_frames, n_new = outputs.n_frames, outputs.n_frames - outputs.n_trained
+    of_new = f"the first {outputs.n_trained} trained on; of the other {n_new} " if outputs.n_trained else ""
     lines = [
-        f"{n_frames} frames, {last.seconds:.1f} s: {outputs.n_abnormal} abnormal in {outputs.n_intervals} "
-        f"interval{'s' if outputs.n_intervals != 1 else ''}; {(n_frames - 1) / seconds:.1f} frames/s"
+        f"{n_frames} frames, {last.seconds:.1f} s: {of_new}{outputs.n_abnormal} abnormal in "
+        f"{outputs.n_intervals} interval{'s' if outputs.n_intervals != 1 else ''}; "
+        f"{(n_frames - 1) / seconds:.1f} frames/s"
     ]
+    if outputs.n_abnormal > MANY * n_new:
+        lines.append(
+            f"WARNING: {100 * outputs.n_abnormal / n_new:.0f} % of them are abnormal, which is hardly true: "
+            "the model knows too little of what is normal here; docs/alarms.md says what helps"
+        )
     if dropped := last.number - n_frames:
         lines.append(f"{dropped} frames dropped: the source was faster than this machine")
     return "\n".join([*lines, *stream.notes(), f"wrote {outputs.folder}"])
