@@ -68,6 +68,12 @@ def results_folder(out, name="yard", beside=TINY, **overrides):
     return out / "results" / results_name("smoke", False, settings) / "watch" / name
 
 
+def scores_in(folder):
+    """Times, scores and places of all frames, as text."""
+    return [[line[name] for name in line if name not in ("abnormal", "trained_on")]
+            for line in lines_of(folder / "scores.csv")]  # fmt: skip
+
+
 def call(monkeypatch, *arguments):
     """Run the command in this process; return its exit code."""
     monkeypatch.setattr(sys, "argv", ["watch", *map(str, arguments)])
@@ -142,8 +148,9 @@ def test_video_and_overview_appear_whole(trained):
 
 def test_runs_given_by_folder_score_alike(trained, tmp_path, monkeypatch):
     assert call(monkeypatch, trained.video, "--run", *trained.runs, *OF_RUNS, "--out", tmp_path) == 0
-    again = results_folder(tmp_path, beside=FEATURES) / "scores.csv"
-    assert again.read_text() == (trained.results / "scores.csv").read_text()
+    again = results_folder(tmp_path, beside=FEATURES)
+    assert scores_in(again) == scores_in(trained.results)
+    assert {line["trained_on"] for line in lines_of(again / "scores.csv")} == {"0"}  # a run does not say
 
 
 def test_the_command_that_watches_again_is_printed_whole(tmp_path):
@@ -191,8 +198,8 @@ def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeyp
     flags = [*FLAGS, *(f"--set={name}={value}" for name, value in flow.items()), "--out", tmp_path]
     train = ["--train", trained.video, "--train-until", "0.5"]
     assert call(monkeypatch, trained.video, *train, *flags, "--set=motion=temporal+flow") == 0
-    results = results_folder(tmp_path, **flow, motion="temporal+flow") / "scores.csv"
-    text = results.read_text()
+    results = results_folder(tmp_path, **flow, motion="temporal+flow")
+    lines = lines_of(results / "scores.csv")
     names = ("spatial", "temporal", "flow")
     runs = {name: next(tmp_path.glob(f"checkpoints/*/*-{name}-*")) for name in names}
     streams = {name: load_scores(run / "train_errors.npz") for name, run in runs.items()}
@@ -202,14 +209,13 @@ def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeyp
         error = np.concatenate([clip.error.max(axis=1) for clip in clips])
         weight = 1 if name == "spatial" else 0.5
         scaled.append(weight * (1 - (error - error.min()) / (error.max() - error.min())))
-    scores = [float(line["score"]) for line in lines_of(results)]
+    scores = [float(line["score"]) for line in lines]
     np.testing.assert_allclose(scores[:12], np.sum(scaled, axis=0)[:12], atol=2e-2)  # shards hold float16
     # The same by the folders of the runs, in any order; flow computed otherwise is refused.
     folders = [runs[name] for name in ("flow", "spatial", "temporal")]
     flags = [*flags_of({**FEATURES, **flow}), "--out", tmp_path]
     assert call(monkeypatch, trained.video, "--run", *folders, *flags) == 0
-    again = results_folder(tmp_path, beside=FEATURES, **flow) / "scores.csv"
-    assert again.read_text() == text
+    assert scores_in(results_folder(tmp_path, beside=FEATURES, **flow)) == scores_in(results)
     assert call(monkeypatch, trained.video, "--run", *folders, *flags, "--set=flow_warps=2") == 2
     assert call(monkeypatch, trained.video, "--run", runs["flow"], *flags) == 2
 
@@ -221,8 +227,8 @@ def test_flow_windows_score_as_in_training(trained, tmp_path, monkeypatch, align
     chosen = {**windows, "appearance": "none", "motion": "flow", "windows_iterations": 20}
     flags = [*flags_of(chosen), "--out", tmp_path]
     assert call(monkeypatch, trained.video, "--train", trained.video, "--train-until", "0.5", *flags) == 0
-    results = results_folder(tmp_path, beside=chosen) / "scores.csv"
-    lines = lines_of(results)
+    results = results_folder(tmp_path, beside=chosen)
+    lines = lines_of(results / "scores.csv")
     assert [int(line["frame"]) for line in lines] == list(range(1, N_FRAMES + 1))
     run = next(tmp_path.glob("checkpoints/*/*-flow-*"))
     clips = load_scores(run / "train_errors.npz")
@@ -237,8 +243,7 @@ def test_flow_windows_score_as_in_training(trained, tmp_path, monkeypatch, align
     # The same by the folder of the run; windows of another size are refused.
     flags = [*flags_of(windows), "--out", tmp_path]
     assert call(monkeypatch, trained.video, "--run", run, *flags) == 0
-    again = results_folder(tmp_path, beside=windows) / "scores.csv"
-    assert again.read_text() == results.read_text()
+    assert scores_in(results_folder(tmp_path, beside=windows)) == scores_in(results)
     assert call(monkeypatch, trained.video, "--run", run, *flags, "--set=windows_px=24") == 2
 
 
