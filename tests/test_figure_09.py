@@ -53,6 +53,7 @@ def context_of(tmp_path):
         settings=PAPER,
         n_seeds=3,
         datasets=["ped2"],
+        heading=str.title,
         run=lambda dataset, stream, seed, system: SimpleNamespace(
             history=history(seed, stream),
             config={"seed": seed, "stream": stream, "commit": "abc"},

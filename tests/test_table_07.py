@@ -50,6 +50,7 @@ def test_rows_score_their_streams_and_fuse_motion_at_its_weight():
     runs = {stream: made_run(stream) for stream in ("spatial", "temporal", "flow")}
     windows = made_run("windows")
     common = {"n_ablation_seeds": 1, "backbone": SimpleNamespace(name="thin"), "commit": "abc"}
+    common["heading"] = str.title
     on_windows = SimpleNamespace(settings=PAPER, run=lambda dataset, stream, seed: windows, **common)
     context = SimpleNamespace(
         settings=PAPER,

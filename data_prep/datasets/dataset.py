@@ -11,7 +11,6 @@ from data_prep.errors import InputError
 from data_prep.frames import Segment, Source, count_frames
 from data_prep.labels import check_masks, clip_masks
 from data_prep.layouts import Parts, Record
-from data_prep.records import RECORDS
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Dataset:
     @property
     def own(self) -> bool:
         """Whether this is a labelled set of one's own, of which nobody has published a number."""
-        return self.name not in RECORDS
+        return self.record.own
 
     @property
     def complete(self) -> bool:

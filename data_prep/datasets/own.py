@@ -95,6 +95,7 @@ def _record(root: Path, layout: Layout) -> Record:
         folders=(root.name,),
         layouts=(layout,),
         label_files=(),
+        own=True,
         frames_per_second=about.get("frames_per_second"),
     )
 
