@@ -76,9 +76,11 @@ def footage_dataset(footage: Path, until: float = 1.0, window_frames: int = 10) 
 
 def frames_of_footage(footage: Path, until: float, video: Path) -> int:
     """Return how many frames of a video, its first ones, are of footage; 0 where it is none of its clips."""
-    clips = footage_clips(footage).values()
-    same = (clip for clip in clips if os.path.realpath(clip) == os.path.realpath(video))
-    clip = next(same, None)
+    place = Path(os.path.realpath(video))
+    if not place.is_relative_to(os.path.realpath(footage)):
+        return 0
+    clips = (clip for clip in footage_clips(footage).values() if os.path.realpath(clip) == str(place))
+    clip = next(clips, None)
     return 0 if clip is None else int(count_frames(clip) * until)
 
 
