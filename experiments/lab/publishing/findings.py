@@ -33,7 +33,6 @@ def first_screen(rows: Sequence[Row], profile: str, summary: Mapping) -> list[st
         *([f"<b>{SMOKE}</b>"] if profile.startswith("smoke") else []),
         *_verdict_lines(head),
         *_ranking_line(head),
-        _camera_line(head),
         f"<b>Profile {escape(profile)}</b>, data: {datasets}. Backbone: {backbones}; the paper's is a ResNet "
         "trained on UCF101.",
         *_absence_lines(head),
@@ -54,9 +53,10 @@ def _verdict_lines(head: Sequence[Row]) -> list[str]:
     found = {name: [row for row in shares if verdict(row) == name] for name in (REACHED, ABOVE, BELOW)}
     reached, above, below = (len(found[name]) for name in (REACHED, ABOVE, BELOW))
     lines = [
-        f"<b>Reproduced: {reached + above} of {len(shares)} percentages</b> of the paper that are measured "
-        f"here: {reached} within {TOLERANCE_POINTS:g} points or their spread over seeds, {above} "
-        f"above. <b>Not reproduced: {below}.</b>"
+        f"<b>Reproduced: {reached} of {len(shares)} percentages</b> of the paper, measured here, within "
+        f"{TOLERANCE_POINTS:g} points or their spread over seeds. <b>Not reproduced:</b> {below} are below, "
+        f"{above} above.",
+        _camera_line(head),
     ]
     titles = {BELOW: "Not reached, largest gaps first", REACHED: "Reached", ABOVE: "Above"}
     for name, title in titles.items():
@@ -92,16 +92,20 @@ def _camera_line(head: Sequence[Row]) -> str:
 def number_that_matters(rows: Sequence[Row]) -> str:
     """Return the number of an exhibit to be told alone, in words; empty where it has none.
 
-    It is the best AUC of what is swept, else that of the paper's model, else the first number.
+    It is the best AUC of what is swept, else that of the paper's model, else a speed, else what is first of a
+    table; a figure that shows anything else is for the eye.
     """
     measured = [row for row in headline(rows) if row.measured]
     if not measured:
         return ""
-    is_sweep = measured[0].exhibit in SWEEPS and measured[0].metric == "auc"
-    swept = [row for row in measured if row.metric == "auc"] if is_sweep else []
+    aucs = [row for row in measured if row.metric == "auc"]
+    if not aucs and measured[0].exhibit.startswith("figure"):
+        return ""
+    swept = aucs if measured[0].exhibit in SWEEPS else []
 
-    def matters(row: Row) -> tuple[bool, ...]:
-        return row.metric == "auc", row.paper is not None, "sRNN-AE" in row.row
+    def matters(row: Row) -> tuple[bool, bool, bool, bool, float]:
+        is_auc = row.metric == "auc"
+        return is_auc, row.metric == "fps", row.paper is not None, "sRNN-AE" in row.row, row.ours * is_auc
 
     row = max(swept, key=lambda r: r.ours) if swept else max(measured, key=matters)
     paper = "" if row.paper is None else f" (the paper: {format_value(row.metric, row.paper)})"
