@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 REAL_DATA = Path(os.environ.get("SRNN_AE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
-LONGEST = ("test_commands.py", "test_watch.py")
+LONGEST = ("test_commands.py", "test_watch.py", "test_watch_live.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,3 +59,11 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Return what `experiments.watch` leaves of its example, trained once, see `watched.train_example`."""
+    from tests.watched import train_example  # not above: most files need no Keras
+
+    return train_example(tmp_path_factory.mktemp("watch"))
