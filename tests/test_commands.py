@@ -171,14 +171,17 @@ def test_training_on_shards_alone_refuses_bad_input(arguments, message, tmp_path
     assert_refused(["experiments.train", *arguments, "--out", tmp_path], message)
 
 
-def test_empty_data_folder_runs_the_embedded_data_and_says_what_is_missing(tmp_path):
+def test_an_empty_data_folder_is_refused_and_without_one_the_embedded_data_runs(tmp_path):
     (tmp_path / "data").mkdir()
     small = [f"--set={name}={value}" for name, value in SMALL_WALKWAY.items()]
-    arguments = ["--data", tmp_path / "data", "--out", tmp_path, "--only", "table_02", *small]
-    done = command("experiments.run", *arguments)
+    arguments = ["experiments.run", "--out", tmp_path, "--only", "table_02", *small]
+    assert_refused([*arguments, "--data", tmp_path / "data"], "data: no dataset in the folder. Looked for ")
+    assert not (tmp_path / "results").exists()
+    done = command(*arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "dataset walkway" in done.stdout
     assert "missing ped2: " in done.stdout
+    assert "table_02   Total, Walkway: frames 40" in done.stdout
     (results,) = (tmp_path / "results").iterdir()
     assert results.name == "quick,n_train_clips=1,n_test_clips=1,clip_frames=20"
     assert (results / "table_02.md").exists()

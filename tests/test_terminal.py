@@ -220,6 +220,7 @@ def test_out_that_is_no_folder_is_refused(tmp_path):
 
 
 def test_flags_with_values_are_taken(tmp_path):
+    (tmp_path / "mnist.npz").touch()  # a folder that holds nothing is refused
     context = context_of("--datasets", "ped2,walkway", "--data", str(tmp_path), "--seeds", "1000")
     assert (context.only_datasets, context.data_dir, context.n_seeds) == (("ped2", "walkway"), tmp_path, 1000)
     assert "--datasets ped2,walkway" in context.flags

@@ -133,4 +133,5 @@ def _others(data_dir: Path) -> list[Path]:
     """Return the folders that no published dataset, nor what belongs to one, has the name of."""
     known = {folder.lower() for record in RECORDS.values() for folder in record.folders}
     known |= {f"{name}{SAMPLE_SUFFIX}" for name in known} | {UCSD_ARCHIVE.lower(), LABELS_FOLDER}
-    return [path for path in _folders(data_dir) if path.name.lower() not in known]
+    others = (path for path in _folders(data_dir) if path.name.lower() not in known)
+    return [path for path in others if os.access(path, os.R_OK | os.X_OK)]  # as lost+found is not
