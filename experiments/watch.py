@@ -9,17 +9,19 @@ machine such as /dev/video0, a FIFO, or "-" for standard input; an address of HT
 name does is a file. NORMAL is footage of the same camera on which nothing abnormal happens: a video, a folder
 of images, or a folder of clips, in folders of their own too; --train-until takes the first part of each
 alone, so that VIDEO can be its own example. A sRNN-AE for each stream is trained on it as the profile says
-(the last tenth of each clip is held out), or taken from earlier runs. --system names another one, of those
-that the paper quotes: "Reddy et al.", HOFM, "after Lu et al." and others. These learn in seconds to minutes;
-most need no network, and some give a frame's score a few frames later.
+(but for a fifth of each clip, in blocks), or taken from earlier runs: the last line printed is the command
+that does. --system names another one, of those that the paper quotes: "Reddy et al.", HOFM, "after Lu et al."
+and others. These learn in seconds to minutes; most need no network, and some give a frame's score a few
+frames later.
 
 Writes to results/<profile>/watch/<name>/ scores.csv, a line a frame; intervals.csv, the intervals in which
 the score is below the threshold; overview.png; annotated.mp4, the most abnormal of 4x4 cells outlined. A file
 that is watched again replaces its own results; what is live, or has the name of another, gets a folder of its
 own, <name>-2. A score is low where a frame is abnormal: s of Sec. 3.7, normalized by the training frames'
 errors, with no look ahead. The threshold lies below the scores of --threshold per cent of the training
-frames. Ctrl-C ends the watching; what was written is kept. Of the common flags, --data, --datasets and
---seeds are refused.
+frames, and of those held out. Frames that were trained on just now raise no alarm. docs/alarms.md says what
+helps against too many. Ctrl-C ends the watching; what was written is kept. Of the common flags, --data,
+--datasets and --seeds are refused.
 """
 
 import argparse
