@@ -2,8 +2,9 @@
 
 import http.server
 import threading
-
-import pytest
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from tests.videos import pictures, write_video
 
@@ -23,10 +24,10 @@ class Camera(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
-def camera(tmp_path):
-    """Host and port of a camera."""
-    Camera.video = write_video(tmp_path / "v.ts", pictures(20), codec="libx264").read_bytes()
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Give the host and port of a camera, whose video is written into the folder."""
+    Camera.video = write_video(folder / "v.ts", pictures(20), codec="libx264").read_bytes()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_address[1]}"

@@ -67,3 +67,12 @@ def trained(tmp_path_factory):
     from tests.watched import train_example  # not above: most files need no Keras
 
     return train_example(tmp_path_factory.mktemp("watch"))
+
+
+@pytest.fixture
+def camera(tmp_path):
+    """Give the host and port of a camera that is reached by HTTP, see `cameras.serving`."""
+    from tests.cameras import serving  # not above, likewise
+
+    with serving(tmp_path) as address:
+        yield address
