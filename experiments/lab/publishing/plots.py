@@ -103,11 +103,11 @@ def draw_lines(
 
 
 def widen(axes: Axes) -> None:
-    """Widen a y axis of percentages to `LEAST_SPAN_POINTS`, around what is drawn."""
+    """Widen a y axis of percentages to `LEAST_SPAN_POINTS`, around what is drawn, not beyond 100."""
     low, high = axes.get_ylim()
     if high - low < LEAST_SPAN_POINTS:
-        middle = (low + high) / 2
-        axes.set_ylim(middle - LEAST_SPAN_POINTS / 2, middle + LEAST_SPAN_POINTS / 2)
+        top = min((low + high + LEAST_SPAN_POINTS) / 2, max(high, 100))
+        axes.set_ylim(top - LEAST_SPAN_POINTS, top)
 
 
 def sweep_curves(
