@@ -163,7 +163,7 @@ def streaming_inference(context, frames_a_round=50) -> list[tuple]:
     from models.srnn_ae import Streaming
 
     model, batch, options = paper_model(context)
-    streaming = Streaming(model)
+    streaming = Streaming(model, frame_by_frame=True)
     step = step_function(streaming)
     frames = batch[:REGIONS]
 

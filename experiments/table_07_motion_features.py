@@ -106,7 +106,8 @@ def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
     runs = {name: {s: own.run(dataset, s) for s in streams} for name, (own, streams) in rows.items()}
     results = {
         name: cameras[rows[name][0]].errors(
-            clip.source, {stream: Streaming(run.model()) for stream, run in parts.items()}
+            clip.source,
+            {stream: Streaming(run.model(), frame_by_frame=True) for stream, run in parts.items()},
         )
         for name, parts in runs.items()
     }

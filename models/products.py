@@ -7,6 +7,7 @@ float32. Weights, optimizer slots, codes, statistics and errors are float32: not
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 from keras import ops
@@ -16,17 +17,30 @@ from models.tensor import Tensor
 COMPUTE_DTYPES = ("float32", "bfloat16")
 
 
-def product(a: Tensor, b: Tensor, compute_dtype: str = "float32") -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A matrix (k, n) that few rows are multiplied with many times, without a gradient: kept transposed.
+
+    With 21 rows and 2048 x 2048, (b^T a^T)^T takes three quarters of the time of a b, half of it in bfloat16.
+    No tuple: Keras would look into it, and cast what it holds to the dtype of the layer that it is given to.
+    """
+
+    transposed: Tensor
+
+
+def product(a: Tensor, b: Tensor | Factor, compute_dtype: str = "float32") -> Tensor:
     """Return a b, float32 (rows, ..., n), and its gradients d b^T and a^T d taken in the same way.
 
     Args:
         a: float32 (rows, ..., k).
-        b: (k, n), float32, or already of `compute_dtype` where no gradient is asked for.
+        b: (k, n), float32, or a `Factor`, then without gradients and in the dtype of the factor.
         compute_dtype: one of `COMPUTE_DTYPES`, to which factors are rounded, those of the gradients too.
     """
-    if compute_dtype == "float32":
+    if compute_dtype == "float32" and not isinstance(b, Factor):
         return ops.matmul(a, b)
     rows = ops.reshape(a, (-1, a.shape[-1]))
+    if isinstance(b, Factor):
+        return ops.reshape(multiply(rows, b), (-1, *a.shape[1:-1], b.transposed.shape[0]))
     # A copy, because a custom gradient may capture no variable.
     return ops.reshape(_rounded_product(rows, ops.copy(b)), (-1, *a.shape[1:-1], b.shape[-1]))
 
@@ -48,11 +62,13 @@ def rounded(x: Tensor, compute_dtype: str) -> Tensor:
     return ops.cast(x, compute_dtype) if compute_dtype == "bfloat16" else x
 
 
-def multiply(a: Tensor, b: Tensor) -> Tensor:
+def multiply(a: Tensor, b: Tensor | Factor) -> Tensor:
     """Return a b, (m, n), of a (m, k) and b (k, n): where either is bfloat16, of both rounded to it.
 
     The sums are float32. Its gradient is not defined: who calls it has one of its own.
     """
+    if isinstance(b, Factor):
+        return ops.transpose(multiply(b.transposed, ops.transpose(a)))
     dtypes = {keras.backend.standardize_dtype(x.dtype) for x in (a, b)}
     if "bfloat16" not in dtypes:
         return ops.matmul(a, b)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from models.products import COMPUTE_DTYPES, multiply
+from models.products import COMPUTE_DTYPES, Factor, multiply
 from models.proximal import THRESHOLDS, soft_threshold
 from models.tensor import Tensor
 
@@ -67,14 +67,15 @@ class Parameters(NamedTuple):
         lambda2: weight of the temporal coherence term, scalar.
         dictionary_gram: A^T A (N, N) where it is to be used; None for A^T and A in turn.
 
-    Products with a matrix that is bfloat16 are taken in it, see `products.multiply`.
+    Products with a matrix that is bfloat16 are taken in it, see `products.multiply`; where nothing is
+    differentiated, both matrices may be a `products.Factor`.
     """
 
-    dictionary: Tensor
+    dictionary: Tensor | Factor
     gamma: Tensor
     lambda1: Tensor
     lambda2: Tensor
-    dictionary_gram: Tensor | None = None
+    dictionary_gram: Tensor | Factor | None = None
 
     @property
     def compute_dtype(self) -> str:
@@ -139,6 +140,15 @@ def sista_step(a: Tensor, frame: Frame, theta: Parameters, w: Tensor, threshold:
     slope = w * aAtA - xA + theta.lambda2 * S * (a - previous)
     after = soft_threshold(a - slope / theta.gamma, theta.lambda1 / theta.gamma, threshold)
     return Step(a, after, left)
+
+
+def frame_steps(frame: Frame, theta: Parameters, stack: Stack) -> list[Step]:
+    """Return the K steps of one frame, from the codes of the frame before on."""
+    steps, a = [], frame.previous
+    for w in stack.weights(theta.lambda2):
+        steps.append(sista_step(a, frame, theta, w, stack.threshold))
+        a = steps[-1].after
+    return steps
 
 
 def step_gradient(d_after: Tensor, step: Step, frame: Frame, theta: Parameters, w: Tensor) -> StepGradient:

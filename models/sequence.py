@@ -11,7 +11,7 @@ from collections.abc import Callable
 from keras import ops
 
 from models.products import multiply, product, rounded
-from models.recurrence import Frame, Parameters, Stack, Step, StepGradient, sista_step, step_gradient
+from models.recurrence import Frame, Parameters, Stack, Step, StepGradient, frame_steps, step_gradient
 from models.tensor import Tensor
 
 
@@ -102,10 +102,8 @@ def sequence_codes(stack: Stack, has_gram: bool) -> Callable[..., Tensor]:
         a = initial_codes
         for t in range(xA.shape[0]):
             frames.append(Frame(xA[t], S[t], a))
-            steps.append([])
-            for w in weights:
-                steps[t].append(sista_step(a, frames[t], theta, w, stack.threshold))
-                a = steps[t][-1].after
+            steps.append(frame_steps(frames[t], theta, stack))
+            a = steps[t][-1].after
 
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
             upstream = args[0] if upstream is None else upstream

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from models.products import product
+from models.products import Factor, product
 from models.tensor import Shape, Tensor
 
 SIMILARITIES = ("learned", "gaussian")
@@ -27,8 +27,8 @@ class GaussianSimilarity(keras.layers.Layer):
         super().__init__(**kwargs)
         self.delta_squared = delta_squared
 
-    def call(self, x: Tensor) -> Tensor:
-        """Return the embedding of features x (..., C): the features themselves."""
+    def call(self, x: Tensor, kernel: None = None) -> Tensor:
+        """Return the embedding of features x (..., C): the features themselves; there is no kernel."""
         return x
 
     def compare(self, embedding: Tensor, previous_embedding: Tensor) -> Tensor:
@@ -75,9 +75,11 @@ class LearnedSimilarity(keras.layers.Layer):
         """Create phi's kernel (C, units) and bias (units,)."""
         self.dense.build(input_shape)
 
-    def call(self, x: Tensor) -> Tensor:
-        """Return phi(x), (..., units), of features x (..., C)."""
-        units = product(x, self.dense.kernel, self.product_dtype) + self.dense.bias
+    def call(self, x: Tensor, kernel: Factor | None = None) -> Tensor:
+        """Return phi(x), (..., units), of features x (..., C); `kernel` is phi's own, if given."""
+        units = (
+            product(x, self.dense.kernel if kernel is None else kernel, self.product_dtype) + self.dense.bias
+        )
         activations = self.dense.activation(units)
         return activations / ops.sqrt(ops.sum(ops.square(activations), -1, keepdims=True) + 1e-12)
 

@@ -1,12 +1,13 @@
 """The stacked RNN as a layer: features in, codes out. Paper: Sec. 3.3 and 3.4, Eqs. (6) to (8)."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from models.recurrence import Parameters, Stack
+from models.products import Factor, multiply
+from models.recurrence import Frame, Parameters, Stack, frame_steps
 from models.sequence import sista
 from models.similarity import SIMILARITIES, GaussianSimilarity, LearnedSimilarity, initial_weights
 from models.tensor import Shape, State, Tensor
@@ -63,6 +64,14 @@ class StackedRNNOptions:
     def stack(self) -> Stack:
         """The K layers."""
         return Stack(self.depth, self.first_layer, self.threshold, self.compute_dtype)
+
+
+class Factors(NamedTuple):
+    """The matrices of the layer as few rows are multiplied with them: A, A^T A, and phi's kernel, if any."""
+
+    dictionary: Factor
+    gram: Factor
+    kernel: Factor | None
 
 
 @keras.saving.register_keras_serializable("srnn_ae")
@@ -145,7 +154,11 @@ class StackedRNN(keras.layers.Layer):
         }
 
     def call(
-        self, x: Tensor, state: State | None = None, dictionary_gram: Tensor | None = None
+        self,
+        x: Tensor,
+        state: State | None = None,
+        dictionary_gram: Tensor | None = None,
+        factors: Factors | None = None,
     ) -> tuple[Tensor, Tensor, State]:
         """Return the codes (rows, T, N), S (rows, T, 1) and the state after the last frame.
 
@@ -153,15 +166,26 @@ class StackedRNN(keras.layers.Layer):
             x: features (rows, T, C); T = 1 is the streaming form.
             state: what the call on the frames before returned; None at a clip's start.
             dictionary_gram: A^T A (N, N), see `recurrence`.
+            factors: of one frame, T = 1: the layer's own matrices, for few rows and without gradients.
+
+        Raises ValueError: `factors` beside several frames.
         """
+        if factors and x.shape[1] != 1:
+            raise ValueError(f"factors: expected one frame, got {x.shape[1]}")
         state = self.initial_state(ops.shape(x)[0]) if state is None else state
-        embedding = self.similarity(x)
+        embedding = self.similarity(x, kernel=factors.kernel if factors else None)
         before = ops.concatenate([state["embedding"][:, None], embedding[:, :-1]], 1)
         S = self.similarity.compare(embedding, before)
         # A clip's first frame has no predecessor: S = 0 there.
         S = ops.concatenate([S[:, :1] * state["seen"][:, None], S[:, 1:]], 1)
-        parameters = Parameters(self.dictionary, self.gamma, self.lambda1, self.lambda2, dictionary_gram)
-        codes = sista(x, S, state["codes"], parameters, self.options.stack, self.options.expected_rows)
+        scalars = (self.gamma, self.lambda1, self.lambda2)
+        if factors:
+            theta = Parameters(factors.dictionary, *scalars, factors.gram)
+            frame = Frame(multiply(x[:, 0], factors.dictionary), S[:, 0], state["codes"])
+            codes = frame_steps(frame, theta, self.options.stack)[-1].after[:, None]
+        else:
+            theta = Parameters(self.dictionary, *scalars, dictionary_gram)
+            codes = sista(x, S, state["codes"], theta, self.options.stack, self.options.expected_rows)
         after = {
             "codes": codes[:, -1],
             "embedding": embedding[:, -1],

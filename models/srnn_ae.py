@@ -8,10 +8,10 @@ import numpy as np
 from keras import ops
 
 from models.blocks import BlockModel, jit_compile, squared_error
-from models.products import product
+from models.products import Factor, product, rounded
 from models.sequence import gram
 from models.similarity import initial_weights
-from models.sista import StackedRNN
+from models.sista import Factors, StackedRNN
 from models.tensor import Tensor
 
 
@@ -49,10 +49,16 @@ class SRNNAE(keras.Model):
         """Return the constructor's arguments."""
         return {"name": self.name, "dtype": self.dtype, "n_features": self.n_features, **asdict(self.options)}
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return x^ = Z a, (rows, T, C), of codes (rows, T, N)."""
+    @property
+    def decoding(self) -> Tensor:
+        """The matrix that codes are decoded with, Z^T (N, C)."""
+        return self.decoder
+
+    def decode(self, codes: Tensor, decoding: Factor | None = None) -> Tensor:
+        """Return x^ = Z a, (rows, T, C), of codes (rows, T, N); `decoding` is the model's own, if given."""
         flat = ops.reshape(codes, (-1, self.options.n_atoms))
-        flat = product(flat, self.decoder, self.options.compute_dtype)
+        matrix = self.decoder if decoding is None else decoding
+        flat = product(flat, matrix, self.options.compute_dtype)
         return ops.reshape(flat, (-1, codes.shape[1], self.n_features))
 
     def call(self, x: Tensor) -> dict[str, Tensor]:
@@ -83,26 +89,53 @@ class Streaming(BlockModel):
     Paper: Sec. 3.7, Eq. (13); one forward pass a frame (Sec. 3.4).
 
     Args:
-        model: a model with `srnn` and `decode`, as `SRNNAE`.
+        model: a model with `srnn`, `decode` and `decoding`, as `SRNNAE`.
+        frame_by_frame: whether each block is one frame, few rows: its time is that of reading the matrices,
+            which are then kept as `products.Factor`. All kept are of the model's `compute_dtype`.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, frame_by_frame: bool = False) -> None:
         super().__init__(name="streaming")
-        self.model = model
-        self.gram = self.add_weight(
-            name="gram",
-            shape=(model.srnn.options.n_atoms,) * 2,
-            dtype=model.srnn.compute_dtype,
-            trainable=False,
-        )
+        self.model, self.frame_by_frame = model, frame_by_frame
+        self.kept = {
+            # Not cast when read: bfloat16 would be float32 again inside of the model.
+            name: self.add_weight(
+                name=name, shape=matrix.shape, dtype=matrix.dtype, autocast=False, trainable=False
+            )
+            for name, matrix in self.matrices().items()
+        }
         self.compile(jit_compile=jit_compile())
         self.built = True
         self.refresh()
 
     def refresh(self) -> None:
-        """Take A^T A again, after the model has been trained further."""
-        A = ops.copy(self.model.srnn.dictionary)
-        self.gram.assign(gram(A, self.model.srnn.options.compute_dtype))
+        """Take A^T A and what else is kept again, after the model has been trained further."""
+        for name, matrix in self.matrices().items():
+            self.kept[name].assign(matrix)
+
+    def matrices(self) -> dict[str, Tensor]:
+        """Return what is kept, by name: A^T A; frame by frame also A, Z and phi's kernel, all transposed."""
+        srnn = self.model.srnn
+        dtype = srnn.options.compute_dtype
+        kept = {"gram": gram(ops.copy(srnn.dictionary), dtype)}
+        if self.frame_by_frame:
+            kept |= {"dictionary_transposed": ops.transpose(srnn.dictionary)}
+            kept |= {"decoding_transposed": ops.transpose(self.model.decoding)}
+            if srnn.options.similarity == "learned":
+                kept |= {"kernel_transposed": ops.transpose(srnn.similarity.dense.kernel)}
+        return {name: rounded(matrix, dtype) for name, matrix in kept.items()}
+
+    @property
+    def factors(self) -> Factors | None:
+        """The matrices that few rows are multiplied with; None where blocks have more than one frame."""
+        if not self.frame_by_frame:
+            return None
+        kernel = self.kept.get("kernel_transposed")
+        return Factors(
+            Factor(self.kept["dictionary_transposed"]),
+            Factor(self.kept["gram"]),  # A^T A is symmetric
+            None if kernel is None else Factor(kernel),
+        )
 
     def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what the frames of one block score, and the state for the next block.
@@ -116,10 +149,11 @@ class Streaming(BlockModel):
         """
         x = inputs["x"]
         state = {key: inputs[key] for key in ("codes", "embedding", "seen")}
-        codes, similarity, after = self.model.srnn(x, state, self.gram)
+        codes, similarity, after = self.model.srnn(x, state, self.kept["gram"], factors=self.factors)
+        decoding = Factor(self.kept["decoding_transposed"]) if self.frame_by_frame else None
         before = ops.concatenate([state["codes"][:, None], codes[:, :-1]], 1)
         return {
-            "error": squared_error(x, self.model.decode(codes)),
+            "error": squared_error(x, self.model.decode(codes, decoding)),
             "similarity": similarity[..., 0],
             "code_distance": ops.sqrt(ops.sum(ops.square(codes - before), -1)),
             "sparsity": ops.mean(ops.cast(codes == 0, x.dtype), -1),

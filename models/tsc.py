@@ -25,7 +25,7 @@ from keras import ops
 
 from models.blocks import squared_error
 from models.dictionary import MARGIN, largest_eigenvalue, normalize_atoms, updated_dictionary
-from models.products import product
+from models.products import Factor, product
 from models.sista import StackedRNN
 from models.sparse_solver import Problem, solve_codes
 from models.tensor import State, Tensor
@@ -166,9 +166,15 @@ class TSC(keras.Model):
         self.srnn.dictionary.assign(A)
         self.srnn.gamma.assign((largest_eigenvalue(A.T @ A) + self.options.lambda2) * (1 + MARGIN))
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return x^ = A a, (rows, T, C), of codes (rows, T, N)."""
-        return product(codes, ops.transpose(self.srnn.dictionary), self.options.compute_dtype)
+    @property
+    def decoding(self) -> Tensor:
+        """The matrix that codes are decoded with, A^T (N, C)."""
+        return ops.transpose(self.srnn.dictionary)
+
+    def decode(self, codes: Tensor, decoding: Factor | None = None) -> Tensor:
+        """Return x^ = A a, (rows, T, C), of codes (rows, T, N); `decoding` is the model's own, if given."""
+        matrix = self.decoding if decoding is None else decoding
+        return product(codes, matrix, self.options.compute_dtype)
 
     def call(self, x: Tensor) -> dict[str, Tensor]:
         """Return the reconstruction (rows, T, C), codes (rows, T, N) and similarity (rows, T, 1) of x."""

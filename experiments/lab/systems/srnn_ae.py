@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 
 import keras
 import numpy as np
@@ -43,4 +44,4 @@ def build_srnn_ae(n_features: int, n_rows: int, settings: Settings, seed: int) -
 
 def live(runs: Mapping[str, Run], settings: Settings, source: FeatureSource) -> tuple[str, LiveScores]:
     """Return how sRNN-AE or TSC scores a live camera, see `features.live_streams`."""
-    return live_streams(Streaming, runs, settings)
+    return live_streams(partial(Streaming, frame_by_frame=True), runs, settings)

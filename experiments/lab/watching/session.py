@@ -179,7 +179,7 @@ def network_scores(
     first = next(iter(runs.values()))
     config = first.config
     cells = cell_boxes(map_side(config["features"])) if not on_windows(first) else np.empty((0, 4))
-    models = {name: Streaming(run.model()) for name, run in runs.items()}
+    models = {name: Streaming(run.model(), frame_by_frame=True) for name, run in runs.items()}
     window_frames = config["train"]["temporal_window_frames"]
     networks = networks_for(context, runs)
     return live_scores(stream, networks, models, window_frames, calibration, cells, stop)
