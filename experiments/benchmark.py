@@ -6,10 +6,12 @@ Writes results/<profile>/benchmark.csv (`name,ours,reference,ratio,unit`); a rat
 the faster, and for memory the smaller:
 
     train_step           seconds a training step in `fit` | its matrix products at the machine's float32 rate
+    train_step_bfloat16  seconds of it with compute_dtype bfloat16 | in float32
     feature_extraction   frames/s, decoding included | onnxruntime on the same thin ResNet-50, same decoding
     streaming_inference  frames/s, one frame of 21 regions at a time | its matrix products at that rate
     streaming_21_rows    the same | its matrix products at the rate of products with 21 rows
     streaming_bytes      the same | its matrices read once each at the memory's rate
+    streaming_bfloat16   frames/s with compute_dtype bfloat16 | in float32
     sparse_coding        seconds for 500 rows of codes to 0.1 % | the faster of scikit-learn's two solvers
     memory_tenfold       peak MB of training on the dataset ten times over | on the dataset once
 
@@ -50,7 +52,7 @@ def reads(context):
     """Return what the measurements read of the settings."""
     from experiments.lab.systems.reads import Reads
 
-    return Reads(also=READ_SETTINGS, walkway="first")
+    return Reads(also=READ_SETTINGS, without=("compute_dtype",), walkway="first")
 
 
 def run(context) -> None:
@@ -58,7 +60,7 @@ def run(context) -> None:
     from data_prep.files import write_atomic
     from experiments.lab.benchmarks.sparse_coding import sparse_coding
 
-    lines = [train_step(context), *streaming_inference(context), feature_extraction(context)]
+    lines = [*train_step(context), *streaming_inference(context), feature_extraction(context)]
     lines += [sparse_coding(context), memory_tenfold(context)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -118,72 +120,102 @@ def weights_read(n_features, n_atoms, units, depth) -> int:
     return 2 * n_features * n_atoms + depth * n_atoms**2 + n_features * units
 
 
-def paper_model(context):
-    """Return (model, batch) at the paper's size, C = N."""
+def dtypes_measured() -> tuple[str, ...]:
+    """Return the dtypes of products to measure: bfloat16 where it is fast; one line tells where it is not."""
+    from experiments.lab.settings.compute_dtype import has_fast_bfloat16
+
+    if has_fast_bfloat16():
+        return "float32", "bfloat16"
+    print("bfloat16 is not measured: this processor has no instructions for it, and there is no accelerator")
+    return ("float32",)
+
+
+def paper_models(context):
+    """Return (models by the dtype of their products, batch, settings) at the paper's size, C = N."""
     from experiments.lab.systems.srnn_ae import build_srnn_ae
 
     settings = context.settings if context.profile == "smoke" else context.settings.override(n_atoms=2048)
     n_features = settings.model.n_atoms
     rows, frames = settings.train.batch_clips * REGIONS, settings.train.window_frames
     batch = np.random.default_rng(0).exponential(0.5, (rows, frames, n_features)).astype(np.float32)
-    return build_srnn_ae(n_features, rows, settings, seed=0), batch, settings.model
+    models = {
+        dtype: build_srnn_ae(n_features, rows, settings.override(compute_dtype=dtype), seed=0)
+        for dtype in dtypes_measured()
+    }
+    return models, batch, settings.model
 
 
-def train_step(context) -> tuple:
-    """Return the row of the training step as a run takes it: one `fit`, thousands of steps.
-
-    Steps are timed inside `fit`: to start and end it costs up to three seconds of waiting, once a run.
-    """
-    import keras
-
-    model, batch, options = paper_model(context)
+def train_step(context) -> list[tuple]:
+    """Return the rows of the training step as a run takes it: one `fit`, thousands of steps."""
+    models, batch, options = paper_models(context)
     product, product_operations = square_product()
-    steps, products = [], []
+    steps, products = {dtype: [] for dtype in models}, []
     for _ in range(ROUNDS):
-        ends = []
-        clock = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda batch, logs, ends=ends: ends.append(now())
-        )
-        batches = ((batch,) for _ in range(STEPS_A_ROUND))
-        model.fit(batches, steps_per_epoch=STEPS_A_ROUND, shuffle=False, verbose=0, callbacks=[clock])
-        steps += np.diff(ends).tolist()
+        for dtype, model in models.items():
+            steps[dtype] += step_seconds(model, batch)
         products += [seconds_of(product) for _ in range(STEPS_A_ROUND)]
     n_features, (rows, frames) = batch.shape[-1], batch.shape[:2]
     operations = training_operations(
         n_features, options.n_atoms, options.similarity_units, options.depth, rows, frames
     )
-    step = float(np.median(steps))
+    step = {dtype: float(np.median(taken)) for dtype, taken in steps.items()}
     limit = operations / (product_operations / float(np.median(products)))
-    return "train_step", step, limit, limit / step, "s"
+    lines = [("train_step", step["float32"], limit, limit / step["float32"], "s")]
+    if "bfloat16" in step:
+        ratio = step["float32"] / step["bfloat16"]
+        lines.append(("train_step_bfloat16", step["bfloat16"], step["float32"], ratio, "s"))
+    return lines
+
+
+def step_seconds(model, batch: np.ndarray) -> list[float]:
+    """Return the seconds of training steps inside `fit`: to start and end it takes up to 3 s, once a run."""
+    import keras
+
+    ends: list[float] = []
+    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(now()))
+    batches = ((batch,) for _ in range(STEPS_A_ROUND))
+    model.fit(batches, steps_per_epoch=STEPS_A_ROUND, shuffle=False, verbose=0, callbacks=[clock])
+    return np.diff(ends).tolist()
 
 
 def streaming_inference(context, frames_a_round=50) -> list[tuple]:
     """Return the rows of scoring one frame at a time, against three limits of its matrix products."""
-    from experiments.lab.scoring.score import step_function
-    from models.srnn_ae import Streaming
-
-    model, batch, options = paper_model(context)
-    streaming = Streaming(model, frame_by_frame=True)
-    step = step_function(streaming)
-    frames = batch[:REGIONS]
-
-    def stream():
-        state = streaming.initial_state(REGIONS)
-        for index in range(frames_a_round):
-            t = index % frames.shape[1]
-            _, state = step(frames[:, t : t + 1], state)
-
+    models, batch, options = paper_models(context)
+    streams = {dtype: streamed(model, batch[:REGIONS], frames_a_round) for dtype, model in models.items()}
     square, square_operations = square_product()
     narrow, read, n_elements = narrow_products(REGIONS)
-    seconds, square_seconds, narrow_seconds, read_seconds = median_seconds(stream, square, narrow, read)
+    taken = median_seconds(*streams.values(), square, narrow, read)
+    rates = {dtype: frames_a_round / seconds for dtype, seconds in zip(streams, taken, strict=False)}
+    square_seconds, narrow_seconds, read_seconds = taken[len(streams) :]
     weights = weights_read(batch.shape[-1], options.n_atoms, options.similarity_units, options.depth)
-    rate = frames_a_round / seconds
     limits = {
         "streaming_inference": square_operations / square_seconds / (2 * REGIONS * weights),
         "streaming_21_rows": n_elements / narrow_seconds / weights,
         "streaming_bytes": n_elements / read_seconds / weights,
     }
-    return [(name, rate, limit, rate / limit, "frames/s") for name, limit in limits.items()]
+    rate = rates["float32"]
+    lines = [(name, rate, limit, rate / limit, "frames/s") for name, limit in limits.items()]
+    if "bfloat16" in rates:
+        low = rates["bfloat16"]
+        lines.append(("streaming_bfloat16", low, rate, low / rate, "frames/s"))
+    return lines
+
+
+def streamed(model, frames: np.ndarray, n_frames: int) -> Callable[[], object]:
+    """Return what scores `n_frames` of the frames (rows, T, C), one after another."""
+    from experiments.lab.scoring.score import step_function
+    from models.srnn_ae import Streaming
+
+    streaming = Streaming(model, frame_by_frame=True)
+    step = step_function(streaming)
+
+    def stream():
+        state = streaming.initial_state(len(frames))
+        for index in range(n_frames):
+            t = index % frames.shape[1]
+            _, state = step(frames[:, t : t + 1], state)
+
+    return stream
 
 
 def narrow_products(n_rows: int) -> tuple[Callable[[], object], Callable[[], object], int]:

@@ -173,7 +173,7 @@ def test_ratios_are_printed_and_written(tmp_path, monkeypatch, capsys):
         ("streaming_inference", 50.0, 100.0, 0.5, "frames/s"),
         ("streaming_bytes", 50.0, 200.0, 0.25, "frames/s"),
     ]
-    monkeypatch.setattr(benchmark, "train_step", lambda _: ("train_step", 1.0, 0.8, 0.8, "s"))
+    monkeypatch.setattr(benchmark, "train_step", lambda _: [("train_step", 1.0, 0.8, 0.8, "s")])
     monkeypatch.setattr(benchmark, "streaming_inference", lambda _: rows)
     monkeypatch.setattr(
         benchmark, "feature_extraction", lambda _: ("feature_extraction", 2, 1, 2, "frames/s")
