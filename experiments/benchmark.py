@@ -16,6 +16,7 @@ the faster, and for memory the smaller:
     memory_tenfold       peak MB of training on the dataset ten times over | on the dataset once
 
 train_step and streaming run at the paper's size: C = N = 2048, K = 3, T = 10, 84 rows (smoke: at its own).
+The parts of a step, in both dtypes, go to training_parts.csv (`lab.benchmarks.training_parts`).
 sparse_coding also writes sparse_coding.csv: every solver, and how far K steps of SISTA stop short of the
 minimum (`lab.benchmarks.sparse_coding`). SPAMS joins in where it is installed: `pip install spams-bin`.
 """
@@ -62,6 +63,7 @@ def run(context) -> None:
 
     lines = [*train_step(context), *streaming_inference(context), feature_extraction(context)]
     lines += [sparse_coding(context), memory_tenfold(context)]
+    write_training_parts(context)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("name", "ours", "reference", "ratio", "unit"))
@@ -165,6 +167,20 @@ def train_step(context) -> list[tuple]:
         ratio = step["float32"] / step["bfloat16"]
         lines.append(("train_step_bfloat16", step["bfloat16"], step["float32"], ratio, "s"))
     return lines
+
+
+def write_training_parts(context) -> None:
+    """Write training_parts.csv: the processor seconds of a training step's parts, a column a dtype."""
+    from experiments.lab.benchmarks.training_parts import parts_of
+    from experiments.lab.publishing.results import write_csv
+
+    models, batch, _ = paper_models(context)
+    parts = {dtype: parts_of(model, batch) for dtype, model in models.items()}
+    lines = [
+        {"part": part, **{f"{dtype}_processor_seconds": f"{parts[dtype][part]:.4g}" for dtype in parts}}
+        for part in parts["float32"]
+    ]
+    write_csv(context.results_dir / "training_parts.csv", lines)
 
 
 def step_seconds(model, batch: np.ndarray) -> list[float]:

@@ -9,9 +9,11 @@ import pytest
 from synthetic import write_clip
 
 from experiments import benchmark
-from experiments.lab.benchmarks import solvers, sparse_coding
+from experiments.lab.benchmarks import solvers, sparse_coding, training_parts
 from experiments.lab.benchmarks.solvers import EXACT, lower_bound
 from experiments.lab.benchmarks.sparse_coding import Line
+from experiments.lab.settings.schema import PAPER
+from experiments.lab.systems.srnn_ae import build_srnn_ae
 from models.sparse_solver import Problem, solve_codes
 
 C, N, ROWS = 20, 40, 12
@@ -161,6 +163,20 @@ def test_weights_of_a_streamed_frame_are_those_that_the_model_holds():
     assert benchmark.weights_read(7, 5, 3, 4) == held + 3 * 5 * 5
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_parts_of_a_training_step_are_timed_and_its_products_are_those_counted(dtype):
+    settings = PAPER.override(n_atoms=5, similarity_units=3, compute_dtype=dtype)
+    model = build_srnn_ae(7, 6, settings, seed=0)
+    batch = np.ones((6, 2, 7), np.float32)
+    shapes = list(training_parts.product_shapes(model, batch))
+    assert all(a[1] == b[0] for a, b in shapes)
+    counted = sum(2 * a[0] * a[1] * b[1] for a, b in shapes)
+    assert counted == benchmark.training_operations(7, 5, 3, settings.model.depth, rows=6, frames=2)
+    parts = training_parts.parts_of(model, batch)
+    assert set(parts) == {"step", "forward", "products", "optimizer", "weight decay"}
+    assert all(seconds > 0 for seconds in parts.values())
+
+
 def test_works_take_turns():
     order = []
     seconds = benchmark.median_seconds(lambda: order.append("a"), lambda: order.append("b"), rounds=2)
@@ -174,6 +190,7 @@ def test_ratios_are_printed_and_written(tmp_path, monkeypatch, capsys):
         ("streaming_bytes", 50.0, 200.0, 0.25, "frames/s"),
     ]
     monkeypatch.setattr(benchmark, "train_step", lambda _: [("train_step", 1.0, 0.8, 0.8, "s")])
+    monkeypatch.setattr(benchmark, "write_training_parts", lambda _: None)
     monkeypatch.setattr(benchmark, "streaming_inference", lambda _: rows)
     monkeypatch.setattr(
         benchmark, "feature_extraction", lambda _: ("feature_extraction", 2, 1, 2, "frames/s")
