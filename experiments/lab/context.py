@@ -114,20 +114,22 @@ class Context:
 
     def heading(self, dataset: str) -> str:
         """Return what heads the column of a dataset at hand: the paper's word, or the title of one's own."""
-        return self.at_hand[dataset].record.heading
+        return self.datasets[dataset].record.heading
 
     @property
     def absent_datasets(self) -> dict[str, tuple[str, str]]:
         """Return status and reason of each dataset that is not run on, by its title."""
         smoke = "profile smoke runs on the walkway alone, unless --datasets names another"
         absent = {}
-        for name, record in {**RECORDS, **{name: one.record for name, one in self.at_hand.items()}}.items():
+        at_hand = {} if self.profile == "smoke" else self.at_hand
+        records = {**RECORDS, **{name: dataset.record for name, dataset in at_hand.items()}}
+        for name, record in records.items():
             title = record.heading
             if name in self.datasets:
                 continue
             if self.profile == "smoke":
                 absent[title] = NOT_RUN, smoke
-            elif name in self.at_hand:
+            elif name in at_hand:
                 absent[title] = NOT_RUN, f"{title} is not among --datasets"
             else:
                 absent[title] = NO_DATA, f"{title} is not on disk"
