@@ -8,6 +8,7 @@ float32. Weights, optimizer slots, codes, statistics and errors are float32: not
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import ops
@@ -26,6 +27,17 @@ class Factor:
     """
 
     transposed: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (k, n) of the matrix itself."""
+        n, k = self.transposed.shape
+        return k, n
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the matrix."""
+        return self.transposed.dtype
 
 
 def product(a: Tensor, b: Tensor | Factor, compute_dtype: str = "float32") -> Tensor:

@@ -78,7 +78,9 @@ class LearnedSimilarity(keras.layers.Layer):
     def call(self, x: Tensor, kernel: Factor | None = None) -> Tensor:
         """Return phi(x), (..., units), of features x (..., C); `kernel` is phi's own, if given."""
         kernel = self.dense.kernel if kernel is None else kernel
-        activations = self.dense.activation(product(x, kernel, self.product_dtype) + self.dense.bias)
+        # As Dense has it: `+` would have other last digits.
+        units = ops.add(product(x, kernel, self.product_dtype), self.dense.bias)
+        activations = self.dense.activation(units)
         return activations / ops.sqrt(ops.sum(ops.square(activations), -1, keepdims=True) + 1e-12)
 
     def compare(self, embedding: Tensor, previous_embedding: Tensor) -> Tensor:
