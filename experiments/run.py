@@ -119,7 +119,7 @@ def print_numbers(context, outcomes: dict[str, str]) -> None:
     for name in exhibits():
         if outcomes.get(name) == "":
             said = number_that_matters([row for row in rows if row.exhibit == name])
-            print(f"  {name:10} {said or 'a picture'}")
+            print(f"  {name:10} {said or ('a picture' if name.startswith('figure') else 'no number')}")
     if context.profile == "smoke":
         print(SMOKE)
 
