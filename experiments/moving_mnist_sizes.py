@@ -52,9 +52,10 @@ READS = Reads(
 def run(context: Context, grid: Sequence[str] | None = None) -> None:
     """Train what is not there; write the table and the figure after every size, print each line."""
     lines: list[dict] = []
+    sizes = parse_grid(context, SIZE, grid or GRID).values()
     folder = context.generated_dir / "moving_mnist"
     files = sequence_files("spatial", context.settings, folder, context.data_dir)
-    for n_atoms in parse_grid(context, SIZE, grid or GRID).values():
+    for n_atoms in sizes:
         sized = replace(context, settings=context.settings.override(**{SIZE: n_atoms}))
         for system in SYSTEMS:
             lines.append({"N": n_atoms, "system": system, **measured(sized, system, files)})

@@ -12,6 +12,7 @@ from tests.test_cli import ROOT
 COMMANDS = ("datasets", "walkway", "extract_features", "optical_flow", "flow_windows")
 PROGRAM = """
 import importlib, os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
 command = importlib.import_module("data_prep.{name}")
 command = command if hasattr(command, "main") else importlib.import_module("data_prep.{name}.__main__")
 def meanwhile(*_, **__):

@@ -195,6 +195,10 @@ def test_what_is_said_about_it(scene):
         ('frames_per_second = "x"', "frames_per_second: expected a number"),
         ("frames_per_second = 0", "expected more than 0"),
         ("frames_per_second = nan", "expected more than 0"),
+        ("frames_per_second = " + "9" * 400, "expected more than 0, less than"),
+        ('title = "  "', "title: expected a line of letters"),
+        ('licence = "a\\nb"', "licence: expected a line of letters"),
+        ('source = "\\u001b[31m"', "source: expected a line of letters"),
         ('title = "a|b"', "expected a name"),
         ('title = "Ped 2"', "'Ped 2' is a known dataset's name"),
         ('title = "cuhk avenue"', "is a known dataset's name"),
@@ -205,6 +209,11 @@ def test_what_is_said_wrongly_is_refused(scene, text, fault):
     (scene / "dataset.toml").write_text(text)
     with pytest.raises(InputError, match=rf"dataset\.toml: .*{fault}|dataset\.toml: {fault}"):
         read_labelled_set(scene)
+
+
+def test_a_byte_order_mark_is_no_fault(scene):
+    (scene / "dataset.toml").write_bytes(b'\xef\xbb\xbftitle = "Yard"')
+    assert read_labelled_set(scene).record.title == "Yard"
 
 
 def test_it_is_found_beside_the_known_ones_and_under_its_own_name(scene, tmp_path):

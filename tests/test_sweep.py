@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -21,6 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from data_prep.backbones import Backbone
 from data_prep.errors import InputError
+from data_prep.records import RECORDS
 from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.settings.schema import PAPER
@@ -44,7 +46,7 @@ DEPTHS = (1, 2)
 class SyntheticContext(Context):
     """A context whose one dataset is the synthetic shards in `out/shards`; all else is the real one's."""
 
-    datasets = {"walkway": None}  # noqa: RUF012
+    datasets = {"walkway": SimpleNamespace(record=RECORDS["walkway"])}  # noqa: RUF012
     backbone = Backbone("none", None, 32, "last", 6, "", "none")
 
     def shards(self, dataset):
@@ -292,6 +294,13 @@ def test_grid_gives_typed_values_by_the_text_of_result_columns():
     context = Context("smoke", SMALL, Path())
     assert parse_grid(context, "depth", ["3", " 10"]) == {"3": 3, "10": 10}
     assert parse_grid(context, "tsc_lambda1", ["0.10", "2"]) == {"0.1": 0.1, "2": 2.0}
+
+
+def test_a_grid_beyond_the_memory_is_refused_as_a_setting_is():
+    with pytest.raises(
+        InputError, match="--grid 8,1000000000: setting .*n_atoms.* of memory, expected at most"
+    ):
+        parse_grid(Context("smoke", SMALL, Path()), "n_atoms", ["8", "1000000000"])
 
 
 @pytest.mark.parametrize(

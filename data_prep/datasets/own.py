@@ -27,6 +27,7 @@ from data_prep.records import RECORDS
 ABOUT = "dataset.toml"
 ARRAYS, TABLE = "testing/test_frame_mask", "labels.csv"
 LABELS_FOLDER = "ground_truth"  # frame labels by themselves, such as ground_truth/avenue.mat
+MOST_FRAMES_PER_SECOND = 1e6
 LONGEST_TITLE = 40  # letters: it heads a column
 KINDS = {"title": str, "frames_per_second": (int, float), "licence": str, "source": str}
 TAKEN = ("moving_mnist",)  # the generated sequences' name
@@ -103,7 +104,7 @@ def _record(root: Path, layout: Layout) -> Record:
 def _about(path: Path) -> dict:
     """Return what a `dataset.toml` says. InputError: not TOML, an unknown key, a value of another kind."""
     try:
-        about = tomllib.loads(file_content(path).decode())
+        about = tomllib.loads(file_content(path).decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: expected TOML, {error}") from error
     for key, value in about.items():
@@ -112,8 +113,13 @@ def _about(path: Path) -> dict:
         if not isinstance(value, KINDS[key]) or isinstance(value, bool):
             kind = "a text" if KINDS[key] is str else "a number"
             raise InputError(f"{path}: {key}: expected {kind}, got {value!r}")
-    if not 0 < about.get("frames_per_second", 1) < float("inf"):
-        raise InputError(f"{path}: frames_per_second: expected more than 0, got {about['frames_per_second']}")
+        if KINDS[key] is str and (not value.strip() or not value.isprintable()):
+            raise InputError(f"{path}: {key}: expected a line of letters, got {value!r}")
+    if not 0 < about.get("frames_per_second", 1) < MOST_FRAMES_PER_SECOND:
+        told = f"more than 0, less than {MOST_FRAMES_PER_SECOND:g}"
+        raise InputError(
+            f"{path}: frames_per_second: expected {told}, got {about['frames_per_second']!s:.20}"
+        )
     return about
 
 

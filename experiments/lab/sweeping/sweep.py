@@ -37,6 +37,7 @@ from data_prep.errors import InputError
 from data_prep.files import one_line
 from data_prep.terminal import told
 from experiments.lab.context import Context
+from experiments.lab.settings.memory import refuse_beyond_memory
 from experiments.lab.training.runs import Run
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ def parse_grid(context: Context, setting: str, grid: Sequence[str]) -> dict[str,
     for text in grid:
         try:
             settings = context.settings.override(**{setting: text.strip()})
+            refuse_beyond_memory(settings)
         except InputError as fault:
             raise InputError(f"--grid {','.join(grid)}: {fault}") from None
         groups = (getattr(settings, group.name) for group in fields(settings))
