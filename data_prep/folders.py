@@ -55,7 +55,7 @@ def _clips_in(folder: Path, above: tuple[Path, ...]) -> tuple[list[Path], list[P
     """Return the clips in a folder, and the files that are none; `above`: the folders that it lies in."""
     inside = _inside(folder)
     if _is_of_images(inside):
-        return [folder], [path for path in inside if is_video(path)]
+        return [folder], [path for path in inside if is_video(path) or path.is_dir()]
     clips, left_out = [], []
     for path in inside:
         if path.is_dir():
