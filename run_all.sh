@@ -103,6 +103,7 @@ case "${1:-}" in
 esac
 setup
 case $command in
+    setup) echo "ready: source .venv/bin/activate" ;;
     test) exec .venv/bin/python -m pytest "$@" ;;
     all) exec .venv/bin/python -m experiments.run "$@" ;;
 esac

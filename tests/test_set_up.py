@@ -22,6 +22,9 @@ elif [ "$2" = pip ]; then exit "${{PIP_EXIT:-0}}"; fi
 LINUX = "3.12 Linux x86_64"
 
 
+READY = "ready: source .venv/bin/activate\n"
+
+
 class Checkout:
     """A copy of run_all.sh with its requirements, and Pythons by their names in PATH."""
 
@@ -49,6 +52,8 @@ class Checkout:
             [self.folder / "run_all.sh", *arguments], env=plain | environment, capture_output=True, text=True
         )
         self.said = self.log.read_text().splitlines()
+        self.ended = done.stdout.endswith(READY)
+        done.stdout = done.stdout.removesuffix(READY)
         return done
 
 
@@ -163,6 +168,13 @@ def test_another_python_that_is_named_gets_an_environment_of_its_own(checkout):
     checkout.run("setup")
     assert checkout.run("setup", PYTHON="python3").stdout == ""
     assert "it has another Python than python3.13" in checkout.run("setup", PYTHON="python3.13").stdout
+
+
+def test_set_up_says_at_its_end_what_comes_next(checkout):
+    checkout.python("python3", LINUX)
+    for _ in ("new", "there already"):
+        checkout.run("setup")
+        assert checkout.ended
 
 
 def test_a_folder_that_is_no_environment_stays(checkout):
