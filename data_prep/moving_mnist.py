@@ -42,8 +42,8 @@ KINDS, SPLITS = ("spatial", "temporal"), ("train", "test", "control")
 SEQUENCE_FRAMES, SIZE_PX, DIGIT_PX, STEP_PX, BOX_PX = 20, 225, 28, 4, 3
 BOX_FRAMES, TOGETHER_FRAMES = 5, 10
 
-_AXES = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # (y, x)
-_COMPASS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
+AXES = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # (y, x)
+COMPASS = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
 
 
 @dataclass(frozen=True)
@@ -189,12 +189,12 @@ def _positions(rng: np.random.Generator, settings: Settings) -> np.ndarray:
     """Return the upper left corners of both digits in each frame, int (20, 2, 2): frame, digit, (y, x)."""
     n_steps = SEQUENCE_FRAMES - 1
     if settings.kind == "spatial":
-        steps = _AXES[rng.integers(len(_AXES), size=(n_steps, 2))]
+        steps = AXES[rng.integers(len(AXES), size=(n_steps, 2))]
     else:
-        steps = np.tile(_COMPASS[rng.integers(len(_COMPASS))], (n_steps, 2, 1))
+        steps = np.tile(COMPASS[rng.integers(len(COMPASS))], (n_steps, 2, 1))
         if settings.split == "test":
             for frame in range(TOGETHER_FRAMES, SEQUENCE_FRAMES):
-                steps[frame - 1] = _COMPASS[rng.choice(len(_COMPASS), 2, replace=False)]
+                steps[frame - 1] = COMPASS[rng.choice(len(COMPASS), 2, replace=False)]
     start = first_corners(settings.digit_px)
     return np.concatenate([start[None], start + settings.step_px * np.cumsum(steps, axis=0)])
 

@@ -21,7 +21,7 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of
 from experiments.lab.scoring.fusion import anomaly
-from experiments.lab.systems.moving_mnist import IN_PLACE, error_maps, task_on_sequences
+from experiments.lab.systems.moving_mnist import IN_PLACE, UNREAD, error_maps, task_on_sequences
 from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.sequences import Files, sequence_files
 from experiments.lab.training.runs import Run
@@ -35,9 +35,9 @@ READS = Reads(
     scored=False,
     also=("moving_mnist",),
     without=(
-        *IN_PLACE,
+        *UNREAD,
         *(name for name in IN_PLACE.values() if "tsc" in name or "conv" in name),
-        *("features", "temporal_window_frames", "alignment", "mnist_held_out_sequences"),
+        "mnist_held_out_sequences",
     ),
     walkway="never",
 )
@@ -74,16 +74,16 @@ def run(context: Context) -> None:
 
 def sequence_sample(files: Files, split: str, model) -> pictures.SequenceSample:
     """Return the first sequence of a split; s(t) by Eq. (14), with the limits of the test sequence."""
-    with MovingMNIST(files.test) as reader:
-        errors = error_maps(model, reader.frames(0, 1), files.pixels)[0]
-        frame_errors = errors.sum(axis=(1, 2))
-        limits = (frame_errors.min(), frame_errors.max())
     with MovingMNIST(getattr(files, split)) as reader:
-        frames = reader.frames(0, 1)
-        errors = error_maps(model, frames, files.pixels)[0]
-        score = 1 - anomaly(errors.sum(axis=(1, 2)), limits, "paper")
+        frames, labels = reader.frames(0, 1), reader.labels[0]
         box = (*reader.boxes[0], reader.settings.box_px)
-        return pictures.SequenceSample(frames[0], errors, score, reader.labels[0], box)
+    maps = error_maps(model, frames, files.pixels)[0]
+    errors = limiting = maps.sum(axis=(1, 2))
+    if split != "test":
+        with MovingMNIST(files.test) as reader:
+            limiting = error_maps(model, reader.frames(0, 1), files.pixels)[0].sum(axis=(1, 2))
+    score = 1 - anomaly(errors, (limiting.min(), limiting.max()), "paper")
+    return pictures.SequenceSample(frames[0], maps, score, labels, box)
 
 
 def sample_row(context: Context, caption: str, data: dict, trained: Run, n_abnormal: int) -> Row:

@@ -25,6 +25,8 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep.moving_mnist import (
+    AXES,
+    COMPASS,
     DIGIT_PX,
     SEQUENCE_FRAMES,
     SIZE_PX,
@@ -52,9 +54,9 @@ READS = Reads(
     walkway="never",
 )  # fmt: skip
 ANGLES = 2 * np.pi * np.arange(360) / 360
-DIRECTIONS = {  # float (n, 2), (y, x)
-    "four": np.array([(0, 1), (0, -1), (1, 0), (-1, 0)], float),
-    "eight": np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)], float),
+DIRECTIONS = {  # (n, 2), (y, x)
+    "four": AXES,
+    "eight": COMPASS,
     "any": np.stack([np.sin(ANGLES), np.cos(ANGLES)], axis=1),
 }
 AT_ONCE, STREAM = 64, "pixels"

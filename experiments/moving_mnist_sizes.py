@@ -28,7 +28,7 @@ from experiments.lab.publishing.results import write_csv
 from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.sweeping.sweep import parse_grid
-from experiments.lab.systems.moving_mnist import IN_PLACE, control_scores, task_on_sequences
+from experiments.lab.systems.moving_mnist import UNREAD, control_scores, task_on_sequences
 from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.sequences import Files, sequence_files
 from experiments.lab.training.train import make_run
@@ -41,10 +41,7 @@ READS = Reads(
     SYSTEMS,
     ("pixels",),
     also=("moving_mnist",),
-    without=(
-        *(*IN_PLACE, SIZE, "mnist_conv_ae_iterations", "mnist_held_out_sequences"),
-        *("features", "frame_error", "tsc_windows", "temporal_window_frames", "alignment"),
-    ),
+    without=(*(*UNREAD, SIZE, "mnist_conv_ae_iterations", "mnist_held_out_sequences"),),
     walkway="never",
 )
 

@@ -29,7 +29,7 @@ from experiments.lab.settings.changes import differences as settings_differences
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.catalogue import SYSTEMS, systems_of
-from experiments.lab.systems.moving_mnist import IN_PLACE, control_scores, task_on_sequences
+from experiments.lab.systems.moving_mnist import UNREAD, control_scores, task_on_sequences
 from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.sequences import Files, sequence_files
 from experiments.lab.training.train import make_run
@@ -39,7 +39,7 @@ READS = Reads(
     systems_of(EXHIBIT),
     ("pixels",),
     also=("moving_mnist",),
-    without=(*IN_PLACE, "features", "frame_error", "tsc_windows", "temporal_window_frames", "alignment"),
+    without=UNREAD,
     walkway="never",
 )
 ANOMALIES = {"Spatial Anomaly": "spatial", "Temporal Anomaly": "temporal"}

@@ -53,6 +53,8 @@ IN_PLACE = {
     "tsc_alternations": "mnist_tsc_alternations",
     "conv_ae_iterations": "mnist_conv_ae_iterations",
 }
+# Settings of systems that act on nothing here: those replaced, and those of a frame's regions and streams.
+UNREAD = (*IN_PLACE, "features", "frame_error", "tsc_windows", "temporal_window_frames", "alignment")
 
 
 def task_on_sequences(system: str, files: Files, settings: Settings, seed: int) -> Task:
