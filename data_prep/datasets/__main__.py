@@ -102,16 +102,16 @@ def _list(data_dir: Path | None) -> None:
     print("found:" if found else f"none found. {advice(data_dir)}" if data_dir else "none found")
     for dataset in found.values():
         print(describe(dataset), flush=True)
-    if missed:
-        print("\nnot read, though it looks like a labelled set:")
-    for folder, fault in missed.items():
-        print(f"{folder}: {fault}")
     print("\nmissing:")
     for name, record in RECORDS.items():
         if name not in found or found[name].partial:
-            print(where_to_get(name))
+            print(f"{'the rest of ' if name in found else ''}{where_to_get(name)}")
             if name not in found and data_dir and (labels := released_labels(record, data_dir)):
                 print(f"  {labels}")
+    if missed:  # last, where a reader looks first
+        print("\nnot read, though it looks like a labelled set:")
+    for folder, fault in missed.items():
+        print(f"{folder}: {fault}")
 
 
 if __name__ == "__main__":

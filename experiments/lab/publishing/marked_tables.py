@@ -114,7 +114,10 @@ def _origin(folder: str, rows: Sequence[Row]) -> str:
     if seeds == [1]:
         sentences.append("one seed")
     elif seeds:
-        sentences.append(f"{', '.join(map(str, seeds))} seeds, ± their standard deviation")
+        several = ", ".join(str(n_seeds) for n_seeds in seeds if n_seeds > 1)
+        sentences.append(f"{several} seeds, ± their standard deviation")
+        if seeds[0] == 1:
+            sentences.append("one seed where no ± stands")
     if any(verdict(row) for row in rows):
         sentences.append(
             f"reached: within {TOLERANCE_POINTS:g} points of the paper, or within ±; above: more"
