@@ -35,16 +35,21 @@ def clips_in(folder: Path) -> list[Path]:
     clips, left_out = _clips_in(folder, (folder.resolve(),))
     if not clips:
         raise InputError(f"{folder}: nothing to train on, expected images, videos or folders of images")
-    if left_out:
-        others = ", .." if len(left_out) > NAMED_FILES else ""
-        names = ", ".join(str(path.relative_to(folder)) for path in left_out[:NAMED_FILES])
-        say_once(f"{folder}: left out, as no clips: {names}{others} ({len(left_out)} in all)")
+    say_left_out(folder, left_out)
     return clips
+
+
+def say_left_out(folder: Path, paths: Sequence[Path]) -> None:
+    """Say in a line which paths in a folder are no clips, the first of them by name; nothing for none."""
+    if paths:
+        others = ", .." if len(paths) > NAMED_FILES else ""
+        names = ", ".join(str(path.relative_to(folder)) for path in paths[:NAMED_FILES])
+        say_once(f"{folder}: left out, as no clips: {names}{others} ({len(paths)} in all)")
 
 
 def check_is_clip(folder: Path) -> None:
     """Raise InputError where a folder that is to be one clip holds videos, with or without images of them."""
-    inside = _inside(folder)
+    inside = own_paths(folder)
     if not _is_of_images(inside) and (videos := [path for path in inside if is_video(path)]):
         raise InputError(
             f"{folder}: a folder of {len(videos)} videos, expected one of them, or a folder of images"
@@ -53,7 +58,7 @@ def check_is_clip(folder: Path) -> None:
 
 def _clips_in(folder: Path, above: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
     """Return the clips in a folder, and the files that are none; `above`: the folders that it lies in."""
-    inside = _inside(folder)
+    inside = own_paths(folder)
     if _is_of_images(inside):
         return [folder], [path for path in inside if is_video(path) or path.is_dir()]
     clips, left_out = [], []
@@ -71,7 +76,7 @@ def _clips_in(folder: Path, above: tuple[Path, ...]) -> tuple[list[Path], list[P
     return clips, left_out
 
 
-def _inside(folder: Path) -> list[Path]:
+def own_paths(folder: Path) -> list[Path]:
     """Return what is in a folder and its owner's, in natural order."""
     return sorted((p for p in folder.iterdir() if is_own(p.name)), key=lambda path: natural_order(path.name))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.clip_list import is_file_name
 from data_prep.errors import InputError
 from data_prep.files import file_content
 
@@ -23,7 +24,8 @@ COLUMNS = ("clip", "first", "last")
 def read_table_intervals(path: Path) -> dict[str, np.ndarray]:
     """Return the abnormal intervals of each clip by its name, int64 (n, 2): 1-based start, inclusive end.
 
-    Raises InputError: not a text in UTF-8, another header, a line without clip, something else than numbers.
+    Raises InputError: not a text in UTF-8, another header, a line without clip, something else than numbers,
+    a clip that two lines call normal and abnormal.
     """
     try:
         text = file_content(path).decode("utf-8-sig")  # spreadsheets begin a file with a mark
@@ -37,6 +39,11 @@ def read_table_intervals(path: Path) -> dict[str, np.ndarray]:
     for number, cells in enumerate(lines[1:], start=2):
         if any(cell.strip() for cell in cells):
             clip, interval = _line(path, number, [cell.strip() for cell in cells])
+            if clip in intervals and bool(intervals[clip]) != bool(interval):
+                raise InputError(
+                    f"{path}: line {number}: clip {clip} has an abnormal interval in one line and none in "
+                    "another, expected one or the other"
+                )
             intervals.setdefault(clip, []).extend(interval)
     return {clip: np.array(found, np.int64).reshape(-1, 2) for clip, found in intervals.items()}
 
@@ -45,7 +52,7 @@ def _line(path: Path, number: int, cells: list[str]) -> tuple[str, list[tuple[in
     """Return the clip of a line and its interval, none where nothing in the clip is abnormal."""
     ends = cells[1:]
     is_whole = [end.isascii() and end.isdecimal() and len(end) < 10 for end in ends]
-    if len(cells) != len(COLUMNS) or not cells[0] or not (all(is_whole) or not any(ends)):
+    if len(cells) != len(COLUMNS) or not is_file_name(cells[0]) or not (all(is_whole) or not any(ends)):
         raise InputError(
             f"{path}: line {number}: expected a clip, its first and last abnormal frame or neither, "
             f"got {','.join(cells)!r}"

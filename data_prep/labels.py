@@ -114,7 +114,9 @@ def check_masks(source: Source, n_frames: int) -> None:
     """
     path = source.path if isinstance(source, Segment) else source
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder, expected the pixel masks of a clip")
+        raise InputError(
+            f"{path}: no such file or folder, expected the pixel masks of every test clip, or of none"
+        )
     if path.suffix == ".npy":
         n_masks = len(_open_mask_array(path))
     elif path.suffix != ".mat":

@@ -68,6 +68,9 @@ def test_a_dataset_that_is_not_run_on_says_why(looked):
     assert "Walkway" not in quick
     status, reason = context_of("smoke").absent_datasets["Ped2"]
     assert (status, "walkway alone" in reason) == ("not run", True)
+    named = context_of("smoke", "yard").absent_datasets
+    assert named["Ped2"] == ("not run", "Ped2 is not among --datasets")
+    assert named["Avenue"] == ("no data", "Avenue is not on disk")
 
 
 def test_the_picture_of_the_first_dataset_at_hand_has_no_suffix_whatever_is_asked_for(looked):

@@ -119,6 +119,12 @@ def test_a_clip_has_several_intervals_in_a_table(scene):
         (["02,2,x", "10,,"], "line 2"),
         (["02,2,3,4", "10,,"], "line 2"),
         ([",2,3"], "line 2"),
+        (["0\0002,2,3"], r"line 2: expected a clip, .*, got '0\\x002,2,3'"),
+        (
+            ["02,2,3", "10,,", "02,,"],
+            "line 4: clip 02 has an abnormal interval in one line and none in another",
+        ),
+        (["10,,", "02,2,3", "10,1,1"], "line 4: clip 10 has an abnormal interval in one line and none"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(scene, lines, fault):
@@ -174,6 +180,30 @@ def test_pixel_masks_are_found_and_counted(scene):
     (scene / "testing/masks/10/0.png").unlink()
     with pytest.raises(InputError, match="another number of masks"):
         read_labelled_set(scene)
+    shutil.rmtree(scene / "testing/masks/10")
+    with pytest.raises(
+        InputError, match="masks/10: .* expected the pixel masks of every test clip, or of none"
+    ):
+        read_labelled_set(scene)
+    (scene / "testing/masks/02").rename(scene / "testing/masks/a")
+    with pytest.raises(
+        InputError, match="masks/a: masks of a clip that is not there, expected those of 02, 10"
+    ):
+        read_labelled_set(scene)
+
+
+def test_what_lies_beside_the_clips_is_named(scene, capsys):
+    for name in ("training/frames/loose.jpg", "testing/frames/notes.txt", "testing/frames/.hidden"):
+        (scene / name).touch()
+    (scene / "testing/videos").mkdir()
+    write_video(scene / "testing/videos/02.mp4", np.zeros((4, 16, 32, 3), np.uint8))
+    (scene / "testing/frames/@eaDir").mkdir()
+    assert read_labelled_set(scene).clip_list().test == ("02", "10")
+    said = capsys.readouterr().err
+    assert said == (
+        f"{scene}: left out, as no clips: training/frames/loose.jpg, testing/frames/notes.txt, "
+        "testing/videos/02.mp4 (3 in all)\n"
+    )
 
 
 def test_what_is_said_about_it(scene):
@@ -228,8 +258,16 @@ def test_it_is_found_beside_the_known_ones_and_under_its_own_name(scene, tmp_pat
 
 
 def test_a_folder_of_a_known_name_says_that_ones_own_needs_another(scene):
-    with pytest.raises(InputError, match="a set of your own needs a name of its own"):
-        find_datasets(as_known(scene, "ped1").parent)
+    hint = "; a set of your own needs a name of its own: rename its folder, e.g. my_ped1$"
+    root = as_known(scene, "ped1")
+    with pytest.raises(InputError, match=f"not the official copy, .*{hint}"):
+        find_datasets(root.parent)
+    without_labels(root)
+    with pytest.raises(InputError, match=f"no frame labels, .*{hint}"):
+        find_datasets(root.parent)
+    (root / "training/frames").rename(root / "training/videos")
+    with pytest.raises(InputError, match=f"no known layout, .*{hint}"):
+        find_datasets(root.parent)
 
 
 def as_known(scene, name):

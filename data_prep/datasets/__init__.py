@@ -14,6 +14,7 @@ from data_prep.datasets.own import LABELS_FOLDER, read_labelled_set
 from data_prep.datasets.places import (
     SAMPLE_SUFFIX,
     advice,
+    another_name,
     near_misses,
     needs,
     own_folders,
@@ -121,7 +122,7 @@ def _check_counts(dataset: Dataset) -> None:
         if official is not None and count != official:
             raise InputError(
                 f"{dataset.root}: not the official copy, expected {official} {_words(name)}, got {count}; "
-                f"a set of your own needs a name of its own, e.g. my_{dataset.name}"
+                f"{another_name(dataset.record)}"
             )
 
 
@@ -151,7 +152,10 @@ def _build(record: Record, data_dir: Path, root: Path, layout: Layout, sample: b
         labels = MaskLabels(parts.test, masks)
     else:
         places = " or ".join(record.label_files)
-        raise InputError(f"{root}: no frame labels, expected {places} in it or in {data_dir / LABELS_FOLDER}")
+        raise InputError(
+            f"{root}: no frame labels, expected {places} in it or in {data_dir / LABELS_FOLDER}; "
+            f"{another_name(record)}"
+        )
     labelled_by = str(source or "pixel masks")
     dataset = Dataset(record, root, layout.name, clips_of(record.name, parts), labels, masks, labelled_by)
     return replace(dataset, partial=_extent(dataset)) if sample else dataset

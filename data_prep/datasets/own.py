@@ -18,17 +18,20 @@ from data_prep.clip_list import is_file_name
 from data_prep.datasets.dataset import Dataset, clips_of, masks_of
 from data_prep.errors import InputError
 from data_prep.files import file_content, natural_order
+from data_prep.folders import own_paths, say_left_out
 from data_prep.frames import count_frames
 from data_prep.label_table import read_table_intervals
 from data_prep.labels import intervals_to_labels, read_frame_labels
-from data_prep.layouts import OWN, Layout, Record
+from data_prep.layouts import OWN, Layout, Parts, Record
 from data_prep.records import RECORDS
 
 ABOUT = "dataset.toml"
 ARRAYS, TABLE = "testing/test_frame_mask", "labels.csv"
+MASKS = ("testing/masks", "testing/test_pixel_mask")
 LABELS_FOLDER = "ground_truth"  # frame labels by themselves, such as ground_truth/avenue.mat
 MOST_FRAMES_PER_SECOND = 1e6
 LONGEST_TITLE = 40  # letters: it heads a column
+NAMED_CLIPS = 5  # of those there, in a message
 KINDS = {"title": str, "frames_per_second": (int, float), "licence": str, "source": str}
 TAKEN = ("moving_mnist",)  # the generated sequences' name
 
@@ -72,9 +75,11 @@ def read_labelled_set(root: Path) -> Dataset:
         raise InputError(f"{root}: no labelled set, {missing_part(root)}")
     record = _record(root, layout)
     parts = layout.find(record, root)
+    _check_masked_clips(root, parts)
     n_frames = {name: count_frames(source) for name, source in parts.test.items()}
     source, labels = _labels(root, n_frames)
     masks = masks_of(record, parts, n_frames)
+    _say_left_out(root, parts)
     clips = clips_of(record.name, parts)
     dataset = Dataset(record, root, layout.name, clips, labels, masks, str(source))
     _check_classes(dataset)
@@ -172,8 +177,27 @@ def _check_clips(source: Path, labelled: Iterable[str], clips: Iterable[str], re
     if strangers := sorted(set(labelled) - set(clips), key=natural_order):
         raise InputError(
             f"{source}: labels of clip {strangers[0]}, which is not there, expected those of "
-            f"{', '.join(list(clips)[:5])}"
+            f"{', '.join(list(clips)[:NAMED_CLIPS])}"
         )
+
+
+def _check_masked_clips(root: Path, parts: Parts) -> None:
+    """Raise InputError for masks of a test clip that is not there."""
+    for folder in (root / place for place in MASKS if (root / place).is_dir()):
+        for path in own_paths(folder):
+            if path.stem not in parts.test and path.name not in parts.test:
+                raise InputError(
+                    f"{path}: masks of a clip that is not there, expected those of "
+                    f"{', '.join(list(parts.test)[:NAMED_CLIPS])}"
+                )
+
+
+def _say_left_out(root: Path, parts: Parts) -> None:
+    """Say in a line what lies beside the clips: loose images, videos beside frames."""
+    read = {*parts.train.values(), *parts.test.values()}
+    places = [root / split / kind for split in ("training", "testing") for kind in ("frames", "videos")]
+    inside = [path for place in places if place.is_dir() for path in own_paths(place)]
+    say_left_out(root, [path for path in inside if path not in read])
 
 
 def _check_classes(dataset: Dataset) -> None:

@@ -33,7 +33,8 @@ def stored(record: Record, data_dir: Path, suffix: str = "") -> tuple[Path, Layo
     if roots:
         got = [path for layout in record.layouts for path in layout.needs if (roots[0] / path).exists()]
         raise InputError(
-            f"{roots[0]}: no known layout, expected {needs(record)}, got {', '.join(got) or 'neither'}"
+            f"{roots[0]}: no known layout, expected {needs(record)}, got {', '.join(got) or 'neither'}; "
+            f"{another_name(record)}"
         )
     return None
 
@@ -41,6 +42,11 @@ def stored(record: Record, data_dir: Path, suffix: str = "") -> tuple[Path, Layo
 def needs(record: Record) -> str:
     """Return what a folder of a published dataset holds, in words."""
     return " or ".join(" and ".join(layout.needs) for layout in record.layouts)
+
+
+def another_name(record: Record) -> str:
+    """Return what to do with a set of one's own that has the name of a published one, in words."""
+    return f"a set of your own needs a name of its own: rename its folder, e.g. my_{record.name}"
 
 
 def own_folders(data_dir: Path) -> list[Path]:

@@ -93,11 +93,15 @@ class Context:
 
         The smoke profile looks at what --datasets names alone, so that it takes as long everywhere.
         """
-        looks = self.profile != "smoke" or bool(set(self.only_datasets) - {"walkway"})
-        found = find_datasets(self.data_dir) if looks else {}
+        found = find_datasets(self.data_dir) if self.looks_at_data else {}
         # A sample of a dataset gives no number that may stand beside the paper's.
         found = {name: dataset for name, dataset in found.items() if dataset.complete}
         return {**found, "walkway": find_datasets(self.walkway_root)["walkway"]}
+
+    @property
+    def looks_at_data(self) -> bool:
+        """Return whether the folder of datasets is looked at."""
+        return self.profile != "smoke" or bool(set(self.only_datasets) - {"walkway"})
 
     @functools.cached_property
     def datasets(self) -> dict[str, Dataset]:
@@ -121,13 +125,13 @@ class Context:
         """Return status and reason of each dataset that is not run on, by its title."""
         smoke = "profile smoke runs on the walkway alone, unless --datasets names another"
         absent = {}
-        at_hand = {} if self.profile == "smoke" else self.at_hand
+        at_hand = self.at_hand if self.looks_at_data else {}
         records = {**RECORDS, **{name: dataset.record for name, dataset in at_hand.items()}}
         for name, record in records.items():
             title = record.heading
             if name in self.datasets:
                 continue
-            if self.profile == "smoke":
+            if not self.looks_at_data:
                 absent[title] = NOT_RUN, smoke
             elif name in at_hand:
                 absent[title] = NOT_RUN, f"{title} is not among --datasets"
