@@ -182,7 +182,7 @@ def test_pixel_masks_are_found_and_counted(scene):
         read_labelled_set(scene)
     shutil.rmtree(scene / "testing/masks/10")
     with pytest.raises(
-        InputError, match="masks/10: .* expected the pixel masks of every test clip, or of none"
+        InputError, match=r"masks/10: .* expected the pixel masks of every test clip, or of none"
     ):
         read_labelled_set(scene)
     (scene / "testing/masks/02").rename(scene / "testing/masks/a")

@@ -161,6 +161,10 @@ def set_aside_other_scores(folder: Path, test_clips: str) -> None:
     for path in back:
         os.replace(path, root / path.name)
     if others:
-        again = "those of these clips, kept from before, are back" if back else "the last model scores anew, and without earlier ones there is no best_on_test"
+        again = (
+            "those of these clips, kept from before, are back"
+            if back
+            else "the last model scores anew, and without earlier ones there is no best_on_test"
+        )
         what = "other test clips, features or labels"
         print(f"{folder}: its scores are of {what} and set aside; {again}", flush=True)
