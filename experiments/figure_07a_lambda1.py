@@ -10,8 +10,12 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 
     cli.main(__spec__.name, cli.sweep_parser(__doc__))
 
+from collections.abc import Sequence
+
 from experiments.lab.context import Context
-from experiments.lab.sweeping.sweep_exhibit import Sweep, run_sweep
+from experiments.lab.distributing.points import Point
+from experiments.lab.sweeping.sweep import Sweep, swept_points
+from experiments.lab.sweeping.sweep_exhibit import run_sweep
 
 EXHIBIT = "figure_07a"
 SWEEP = Sweep(
@@ -24,6 +28,11 @@ SWEEP = Sweep(
 READS = SWEEP.reads
 
 
-def run(context: Context, **options) -> None:
-    """Run the points; write rows and figure. Options as in `run_sweep`: grid, jobs, cluster."""
-    run_sweep(context, SWEEP, **options)
+def points(context: Context, grid: Sequence[str] | None = None) -> list[Point]:
+    """Return the runs that the figure needs."""
+    return swept_points(context, SWEEP, grid)
+
+
+def run(context: Context, grid: Sequence[str] | None = None) -> None:
+    """Run the points; write rows and figure, see `run_sweep`."""
+    run_sweep(context, SWEEP, grid)

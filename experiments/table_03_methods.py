@@ -1,6 +1,7 @@
 """Table 3: frame-level AUC of all methods on the real datasets, and on the embedded walkway.
 
     python -m experiments.table_03_methods --data DIR [--systems "Nearest Subspace,OC-SVM,TSC,sRNN-AE"]
+        [--jobs N | --cluster tcp://HOST:PORT]
 
 Paper: Table 3, Sec. 4.3. All systems and, beside Conv-AE and ConvLSTM-AE, the mean training frame scored as
 they are (ours); or those of --systems; others read "not run", absent datasets "no data". The systems that the
@@ -11,7 +12,7 @@ second row, with the settings of --chosen (docs/choosing.md), unless --without-c
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    flags = cli.parser(__doc__)
+    flags = cli.runs_parser(__doc__)
     flags.add_argument("--systems", type=cli.listed, help="some of the systems, by commas (default: all)")
     flags.add_argument(
         "--without-chosen",
@@ -27,6 +28,7 @@ from dataclasses import replace
 
 from data_prep.errors import InputError
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, flat, late_fusion_points
 from experiments.lab.publishing.notes import held_out_note
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.quoted_rows import quoted_rows
@@ -52,6 +54,18 @@ def asked_for(context: Context, systems: Sequence[str] | None) -> tuple[str, ...
     if strangers := [name for name in systems if name not in known]:
         raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(known)}")
     return systems
+
+
+def points(context: Context, systems: Sequence[str] | None = None, with_chosen: bool = True) -> list[Point]:
+    """Return the runs that the table needs, of the flags of `run`."""
+    places = [(context, name) for name in asked_for(context, systems)]
+    if context.beside and with_chosen:
+        places += [(context.beside, name) for _, name in places if SYSTEMS[name].reads.of_network]
+    return flat(
+        late_fusion_points(of, dataset, name, 1 if SYSTEMS[name].quoted else None)
+        for dataset in context.datasets
+        for of, name in places
+    )
 
 
 def run(context: Context, systems: Sequence[str] | None = None, with_chosen: bool = True) -> None:

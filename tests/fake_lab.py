@@ -120,6 +120,7 @@ class FakeLab:
 
     def __init__(self, data: Path, patch):
         self.data = data
+        self.asked: set[str] = set()  # the runs that were asked for, by the hash of their configuration
         self.labels: dict = {}  # of the test clips behind a folder of shards, and behind its fingerprint
         patch(context_module, "_backbone", self.backbone)
         patch(context_module, "find_datasets", lambda root: {"walkway": fake_dataset(root)})
@@ -179,6 +180,7 @@ class FakeLab:
 
     def make_run(self, task, out) -> FakeRun:
         """Return the run of a task on the test clips of the dataset whose shards it has, or on sequences."""
+        self.asked.add(config_hash(task.full_config))
         features = task.data.identity["features"]
         if "training_clips" in features:
             return FakeRun(task, fake_dataset(Path(features["training_clips"].split()[0])).test_labels)

@@ -255,6 +255,25 @@ def test_what_is_read_in_scoring_acts(lab, patch, monkeypatch, name):
         assert (what, dead_settings(name, settings, sorted(asked), patch)) == (what, [])
 
 
+@pytest.mark.parametrize("beside", ["", "windows", "late fusion"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_runs_that_are_planned_are_those_that_are_asked_for(lab, patch, quick_auc, name, beside):
+    """Others make them where `--jobs` or `--cluster` is given; what was not planned, the command would."""
+    module = importlib.import_module(COMMANDS[name])
+    without_what_takes_time(name, module, patch)
+    if not hasattr(module, "points"):
+        pytest.skip("trains nothing")
+    settings = SMOKE.override(**BESIDE[beside])
+    lab.asked.clear()
+    run_command(name, settings, patch)
+    asked = set(lab.asked)
+    lab.asked.clear()
+    for point in module.points(Context("smoke", settings, Path("nowhere"))):
+        point()
+    assert asked
+    assert lab.asked == asked
+
+
 @pytest.mark.parametrize("beside", ["", "windows"])
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_what_a_system_reads_acts_on_it_alone(lab, patch, quick_auc, system, beside):

@@ -20,6 +20,7 @@ from experiments.lab.settings.profiles import ABLATION_SEEDS, DEFAULT_SEEDS, PRO
 from experiments.lab.settings.schema import Settings
 
 MOST_SEEDS = 1000  # beyond, a slip of the keyboard
+WHERE = ("jobs", "cluster", "tls")
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -140,6 +141,29 @@ def _flags_text(arguments: argparse.Namespace) -> str:
     return " ".join([*flags, *(f"--set {shlex.quote(item)}" for item in arguments.set)])
 
 
+def runs_parser(description: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that trains: the common flags, and where its work is done."""
+    flags = parser(description)
+    where = flags.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=given_int, default=1, help="clips or runs at a time here (default: 1)")
+    where.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers do them")
+    flags.add_argument(
+        "--tls",
+        type=given_path,
+        nargs=3,
+        metavar=("CA", "CERT", "KEY"),
+        help="PEM files for --cluster tls://HOST:PORT: the authority's, this machine's certificate, its key",
+    )
+    return flags
+
+
+def where(arguments: argparse.Namespace):
+    """Return the `Where` of parsed flags, this process alone without them. InputError for a bad value."""
+    from experiments.lab.distributing.where import Where
+
+    return Where(**{name: getattr(arguments, name) for name in WHERE if hasattr(arguments, name)})
+
+
 def scenes_parser(description: str) -> argparse.ArgumentParser:
     """Return the parser of a command that runs on labelled scenes."""
     flags = parser(description)
@@ -155,20 +179,9 @@ def scenes_parser(description: str) -> argparse.ArgumentParser:
 
 
 def sweep_parser(description: str) -> argparse.ArgumentParser:
-    """Return the parser of a sweep: the common flags, its grid, and where its points run."""
-    flags = parser(description)
-    add = flags.add_argument
-    add("--grid", type=listed, help="values to run, e.g. 0.1,1,10 (default: the profile's)")
-    where = flags.add_mutually_exclusive_group()
-    where.add_argument("--jobs", type=given_int, default=1, help="points at a time here (default: 1)")
-    where.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler to run the points on")
-    add(
-        "--tls",
-        type=given_path,
-        nargs=3,
-        metavar=("CA", "CERT", "KEY"),
-        help="PEM files for --cluster tls://HOST:PORT: the authority's, this machine's certificate, its key",
-    )
+    """Return the parser of a sweep: that of a command that trains, and its grid."""
+    flags = runs_parser(description)
+    flags.add_argument("--grid", type=listed, help="values to run, e.g. 0.1,1,10 (default: the profile's)")
     return flags
 
 
@@ -183,15 +196,16 @@ def listed(text: str) -> list[str]:
 def main(module: str, flags: argparse.ArgumentParser) -> None:
     """Run the `run(context)` of a module, then exit; it is imported, and TensorFlow, after flags are parsed.
 
-    Flags beside those of `parser` reach `run` by their names. Of an exhibit (a module with `EXHIBIT`), the
-    table is printed, and the report is made again.
+    Flags beside those of `runs_parser` reach `run` by their names. Of an exhibit (a module with `EXHIBIT`),
+    the table is printed, and the report is made again.
     """
     exit_with(lambda: _run(module, flags.parse_args()))
 
 
 def _run(module: str, arguments: argparse.Namespace) -> None:
+    at = where(arguments)
     here = context(arguments)
-    common = vars(parser("").parse_args([]))
+    common = vars(runs_parser("").parse_args([]))
     own = {name: value for name, value in vars(arguments).items() if name not in common}
     command = importlib.import_module(module)
     refuse_unread(arguments, [reads_of(command, here, **own)], here, module)
@@ -199,7 +213,7 @@ def _run(module: str, arguments: argparse.Namespace) -> None:
         return command.run(here, **own)
     from experiments.lab.publishing.exhibit import publish_report, run_exhibit
 
-    run_exhibit(here, command, **own)
+    run_exhibit(here, command, at, **own)
     return publish_report(here, {command.EXHIBIT: ""})
 
 

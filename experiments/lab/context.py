@@ -1,8 +1,9 @@
 """What an exhibit runs in: its profile, data, features, trained runs, and the folder of its results."""
 
 import functools
+import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from data_prep.network_features import NetworkRecipe
 from data_prep.normalization import load_normalization, normalize_shards
 from data_prep.optical_flow import FlowOptions, FlowRecipe
 from data_prep.provenance import git_commit
+from data_prep.recipes import Recipe
 from experiments.lab.publishing.results import NO_DATA, NOT_RUN
 from experiments.lab.settings.changes import changes, differences, names_of, results_name
 from experiments.lab.settings.chosen import CHOSEN
@@ -29,6 +31,7 @@ from experiments.lab.training.runs import Run
 
 # Contexts with other settings, as a choice among them makes, share a network: loading one takes seconds.
 _backbone = functools.lru_cache(maxsize=4)(load_backbone)
+_PROCESS = secrets.token_hex(8)  # tells contexts that this process sends from those of other commands
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,25 +161,36 @@ class Context:
         """Return the folder under which the features of a dataset at hand go."""
         return self.walkway_root if dataset == "walkway" else self.out
 
+    def place_of(self, dataset: str) -> tuple[Dataset, Path]:
+        """Return a dataset at hand, and the folder under which its features go."""
+        return self.datasets[dataset], self.root_of(dataset)
+
     @functools.cache  # noqa: B019 - one context lives as long as its process
     def shards(self, dataset: str) -> Path:
         """Return the folder of a dataset's shards, extracted first where they are not there."""
-        return self.features_of(self.datasets[dataset], self.root_of(dataset))
+        return self.features_of(*self.place_of(dataset))
 
     @functools.cache  # noqa: B019 - as above
     def flow_shards(self, dataset: str) -> Path:
         """Return the folder of a dataset's flow features, computed first where they are not there."""
-        return self.features_of(self.datasets[dataset], self.root_of(dataset), flow=True)
+        return self.features_of(*self.place_of(dataset), flow=True)
 
     def features_of(self, dataset: Dataset, root: Path, flow: bool = False) -> Path:
         """Return the folder of any dataset's shards under `root/features`, extracted where not there."""
-        if flow and self.settings.flow.flow_input == "windows":
-            return extract(dataset, FlowWindowRecipe(window_options(self.settings)), root / "features")
-        shards = extract(dataset, self.recipe(flow), root / "features")
+        recipe = self.recipe(flow)
+        shards = extract(dataset, recipe, root / "features")
+        if isinstance(recipe, FlowWindowRecipe):
+            return shards
         return normalize_shards(shards, self.settings.features.feature_normalization)
 
-    def recipe(self, flow: bool = False) -> NetworkRecipe:
+    def recipe(self, flow: bool = False) -> Recipe:
         """Return how features are made of frames, or of the flow between them."""
+        if flow and self.settings.flow.flow_input == "windows":
+            return FlowWindowRecipe(window_options(self.settings))
+        return self.network_recipe(flow)
+
+    def network_recipe(self, flow: bool = False) -> NetworkRecipe:
+        """Return how a network makes features of frames, or of the flow between them."""
         features = self.settings.features
         how = (features.pooling, features.pyramid, features.feature_dtype)
         if flow:
@@ -186,7 +200,7 @@ class Context:
     def extractor(self, dataset: str, flow: bool = False) -> Callable[[np.ndarray], np.ndarray]:
         """Return the function from frames, or stacks of flow, to features as a dataset's shards hold them."""
         shards = self.flow_shards(dataset) if flow else self.shards(dataset)
-        return self.recipe(flow).function(load_normalization(shards))
+        return self.network_recipe(flow).function(load_normalization(shards))
 
     @property
     def flow_options(self) -> FlowOptions:
@@ -203,9 +217,12 @@ class Context:
 
     def gray_shards(self, dataset: str, size_px: int) -> Path:
         """Return the folder of a dataset's gray frames, made first where they are not there."""
-        features = self.root_of(dataset) / "features"
-        recipe = NetworkRecipe(gray_frames(size_px), pooling="none")
-        return extract(self.datasets[dataset], recipe, features)
+        source, root = self.place_of(dataset)
+        return extract(source, self.gray_recipe(size_px), root / "features")
+
+    def gray_recipe(self, size_px: int) -> NetworkRecipe:
+        """Return how gray frames are made."""
+        return NetworkRecipe(gray_frames(size_px), pooling="none")
 
     def run(self, dataset: str, stream: str, seed: int = 0, system: str = "sRNN-AE", **overrides) -> Run:
         """Return the trained run of a system on one stream, trained first where it is not there.
@@ -224,8 +241,9 @@ class Context:
 
     @functools.cache  # noqa: B019 - as above
     def changed(self, **overrides) -> "Context":
-        """Return this context with some settings changed, by name."""
-        return replace(self, settings=self.settings.override(**overrides))
+        """Return this context with some settings changed, by name; itself where none is."""
+        settings = self.settings.override(**overrides)
+        return self if settings == self.settings else replace(self, settings=settings)
 
     @functools.cached_property
     def beside(self) -> "Context | None":
@@ -251,7 +269,7 @@ class Context:
 
     def sample_frames(self, dataset: str) -> Callable[[str, Sequence[int]], np.ndarray]:
         """Return what reads frames of a dataset's test clips, see `frames_of`."""
-        return frames_of(self.datasets[dataset])
+        return frames_of(self.place_of(dataset)[0])
 
     def differences(self, *systems: str, also: Sequence[str] = ()) -> str:
         """Return sentences on what differs from the paper: the backbone, the settings that act on systems.
@@ -289,6 +307,23 @@ class Context:
     def commit(self) -> str:
         """Return the commit that the code runs at."""
         return git_commit()
+
+    def __reduce__(self):
+        """Return how another process gets its own: pickled, a context is its choices, its paths absolute."""
+        choices = ((f.name, _absolute(getattr(self, f.name))) for f in fields(self))
+        return _received, (_PROCESS, type(self), tuple(choices))
+
+
+@functools.lru_cache(maxsize=64)  # of one command, so that no worker knows files from before it
+def _received(process: str, kind: type[Context], choices: tuple) -> Context:
+    return kind(**dict(choices))
+
+
+def _absolute(value):
+    """Return a path, or the paths in a tuple, as they are found from any folder; others as they are."""
+    if isinstance(value, tuple):
+        return tuple(map(_absolute, value))
+    return value.absolute() if isinstance(value, Path) else value
 
 
 def frames_of(dataset: Dataset) -> Callable[[str, Sequence[int]], np.ndarray]:

@@ -6,14 +6,21 @@ from types import ModuleType
 
 from data_prep.provenance import processor_name
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import make
+from experiments.lab.distributing.where import HERE, Where
 from experiments.lab.publishing.notes import write_summary
 from experiments.lab.publishing.report import build_report
 from experiments.lab.publishing.results import read_rows
 from experiments.lab.publishing.tables import text_table
 
 
-def run_exhibit(context: Context, exhibit: ModuleType, **options) -> None:
-    """Run an exhibit's script; print its headline numbers and the files that it wrote."""
+def run_exhibit(context: Context, exhibit: ModuleType, where: Where = HERE, **options) -> None:
+    """Run an exhibit's script; print its headline numbers and the files that it wrote.
+
+    What it needs is made first by others, if others do the work.
+    """
+    if where.elsewhere and hasattr(exhibit, "points"):
+        make(exhibit.points(context, **options), where)
     before = _written(context.results_dir, exhibit.EXHIBIT)
     exhibit.run(context, **options)
     rows = read_rows(context.results_dir)

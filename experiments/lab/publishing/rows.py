@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import late_fusion_points, runs_of
 from experiments.lab.publishing.results import HELD_OUT, INTERVAL, Row
 from experiments.lab.scoring.measure import auc, auc_interval, protocols_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.schema import config_hash
-from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.training.held_out import ERROR, MEAN_FRAME_ERROR
 from experiments.lab.training.runs import Run, commits_of
 
@@ -20,14 +20,7 @@ def late_fusion_runs(
     context: Context, dataset: str, system: str = "sRNN-AE", n_seeds: int | None = None, **overrides
 ) -> SEEDED_RUNS:
     """Return the trained runs of every seed: the streams to be fused, or the one that a system has."""
-    entry = SYSTEMS[system]
-    return [
-        {
-            stream: context.run(dataset, stream, seed, system, **overrides)
-            for stream in entry.streams(context.settings)
-        }
-        for seed in range((n_seeds or context.n_seeds) if entry.drawn else 1)
-    ]
+    return runs_of(late_fusion_points(context.changed(**overrides), dataset, system, n_seeds))
 
 
 def backbones_of(runs: Mapping[str, Run]) -> str:

@@ -1,67 +1,116 @@
-"""Sweeps: a system trained once for each value of one setting, the points side by side or on many machines.
+"""Sweeps: a system trained once for each value of one setting.
 
     python -m experiments.figure_08_depth --grid 1,3,10 --jobs 4
 
-`--jobs N` runs N points at a time on this machine. The default is 1: one TensorFlow process fills a few cores
-by itself, so more pays only where cores and memory are many. `--cluster tcp://HOST:PORT` runs the points on a
-Dask cluster whose machines share the folder of outputs and the data. Start one scheduler, and a worker on
-each machine from this folder, all under the names by which the machines reach each other:
-
-    python -m dask scheduler --host HOST --dashboard-address 127.0.0.1:0
-    python -m dask worker tcp://HOST:8786 --host OWN --nthreads 1 --dashboard-address 127.0.0.1:0
-
-Whoever reaches a port of theirs runs code on that machine. `--host` keeps them to one network, 127.0.0.1 to
-the machine itself; without it they listen on all. Where others are on the network, take tls://, which lets in
-who holds a certificate: `--tls-ca-file CA --tls-cert CERT --tls-key KEY` on both, `--tls CA CERT KEY` here.
-
-Either way features are extracted once, before the points start; finished points are trained runs and are not
-trained again; a point whose process is killed runs again, from its last checkpoint; and one that fails keeps
-no other from running.
+Points run side by side, or on many machines, as those of other exhibits do (`distributing.where`).
 """
 
-import functools
-import os
-import re
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import joblib
-from tqdm import tqdm
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 from data_prep.errors import InputError
-from data_prep.files import one_line
-from data_prep.terminal import told
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, Seeded, flat, seeded_points
+from experiments.lab.settings.changes import values
 from experiments.lab.settings.memory import refuse_beyond_memory
-from experiments.lab.training.runs import Run
+from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.catalogue import SYSTEMS
+from experiments.lab.systems.reads import Reads
 
-if TYPE_CHECKING:
-    from distributed import Client
-    from distributed.security import Security
-
-ATTEMPTS = 3  # of a point whose process is killed
-ANSWER_SECONDS = 30  # for the scheduler, and for a first worker
+Cell = tuple[str, str, str]  # dataset, system, x
 
 
 @dataclass(frozen=True)
-class Point:
-    """One point: a system on one dataset with one seed, the swept setting first among its `overrides`."""
+class Sweep:
+    """What one figure sweeps.
 
-    dataset: str
-    system: str
-    seed: int
-    overrides: Mapping[str, object]
+    Attributes:
+        exhibit: its name.
+        module: the script's, for the `command` column.
+        settings: system, as the paper names it -> its setting that is swept.
+        grids: profile -> default values.
+        xlabel: of the figure.
+        metrics: "auc", "sparsity" (share of zero codes of the test frames).
+        with_chosen: whether the chosen settings are swept beside, in panels of their own.
+    """
+
+    exhibit: str
+    module: str
+    settings: Mapping[str, str]
+    grids: Mapping[str, Sequence[float]]
+    xlabel: str
+    metrics: tuple[str, ...] = ("auc",)
+    with_chosen: bool = False
 
     @property
-    def name(self) -> str:
-        """Return the point in words, as errors and logs name it."""
-        changed = [f"{name}={value}" for name, value in self.overrides.items()]
-        return " ".join([self.dataset, self.system, *changed, f"seed={self.seed}"])
+    def reads(self) -> "SweepReads":
+        """Return what the figure reads of the settings."""
+        return SweepReads(tuple(self.settings), swept=self.settings)
+
+
+@dataclass(frozen=True)
+class SweepReads(Reads):
+    """What a sweep reads: not the setting that it sweeps, nor those of which points have less.
+
+    Attributes:
+        swept: system -> its setting that is swept.
+    """
+
+    swept: Mapping[str, str] = field(default_factory=dict)
+
+    def names(self, settings: Settings) -> set[str]:
+        """Return the names of the settings that act on something under these settings."""
+        streams = ("spatial",) if settings.sweep.sweep_streams == "spatial" else None
+        swept = tuple(self.swept.values())
+        names = Reads(self.systems, streams, also=("sweep_streams",), without=swept).names(settings)
+        limits = {limit for system in self.swept for limit in limits_of(self.swept, system).values()}
+        reduced = {name for system in self.swept for name in reductions(settings, self.swept, system)}
+        return (names | limits) - reduced
+
+    def walkway_is_read(self, context: Context) -> bool:
+        """Return whether the embedded dataset is swept on."""
+        return "walkway" in swept_datasets(context)
+
+
+def swept_points(context: Context, sweep: Sweep, grid: Sequence[str] | None = None) -> list[Point]:
+    """Return all points of a sweep; `grid` are values as texts, None for the profile's."""
+    several = cells_of(context, sweep, grid)
+    beside = cells_of(on_chosen(context.beside, sweep), sweep, grid) if has_beside(context, sweep) else {}
+    return flat([*several.values(), *beside.values()])
+
+
+def has_beside(context: Context, sweep: Sweep) -> bool:
+    """Return whether the chosen settings are swept beside."""
+    return sweep.with_chosen and context.beside is not None
+
+
+def on_chosen(context: Context, sweep: Sweep) -> Context:
+    """Return a context with the chosen settings in which a point is a full run on all streams."""
+    limits = {limit for system in sweep.settings for limit in limits_of(sweep.settings, system).values()}
+    return context.changed(sweep_streams="late_fusion", **dict.fromkeys(limits, 0))
+
+
+def cells_of(context: Context, sweep: Sweep, grid: Sequence[str] | None) -> dict[Cell, Seeded]:
+    """Return the points of every dataset, system and x. InputError: a bad grid."""
+    texts = [str(value) for value in sweep.grids[context.profile]] if grid is None else grid
+    grids = {system: parse_grid(context, setting, texts) for system, setting in sweep.settings.items()}
+    return {
+        (dataset, system, x): points_of(context, sweep, dataset, system, value)
+        for dataset in swept_datasets(context)
+        for system in sweep.settings
+        for x, value in grids[system].items()
+    }
+
+
+def points_of(context: Context, sweep: Sweep, dataset: str, system: str, value) -> Seeded:
+    """Return the points of one x, for each seed one a stream."""
+    own = context.changed(**overrides_of(context, sweep, system, value))
+    return seeded_points(own, dataset, streams_of(context), context.n_ablation_seeds, system)
+
+
+def overrides_of(context: Context, sweep: Sweep, system: str, value) -> dict[str, object]:
+    """Return the settings of a point, the swept one first."""
+    return {sweep.settings[system]: value, **reductions(context.settings, sweep.settings, system)}
 
 
 def streams_of(context: Context) -> tuple[str, ...]:
@@ -70,203 +119,25 @@ def streams_of(context: Context) -> tuple[str, ...]:
     return ("spatial",) if settings.sweep.sweep_streams == "spatial" else settings.score.streams
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of point number `index`: its runs by stream, or its fault."""
-
-    index: int
-    runs: Mapping[str, Run]
-    fault: str = ""
-    is_bad_input: bool = True
+def swept_datasets(context: Context) -> list[str]:
+    """Return the datasets to sweep on: those asked for, all in the paper profile, else the first at hand."""
+    names = list(context.datasets)
+    return names if context.only_datasets or context.profile == "paper" else names[:1]
 
 
-@dataclass(frozen=True)
-class Portable:
-    """A context that travels: pickled, it is its choices alone, and each process works the rest out once."""
-
-    context: Context
-
-    def __reduce__(self):
-        """Return how a process that receives it gets its own."""
-        choices = ((f.name, getattr(self.context, f.name)) for f in fields(self.context))
-        absolute = ((key, value.absolute() if isinstance(value, Path) else value) for key, value in choices)
-        return _received, (type(self.context), tuple(absolute))
+def limits_of(swept: Mapping[str, str], system: str) -> dict[str, str]:
+    """Return the settings of which a point may have less than a full run -> the one that says how much."""
+    limits = SYSTEMS[system].sweep_limits.items()
+    return {name: limit for name, limit in limits if name != swept[system]}
 
 
-@functools.lru_cache(maxsize=1)
-def _received(kind: type[Context], choices: tuple) -> Portable:
-    return Portable(kind(**dict(choices)))
-
-
-def run_points(
-    context: Context,
-    points: Sequence[Point],
-    jobs: int = 1,
-    cluster: str | None = None,
-    tls: Sequence[Path] | None = None,
-) -> list[Mapping[str, Run]]:
-    """Return the trained runs of each point by stream, in order, training those that are not there.
-
-    Args:
-        context: what the points run in.
-        points: what to run.
-        jobs: points at a time on this machine.
-        cluster: address of a Dask scheduler, which then takes the place of `jobs`.
-        tls: files of the authority's certificate, of ours, of its key, for an address tls://.
-
-    Raises:
-        InputError: points failed, which are named, or the cluster does not answer.
-        RuntimeError: a point broke by a fault of ours. In both cases the other points have run by then.
-    """
-    for dataset in dict.fromkeys(point.dataset for point in points):
-        if set(streams_of(context)) - {"flow"}:
-            context.shards(dataset)
-        if "flow" in streams_of(context):
-            context.flow_shards(dataset)
-    if cluster:
-        source = cluster_outcomes(context, points, connect(cluster, tls))
-    else:
-        source = local_outcomes(context, points, min(jobs, len(points)))
-    outcomes = {}
-    with tqdm(total=len(points), desc="points of the sweep", unit="point") as bar:
-        for outcome in source:
-            outcomes[outcome.index] = outcome
-            bar.update()
-    refuse_faults(points, [outcomes[index] for index in range(len(points))])
-    return [outcomes[index].runs for index in range(len(points))]
-
-
-def refuse_faults(points: Sequence[Point], outcomes: Sequence[Outcome]) -> None:
-    """Raise one error that names every point that failed, if there is one."""
-    failed = [outcome for outcome in outcomes if outcome.fault]
-    if failed:
-        listed = "; ".join(f"point {points[outcome.index].name}: {outcome.fault}" for outcome in failed)
-        kind = InputError if all(outcome.is_bad_input for outcome in failed) else RuntimeError
-        raise kind(f"{len(failed)} of {len(points)} points failed, the others are done; {listed}")
-
-
-def run_point(portable: Portable, index: int, point: Point) -> Outcome:
-    """Return the outcome of one point, in whichever process this is."""
-    context = portable.context
-    try:
-        runs = {
-            stream: context.run(
-                point.dataset, stream, point.seed, system=point.system, **dict(point.overrides)
-            )
-            for stream in streams_of(context)
-        }
-    except (InputError, OSError) as fault:
-        return Outcome(index, {}, told(fault))
-    except Exception:  # the other points run first, then `refuse_faults` tells
-        return Outcome(index, {}, traceback.format_exc(), is_bad_input=False)
-    return Outcome(index, runs)
-
-
-def local_outcomes(context: Context, points: Sequence[Point], jobs: int) -> Iterator[Outcome]:
-    """Yield the outcomes of all points as they come, `jobs` at a time, in processes where that is over 1."""
-    left = dict(enumerate(points))
-    task = functools.partial(joblib.delayed(run_point), Portable(context))
-    for _ in range(ATTEMPTS):
-        with worker_environment(jobs):
-            workers = joblib.Parallel(jobs, batch_size=1, return_as="generator_unordered")
-            try:
-                for outcome in workers(task(index, point) for index, point in list(left.items())):
-                    del left[outcome.index]
-                    yield outcome
-            except BrokenProcessPool:  # it takes the whole pool along: the next attempt is what is left
-                continue
-        return
-    for index in left:
-        yield Outcome(
-            index, {}, f"its process was killed {ATTEMPTS} times; is the memory too small for --jobs?"
-        )
-
-
-@contextmanager
-def worker_environment(jobs: int) -> Iterator[None]:
-    """Let processes that start inside share the cores and draw no bars; only one process may draw."""
-    wanted = {"TQDM_DISABLE": "1", "TF_NUM_INTRAOP_THREADS": str(max(1, os.cpu_count() // jobs))}
-    before = {name: os.environ.get(name) for name in wanted}
-    try:
-        os.environ.update(wanted if jobs > 1 else {})
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            os.environ.update({} if value is None else {name: value})
-
-
-def cluster_outcomes(context: Context, points: Sequence[Point], client: "Client") -> Iterator[Outcome]:
-    """Yield the outcomes of all points as they come from a Dask cluster, which moves those of lost ones."""
-    from distributed import as_completed  # only a cluster needs it
-
-    with client:
-        # Not pure: what a point gives depends on files, so no result of an earlier sweep may stand for it.
-        futures = {
-            client.submit(run_point, Portable(context), index, point, pure=False): index
-            for index, point in enumerate(points)
-        }
-        for future in as_completed(futures):
-            if future.status == "finished":
-                yield future.result()
-            elif future.status == "error":
-                yield Outcome(futures[future], {}, f"lost by the cluster, {future.exception()}")
-            else:
-                yield Outcome(
-                    futures[future], {}, f"{future.status} by the cluster; the same command goes on"
-                )
-
-
-def connect(address: str, tls: Sequence[Path] | None) -> "Client":
-    """Return a client of the Dask scheduler. InputError: no answer, no worker, or workers of many threads."""
-    from distributed import Client
-
-    security = security_of(address, tls)
-    try:
-        client = Client(address, timeout=ANSWER_SECONDS, security=security)
-    except (OSError, ValueError) as fault:
-        raise InputError(f"--cluster {address}: expected a Dask scheduler, got {told(fault)}") from None
-    try:
-        client.wait_for_workers(1, timeout=ANSWER_SECONDS)
-    except TimeoutError:
-        client.close()
-        raise InputError(
-            f"--cluster {address}: expected workers, got none in {ANSWER_SECONDS} seconds"
-        ) from None
-    n_threads = max(client.nthreads().values())
-    if n_threads > 1:  # seeds and graphs are a process's, not a thread's
-        client.close()
-        raise InputError(
-            f"--cluster {address}: expected workers with --nthreads 1, got one with {n_threads} threads"
-        )
-    return client
-
-
-def security_of(address: str, tls: Sequence[Path] | None) -> "Security | None":
-    """Return what a connection is secured with, None for tcp://.
-
-    Raises InputError: files without tls://, or the other way round; files that are no certificate and key.
-    """
-    from distributed.security import Security
-
-    if re.fullmatch(r"(tcp|tls)://[^/]+:[0-9]+", address) is None:
-        raise InputError(f"--cluster {address}: expected tcp://HOST:PORT or tls://HOST:PORT")
-    if address.startswith("tcp://"):
-        if tls is not None:
-            raise InputError(f"--tls: expected --cluster tls://HOST:PORT beside it, got {address}")
-        return None
-    if tls is None:
-        raise InputError(f"--cluster {address}: expected --tls CA CERT KEY beside it")
-    authority, certificate, key = map(str, tls)
-    security = Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key)
-    try:
-        security.get_connection_args("client")
-    except OSError as fault:  # ssl.SSLError is one
-        files = ", ".join(map(str, tls))
-        raise InputError(
-            f"--tls: expected PEM files of certificates, got {files}: {one_line(fault)}"
-        ) from None
-    return security
+def reductions(settings: Settings, swept: Mapping[str, str], system: str) -> dict[str, int]:
+    """Return the settings in which a point is less than a full run, with their values (`SweepSettings`)."""
+    full, limits = values(settings), limits_of(swept, system)
+    reduced = {name: full[limit] for name, limit in limits.items() if 0 < full[limit] < full[name]}
+    if "iterations" in reduced:
+        reduced["checkpoint_every"] = reduced["iterations"]  # scored once, at the end
+    return reduced
 
 
 def parse_grid(context: Context, setting: str, grid: Sequence[str]) -> dict[str, float]:

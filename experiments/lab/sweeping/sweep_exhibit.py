@@ -5,11 +5,11 @@ The sweeps are over test AUC, as in the paper: they show how a setting acts and 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
-from data_prep.errors import InputError
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, make, runs_of
+from experiments.lab.distributing.where import HERE
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.published import exhibit_title
@@ -19,10 +19,16 @@ from experiments.lab.scoring.measure import auc, held_by, zero_share
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import values
 from experiments.lab.settings.chosen import CHOSEN_ROW
-from experiments.lab.settings.schema import Settings
-from experiments.lab.sweeping.sweep import Point, parse_grid, run_points, security_of, streams_of
-from experiments.lab.systems.catalogue import SYSTEMS
-from experiments.lab.systems.reads import Reads
+from experiments.lab.sweeping.sweep import (
+    Sweep,
+    cells_of,
+    has_beside,
+    on_chosen,
+    overrides_of,
+    reductions,
+    streams_of,
+    swept_points,
+)
 from experiments.lab.training.runs import Run
 from experiments.lab.training.tensorboard import TensorBoardLog
 
@@ -30,147 +36,33 @@ NOT_A_SELECTION = "sweep over test AUC, as in the paper: not a selection"
 UNITS = {"auc": "AUC (%)", "sparsity": "zero codes (%)"}
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """What one figure sweeps.
-
-    Attributes:
-        exhibit: its name.
-        module: the script's, for the `command` column.
-        settings: system, as the paper names it -> its setting that is swept.
-        grids: profile -> default values.
-        xlabel: of the figure.
-        metrics: "auc", "sparsity" (share of zero codes of the test frames).
-        with_chosen: whether the chosen settings are swept beside, in panels of their own.
-    """
-
-    exhibit: str
-    module: str
-    settings: Mapping[str, str]
-    grids: Mapping[str, Sequence[float]]
-    xlabel: str
-    metrics: tuple[str, ...] = ("auc",)
-    with_chosen: bool = False
-
-    @property
-    def reads(self) -> "SweepReads":
-        """Return what the figure reads of the settings."""
-        return SweepReads(tuple(self.settings), swept=self.settings)
-
-
-@dataclass(frozen=True)
-class SweepReads(Reads):
-    """What a sweep reads: not the setting that it sweeps, nor those of which points have less.
-
-    Attributes:
-        swept: system -> its setting that is swept.
-    """
-
-    swept: Mapping[str, str] = field(default_factory=dict)
-
-    def names(self, settings: Settings) -> set[str]:
-        """Return the names of the settings that act on something under these settings."""
-        streams = ("spatial",) if settings.sweep.sweep_streams == "spatial" else None
-        swept = tuple(self.swept.values())
-        names = Reads(self.systems, streams, also=("sweep_streams",), without=swept).names(settings)
-        limits = {limit for system in self.swept for limit in limits_of(self.swept, system).values()}
-        reduced = {name for system in self.swept for name in reductions(settings, self.swept, system)}
-        return (names | limits) - reduced
-
-    def walkway_is_read(self, context: Context) -> bool:
-        """Return whether the embedded dataset is swept on."""
-        return "walkway" in swept_datasets(context)
-
-
-def run_sweep(
-    context: Context,
-    sweep: Sweep,
-    grid: Sequence[str] | None = None,
-    jobs: int = 1,
-    cluster: str | None = None,
-    tls: Sequence[Path] | None = None,
-) -> None:
-    """Run all points, then write rows, note, figure and HParams.
+def run_sweep(context: Context, sweep: Sweep, grid: Sequence[str] | None = None) -> None:
+    """Run all points that are not there, then write rows, note, figure and HParams.
 
     Args:
         context: what it runs in.
         sweep: what is swept.
         grid: values as texts; None for the profile's.
-        jobs, cluster, tls: see `run_points`.
     """
-    if jobs < 1:
-        raise InputError(f"--jobs: expected at least 1, got {jobs}")
-    if tls is not None and cluster is None:
-        raise InputError("--tls: expected --cluster tls://HOST:PORT beside it")
-    if cluster is not None:
-        security_of(cluster, tls)  # refused before features are extracted
-    if grid is None:
-        grid = [str(value) for value in sweep.grids[context.profile]]
-    else:
+    if grid is not None:
         context = replace(context, flags=f"{context.flags} --grid {','.join(grid)}")
-    where = {"jobs": jobs, "cluster": cluster, "tls": tls}
-    rows = swept_rows(context, sweep, grid, "{}", **where)
-    if sweep.with_chosen and context.beside:
-        rows += swept_rows(on_chosen(context.beside, sweep), sweep, grid, CHOSEN_ROW, **where)
+    make(swept_points(context, sweep, grid), HERE)  # a point that fails keeps no other from running
+    rows = swept_rows(context, sweep, grid, "{}")
+    if has_beside(context, sweep):
+        rows += swept_rows(on_chosen(context.beside, sweep), sweep, grid, CHOSEN_ROW)
     rows = publish(context, sweep.exhibit, rows, command(context, sweep), note(context, sweep))
     draw(context, sweep, rows)
 
 
-def on_chosen(context: Context, sweep: Sweep) -> Context:
-    """Return a context with the chosen settings in which a point is a full run on all streams."""
-    limits = {limit for system in sweep.settings for limit in limits_of(sweep.settings, system).values()}
-    return context.changed(sweep_streams="late_fusion", **dict.fromkeys(limits, 0))
-
-
-def swept_rows(context: Context, sweep: Sweep, grid: Sequence[str], row: str, **where: object) -> list[Row]:
-    """Return the rows of all points, trained first where they are not there; `row` is a pattern of names.
-
-    `where` they run: see `run_points`.
-    """
-    grids = {system: parse_grid(context, setting, grid) for system, setting in sweep.settings.items()}
-    cells = {
-        (dataset, system, x): points_of(context, sweep, dataset, system, value)
-        for dataset in swept_datasets(context)
-        for system in sweep.settings
-        for x, value in grids[system].items()
-    }
-    points = [point for seeded in cells.values() for point in seeded]
-    runs_of = run_points(context, points, **where)
-    trained = dict(zip((p.name for p in points), runs_of, strict=True))
+def swept_rows(context: Context, sweep: Sweep, grid: Sequence[str] | None, row: str) -> list[Row]:
+    """Return the rows of all points; `row` is a pattern of names."""
     rows = []
-    for (dataset, system, x), seeded in cells.items():
-        runs = [trained[point.name] for point in seeded]
+    for (dataset, system, x), seeded in cells_of(context, sweep, grid).items():
+        runs = runs_of(seeded)
         rows += cell_rows(context, sweep, dataset, system, x, runs, row.format(system))
-        for point, streams in zip(seeded, runs, strict=True):
-            log_hparams(context, sweep, point, streams)
+        for points, streams in zip(seeded, runs, strict=True):
+            log_hparams(context, sweep, next(iter(points.values())), streams)
     return rows
-
-
-def swept_datasets(context: Context) -> list[str]:
-    """Return the datasets to sweep on: those asked for, all in the paper profile, else the first at hand."""
-    names = list(context.datasets)
-    return names if context.only_datasets or context.profile == "paper" else names[:1]
-
-
-def points_of(context: Context, sweep: Sweep, dataset: str, system: str, value) -> list[Point]:
-    """Return the points of one x, one a seed."""
-    overrides = {sweep.settings[system]: value, **reductions(context.settings, sweep.settings, system)}
-    return [Point(dataset, system, seed, overrides) for seed in range(context.n_ablation_seeds)]
-
-
-def limits_of(swept: Mapping[str, str], system: str) -> dict[str, str]:
-    """Return the settings of which a point may have less than a full run -> the one that says how much."""
-    limits = SYSTEMS[system].sweep_limits.items()
-    return {name: limit for name, limit in limits if name != swept[system]}
-
-
-def reductions(settings: Settings, swept: Mapping[str, str], system: str) -> dict[str, int]:
-    """Return the settings in which a point is less than a full run, with their values (`SweepSettings`)."""
-    full, limits = values(settings), limits_of(swept, system)
-    reduced = {name: full[limit] for name, limit in limits.items() if 0 < full[limit] < full[name]}
-    if "iterations" in reduced:
-        reduced["checkpoint_every"] = reduced["iterations"]  # scored once, at the end
-    return reduced
 
 
 def measure(metric: str, runs: Mapping[str, Run], protocol: Protocol) -> float:
@@ -269,11 +161,15 @@ def draw(context: Context, sweep: Sweep, rows: Sequence[Row]) -> None:
 
 def log_hparams(context: Context, sweep: Sweep, point: Point, runs: Mapping[str, Run]) -> None:
     """Add the point to TensorBoard's HParams as one session, once: settings, final AUC and sparsity."""
-    name = f"{point.name} {identity_of([runs])['config_hash']}".replace(" ", "-")
+    value = values(point.context.settings)[sweep.settings[point.system]]
+    overrides = overrides_of(context, sweep, point.system, value)
+    changed = "-".join(f"{name}={setting}" for name, setting in overrides.items())
+    of_runs = f"seed={point.seed}-{identity_of([runs])['config_hash']}"
+    name = f"{point.dataset}-{point.system}-{changed}-{of_runs}".replace(" ", "-")
     folder = context.out / "logs" / "sweeps" / sweep.exhibit / name
     if folder.exists():
         return
-    chosen = {"dataset": point.dataset, "system": point.system, "seed": point.seed, **point.overrides}
+    chosen = {"dataset": point.dataset, "system": point.system, "seed": point.seed, **overrides}
     log = TensorBoardLog(folder)
     protocol = held_by(runs, protocol_of(context, sweep, point.system))
     result = {f"final/{metric}": measure(metric, runs, protocol) for metric in sweep.metrics}

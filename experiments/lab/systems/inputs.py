@@ -13,6 +13,7 @@ from experiments.lab.settings.flow_windows import reads_windows
 from experiments.lab.settings.schema import Settings
 
 if TYPE_CHECKING:
+    from data_prep.recipes import Recipe
     from experiments.lab.context import Context
     from experiments.lab.systems.sequences import Files
 
@@ -31,6 +32,9 @@ class Input(Protocol):
 
     module: str
     of_network: bool
+
+    def recipe_for(self, context: "Context", stream: str) -> "Recipe | None":
+        """Return how shards of it are made; None where it has none."""
 
     def folder(self, context: "Context", dataset: str, stream: str) -> Path:
         """Return where it lies for a dataset at hand, made first where it is not there."""
@@ -51,6 +55,10 @@ class Features:
 
     module = "experiments.lab.systems.features"
     of_network = True
+
+    def recipe_for(self, context: "Context", stream: str) -> "Recipe":
+        """Return how features are extracted."""
+        return context.recipe(flow=stream == "flow")
 
     def folder(self, context: "Context", dataset: str, stream: str) -> Path:
         """Return the folder of shards."""
@@ -85,6 +93,10 @@ class GrayFrames:
     def size_px(self, settings: Settings) -> int:
         """Return the side of the frames."""
         return values(settings)[self.size_setting]
+
+    def recipe_for(self, context: "Context", stream: str) -> "Recipe":
+        """Return how the squares are made."""
+        return context.gray_recipe(self.size_px(context.settings))
 
     def folder(self, context: "Context", dataset: str, stream: str) -> Path:
         """Return the folder of shards."""

@@ -28,13 +28,17 @@ class QuotedInput:
         """Return where it lies for any dataset, whose features go under `root`; made first."""
         raise NotImplementedError
 
+    def recipe_for(self, context: "Context", stream: str) -> "CellRecipe | None":
+        """Return what makes shards of it; None where the frames are read as they are."""
+        return None
+
     def source(self, folder: Any, stream: str, settings: Settings, sample_frames=None) -> Any:
         """Return what a task takes, of what `folder_of` returned."""
         raise NotImplementedError
 
     def folder(self, context: "Context", dataset: str, stream: str):
         """Return where it lies for a dataset at hand, see `folder_of`."""
-        return self.folder_of(context, context.datasets[dataset], context.root_of(dataset))
+        return self.folder_of(context, *context.place_of(dataset))
 
     def sequences(self, files, settings: Settings):
         """Raise: no quoted system has a row in Table 1."""
@@ -54,6 +58,10 @@ class Cells(QuotedInput):
     def recipe(self, settings: Settings) -> "CellRecipe":
         """Return what makes the shards."""
         return importlib.import_module(self.maker).recipe(settings)
+
+    def recipe_for(self, context: "Context", stream: str) -> "CellRecipe":
+        """Return the same under a context's settings."""
+        return self.recipe(context.settings)
 
     def folder_of(self, context: "Context", dataset: "Dataset", root: Path) -> Path:
         """Return the folder of shards of any dataset, under `root/features`."""
