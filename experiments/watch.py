@@ -19,7 +19,7 @@ the score is below the threshold; overview.png; annotated.mp4, the most abnormal
 that is watched again replaces its own results; what is live, or has the name of another, gets a folder of its
 own, <name>-2. A score is low where a frame is abnormal: s of Sec. 3.7, normalized by the training frames'
 errors, with no look ahead. The threshold lies below the scores of --threshold per cent of the training
-frames, and of those held out. Frames that were trained on just now raise no alarm. docs/alarms.md says what
+frames, and of those held out. Frames of the footage just trained on raise no alarm. docs/alarms.md says what
 helps against too many. Ctrl-C ends the watching; what was written is kept. Of the common flags, --data,
 --datasets and --seeds are refused.
 """

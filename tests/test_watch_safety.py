@@ -2,8 +2,10 @@
 
 import errno
 import itertools
+import os
 import re
 import shutil
+import subprocess
 import sys
 
 import imageio.v3 as iio
@@ -81,6 +83,14 @@ def test_files_of_one_name_have_a_folder_each_and_none_replaces_what_it_reads(tr
     assert [len(lines_of(folder / "scores.csv")) for folder in (first, second)] == [20, 12]
     assert call(monkeypatch, tmp_path / "a" / "today.avi", *options) == 0  # its own are replaced
     assert set(first.parent.iterdir()) == {first, second}
+    ended = subprocess.Popen(["true"])  # as a command that was killed while it wrote
+    ended.wait()
+    left, living = (first / f".{number}-annotated.mp4" for number in (ended.pid, os.getppid()))
+    for path in (left, living):
+        path.touch()
+    assert call(monkeypatch, tmp_path / "a" / "today.avi", *options) == 0
+    assert not left.exists()
+    living.unlink()  # there still: another command may be writing it
     video = first.with_name("annotated") / "annotated.mp4"
     video.parent.mkdir()
     shutil.copy(first / "annotated.mp4", video)

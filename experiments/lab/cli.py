@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import math
 import os
 import shlex
 import sys
@@ -79,8 +78,7 @@ def with_checkpoints(settings: Settings, given: Container[str]) -> Settings:
     fits = train.iterations % train.checkpoint_every == 0
     if "iterations" not in given or "checkpoint_every" in given or fits:
         return settings
-    log_every = math.gcd(train.iterations, train.log_every)
-    return settings.override(checkpoint_every=train.iterations, log_every=log_every)
+    return settings.scored_at_end(train.log_every)
 
 
 def check_out(out: Path) -> None:

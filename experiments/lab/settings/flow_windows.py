@@ -1,7 +1,5 @@
 """Flow windows (`data_prep.flow_windows`): when a stream is of them, which settings systems have there."""
 
-import math
-
 from data_prep.flow_windows.options import FlowWindowOptions
 from experiments.lab.settings.schema import Settings
 
@@ -20,6 +18,7 @@ IN_PLACE = {
     "n_subspace_atoms": "windows_n_subspace_atoms",
 }
 SET_TO_FIT = {"checkpoint_every", "log_every"}  # by the number of iterations
+LOG_EVERY = 50  # iterations
 
 
 def reads_windows(stream: str, settings: Settings) -> bool:
@@ -45,6 +44,5 @@ def with_window_settings(settings: Settings) -> Settings:
 
     A run is scored at its end alone.
     """
-    own, fit = settings.windows, settings.windows.windows_iterations
-    replaced = {name: getattr(own, windows_name) for name, windows_name in IN_PLACE.items()}
-    return settings.override(**replaced, checkpoint_every=fit, log_every=math.gcd(fit, 50))
+    replaced = {name: getattr(settings.windows, windows_name) for name, windows_name in IN_PLACE.items()}
+    return settings.override(**replaced).scored_at_end(LOG_EVERY)

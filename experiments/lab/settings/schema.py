@@ -7,6 +7,7 @@ what another source gives.
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field, fields, replace
 
 from data_prep.errors import InputError
@@ -259,6 +260,11 @@ class Settings:
             kind = type(getattr(getattr(self, group), name))
             groups.setdefault(group, {})[name] = typed(name, value, kind)
         return replace(self, **{g: replace(getattr(self, g), **changed) for g, changed in groups.items()})
+
+    def scored_at_end(self, log_every: int) -> "Settings":
+        """Return a copy whose one checkpoint is the last iteration, and that logs every `log_every` or so."""
+        iterations = self.train.iterations
+        return self.override(checkpoint_every=iterations, log_every=math.gcd(iterations, log_every))
 
     def as_dict(self):
         """Return nested plain dicts."""

@@ -1,6 +1,7 @@
 """The watched video with what was found drawn on it, as MP4."""
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,24 @@ class AnnotatedVideo:
             self._temporary.unlink(missing_ok=True)
 
 
+def abandoned(path: Path) -> list[Path]:
+    """Return what commands that were killed while they wrote a video have left beside it."""
+    ours = re.compile(rf"\.(\d+)-{re.escape(path.name)}")
+    left = ((place, ours.fullmatch(place.name)) for place in path.parent.iterdir())
+    return [place for place, owner in left if owner and not is_alive(int(owner[1]))]
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether a process of this number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
 def cut_after_fragments(path: Path) -> None:
     """Cut an MP4 file in fragments behind its last whole one: boxes, each its size, its kind and data.
 
@@ -181,7 +200,7 @@ class Annotator:
         text = f"{frame.seconds:.1f} s   frame {frame.number}   score {frame.score:.2f}"
         _write(strip, f"{text}, abnormal below {self._threshold:.2f}", (6, margin - 6), scale, WHITE)
         if frame.trained_on:
-            _write(strip, "trained on", (width - 6, margin - 6), scale, GRAY, from_right=True)
+            _write(strip, "of the footage", (width - 6, margin - 6), scale, GRAY, from_right=True)
         if frame.abnormal:
             _write(strip, "ABNORMAL", (width - 6, margin - 6), scale, VERMILLION, from_right=True)
 

@@ -47,7 +47,7 @@ class FrameScore:
         score: s(t); low is abnormal.
         abnormal: whether it is below the threshold.
         box: the most abnormal region as shares of the frame: left, top, right, bottom.
-        trained_on: whether it is of the part of the video that the models were trained on.
+        trained_on: whether it is of the footage for training, its held-out blocks too.
     """
 
     number: int

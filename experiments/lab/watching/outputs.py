@@ -19,7 +19,7 @@ from data_prep.files import naming, write_atomic
 from data_prep.live_frames import FrameStream
 from experiments.lab.publishing import plots
 from experiments.lab.scoring.calibration import Calibration
-from experiments.lab.watching.annotated_video import AnnotatedVideo, Annotator
+from experiments.lab.watching.annotated_video import AnnotatedVideo, Annotator, abandoned
 from experiments.lab.watching.live import FrameScore
 
 SCORES, INTERVALS, VIDEO, OVERVIEW = "scores.csv", "intervals.csv", "annotated.mp4", "overview.png"
@@ -63,8 +63,8 @@ def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -
         return True
 
     folder = next(filter(is_free, (parent / name for name in names)))
-    for file in FILES:
-        (folder / file).unlink(missing_ok=True)
+    for path in (*(folder / file for file in FILES), *abandoned(folder / VIDEO)):
+        path.unlink(missing_ok=True)
     write_atomic(folder / SOURCE, f"{source}\n".encode())
     return folder
 
