@@ -176,7 +176,7 @@ class Shard:
     def _check(self) -> None:
         """Raise InputError where the file is no shard of this schema."""
         with readable(self.path, "shard"):
-            schema_version = self._file.attrs["schema_version"]
+            schema_version = _plain("schema_version", self._file.attrs["schema_version"], int)
             self._features = self._file["features"]
             labels, boxes = self._file["labels"], self._file.get("boxes")
             shape, n_labels = self._features.shape, len(labels)
@@ -197,9 +197,10 @@ class Shard:
     def info(self) -> ShardInfo:
         """Its attributes."""
         with readable(self.path, "shard"):
-            values = {f.name: self._file.attrs[f.name] for f in fields(ShardInfo)}
-            values = {n: v.decode() if isinstance(v, bytes) else int(v) for n, v in values.items()}
-            info = ShardInfo(**values)
+            attributes = self._file.attrs
+            info = ShardInfo(
+                **{f.name: _plain(f.name, attributes[f.name], f.type) for f in fields(ShardInfo)}
+            )
             if not all(map(is_file_name, (info.dataset, info.split, info.clip))):  # folders are named so
                 raise ValueError("expected names of dataset, split and clip, got a path")
             return info
@@ -285,6 +286,16 @@ def _say_unlisted(folder: Path) -> None:
         f"{folder}: no {FILE} in it, its shards are taken as they are, in the order of their names",
         file=sys.stderr,
     )
+
+
+def _plain(name: str, value, kind) -> str | int:
+    """Return a shard's attribute as its kind, text or whole number. ValueError: it is another."""
+    if kind is str and isinstance(value, bytes):
+        return value.decode()
+    if kind is int and isinstance(value, np.integer):
+        return int(value)
+    expected = "a text" if kind is str else "a whole number"
+    raise ValueError(f"attribute {name}: expected {expected}, got {value!s:.40}")
 
 
 def _write_contents(

@@ -246,6 +246,25 @@ def test_missing_and_foreign_files_are_named(tmp_path, shard):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("n_frames", np.nan, "n_frames: expected a whole number, got nan"),
+        ("n_frames", "three", "n_frames: expected a whole number, got three"),
+        ("schema_version", [2, 2], r"schema_version: expected a whole number, got \[2 2\]"),
+        ("backbone", 5, "backbone: expected a text, got 5"),
+        ("clip", np.zeros(3000, np.int8), r"clip: expected a text, got \[0 0"),
+    ],
+)
+def test_attributes_of_another_kind_are_named(shard, name, value, fault):
+    with h5py.File(shard, "r+") as file:
+        del file.attrs[name]
+        file.attrs[name] = value
+    with pytest.raises(InputError, match=rf"03\.h5: damaged shard, attribute {fault}") as told:
+        read_info(shard)
+    assert len(str(told.value)) < 200 + len(str(shard))
+
+
+@pytest.mark.parametrize(
     "changes", [{"dataset": "../../outside"}, {"split": "a/b"}, {"clip": ".."}, {"dataset": "a\nb"}]
 )
 def test_names_that_lead_elsewhere_are_refused(tmp_path, features, labels, changes):
