@@ -8,11 +8,11 @@ VIDEO is a video file, a folder of images, or live: an address such as rtsp://ca
 machine such as /dev/video0, a FIFO, or "-" for standard input; an address of HTTP that ends as a video file's
 name does is a file. NORMAL is footage of the same camera on which nothing abnormal happens: a video, a folder
 of images, or a folder of clips, in folders of their own too; --train-until takes the first part of each
-alone, so that VIDEO can be its own example. A sRNN-AE for each stream is trained on it as the profile says
-(but for a fifth of each clip, in blocks), or taken from earlier runs: the last line printed is the command
-that does. --system names another one, of those that the paper quotes: "Reddy et al.", HOFM, "after Lu et al."
-and others. These learn in seconds to minutes; most need no network, and some give a frame's score a few
-frames later.
+alone, so that VIDEO can be its own example. A sRNN-AE for each stream is trained on it as the profile says,
+but for a fifth of each clip, in blocks, that choose how many atoms it has and where the threshold lies; or it
+is taken from earlier runs: the last line printed is the command that does. --system names another one, of
+those that the paper quotes: "Reddy et al.", HOFM, "after Lu et al." and others. These learn in seconds to
+minutes; most need no network, and some give a frame's score a few frames later.
 
 Writes to results/<profile>/watch/<name>/ scores.csv, a line a frame; intervals.csv, the intervals in which
 the score is below the threshold; overview.png; annotated.mp4, the most abnormal of 4x4 cells outlined. A file

@@ -14,6 +14,7 @@ from data_prep.frames import Segment, count_frames, source_digest
 from data_prep.layouts import Record
 from experiments.lab.context import Context
 from experiments.lab.training.runs import Run
+from experiments.lab.watching.sizes import Choice, choose_size
 
 # Of every clip, blocks spread over it are not trained on: they tell what normal frames score that the model
 # does not know. More than a few tell little more, and every part of a video is decoded from its start.
@@ -22,16 +23,27 @@ BLOCK_FRAMES, MOST_BLOCKS = 25, 4
 SEPARATOR = "_"  # of folder and file in the name of a clip
 
 
-def train_on_footage(context: Context, footage: Path, until: float) -> dict[str, Run]:
+def train_on_footage(
+    context: Context, footage: Path, until: float, chooses: bool
+) -> tuple[dict[str, Run], Choice | None]:
     """Return the sRNN-AE of each stream of normal footage, trained first where they are not there.
 
     Args:
         context: its settings and folders.
         footage: see `footage_dataset`.
         until: see `footage_dataset`.
+        chooses: whether their size is chosen, see `sizes`; what was chosen is returned beside them.
     """
-    dataset = footage_dataset(footage, until, context.settings.train.window_frames)
-    return context.fused_runs_of(dataset, context.out)
+    settings = context.settings
+    dataset = footage_dataset(footage, until, settings.train.window_frames)
+    if not chooses:
+        return context.fused_runs_of(dataset, context.out), None
+
+    def train(n_atoms: int) -> dict[str, Run]:
+        return context.changed(n_atoms=n_atoms).fused_runs_of(dataset, context.out)
+
+    choice = choose_size(train, settings.model.n_atoms, settings.score.frame_error)
+    return choice.runs, choice
 
 
 def footage_dataset(footage: Path, until: float = 1.0, window_frames: int = 10) -> Dataset:

@@ -67,7 +67,10 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError("setting alignment: expected causal, for a live video, got centered")
         if "flow" in context.settings.score.streams and context.settings.flow.flow_input == "stack":
             raise InputError("setting flow_input: expected picture or windows, for a live video, got stack")
-        runs = train_on_footage(context, arguments.train, arguments.train_until or 1.0)
+        until = arguments.train_until or 1.0
+        runs, size = train_on_footage(context, arguments.train, until, chooses_size(arguments, context))
+        if size:
+            print(size, flush=True)
     else:
         runs = load_runs(arguments.run)
         if list(runs) == ["flow"] and not on_windows(runs["flow"]):
@@ -79,6 +82,8 @@ def run(arguments: argparse.Namespace) -> None:
     scores = partial(network_scores, stream, context, runs, calibration)
     print(watch(stream, context, runs, calibration, scores, arguments.train, n_trained(stream, arguments)))
     if arguments.train:
+        if size:
+            print(f"n_atoms {size.n_atoms}, chosen by held-out frames as told above")
         print(f"again, without training: {command_of_runs(arguments, context, runs)}")
 
 
@@ -104,6 +109,12 @@ def reads(arguments: argparse.Namespace) -> Reads:
         return Reads((arguments.system,), without=without, walkway="never")
     made = (*without, *OF_MODEL)
     return Reads((SYSTEM,), STREAMS, also=("windows",), without=made, walkway="never")
+
+
+def chooses_size(arguments: argparse.Namespace, context: Context) -> bool:
+    """Return whether the models' size is chosen: it acts on them, and is not given by --set."""
+    given = {item.partition("=")[0] for item in arguments.set}
+    return "n_atoms" in reads(arguments).names(context.settings) - given
 
 
 def refuse_model_settings(arguments: argparse.Namespace) -> None:
@@ -205,8 +216,9 @@ def watch(
     Raises, after what came until then has been written: InputError, a source that breaks off, a model that
     diverges; BrokenPipeError, nobody reads what is printed.
     """
-    system = next(iter(runs.values())).config["system"]
-    names = f"{system}, {' + '.join(runs)}, {backbones_of(runs)}"
+    config = next(iter(runs.values())).config
+    size = f" of {config['model']['n_atoms']} atoms" if config["system"] == SYSTEM else ""
+    names = f"{config['system']}{size}, {' + '.join(runs)}, {backbones_of(runs)}"
     title = f"{folder_name(stream)}: {names}, profile {context.profile_name}"
     faults: list[Exception] = []
     outputs = None
