@@ -12,15 +12,16 @@ Writes results/<profile>/ablations.csv and ablations.md.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from data_prep.files import write_atomic
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, Seeded, flat, late_fusion_points, runs_of
 from experiments.lab.publishing.results import write_csv
-from experiments.lab.publishing.rows import late_fusion_runs, mean_and_std
+from experiments.lab.publishing.rows import mean_and_std
 from experiments.lab.scoring.measure import auc
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.honoured import idle_score_settings
@@ -54,11 +55,22 @@ TRAINED: Sequence[Mapping[str, object]] = [
 ]
 
 
+def points(context: Context) -> list[Point]:
+    """Return the runs that the table needs."""
+    contexts = [context, *(context.changed(**changed) for changed in TRAINED)]
+    return flat(seeded_points_of(own, dataset) for dataset in context.datasets for own in contexts)
+
+
+def seeded_points_of(context: Context, dataset: str) -> Seeded:
+    """Return the runs of sRNN-AE under every seed."""
+    return late_fusion_points(context, dataset, n_seeds=context.n_ablation_seeds)
+
+
 def run(context: Context) -> None:
     """Train what is not there, write and print the table of every dataset at hand."""
     lines = []
     for dataset in context.datasets:
-        seeded = late_fusion_runs(context, dataset, n_seeds=context.n_ablation_seeds)
+        seeded = runs_of(seeded_points_of(context, dataset))
         protocol = Protocol.of(context.settings.score)
         default = [auc(runs, protocol) for runs in seeded]
         lines.append(line(dataset, "default", "", default, default))
@@ -79,8 +91,8 @@ def run(context: Context) -> None:
 
 def trained_aucs(context: Context, dataset: str, changed: Mapping[str, object]) -> list[float]:
     """Return the AUC of every seed, trained with some settings changed."""
-    context = replace(context, settings=context.settings.override(**changed))
-    seeded = late_fusion_runs(context, dataset, n_seeds=context.n_ablation_seeds)
+    context = context.changed(**changed)
+    seeded = runs_of(seeded_points_of(context, dataset))
     return [auc(runs, Protocol.of(context.settings.score)) for runs in seeded]
 
 

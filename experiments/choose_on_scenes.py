@@ -2,6 +2,7 @@
 
     python -m experiments.choose_on_scenes --development DIR [DIR ...] [--seeds 3] [--profile quick]
     python -m experiments.choose_on_scenes --data DIR --datasets NAME[,NAME] [--seeds 3]
+        [--jobs N | --cluster tcp://HOST:PORT]
 
 Scenes, criterion, grid and rule are written down in docs/choosing.md. In short: candidates are tried in
 stages, each on top of what the stage before chose. Of a stage's candidates those within TIE of the highest
@@ -25,8 +26,10 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, Seeded, flat, late_fusion_points, make, runs_of
+from experiments.lab.distributing.where import HERE, Where
 from experiments.lab.publishing.results import write_csv
-from experiments.lab.scenes import Scene, scenes_for
+from experiments.lab.scenes import Scene, SceneContext
 from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import DivergedError
@@ -112,11 +115,12 @@ def reads(context: Context, **_) -> Reads:
     return Reads(systems, also=also, without=(*START, *names), walkway="always")
 
 
-def run(context: Context, development: Sequence[Path]) -> None:
-    """Choose on the scenes; write and print what was tried."""
+def run(context: Context, development: Sequence[Path], where: Where = HERE) -> None:
+    """Choose on the scenes, candidates tried `where`; write and print what was tried."""
     if context.chosen:
         raise InputError("--chosen: not used here, it is what this command makes")
-    chosen, lines = choose(context, scenes_for(context, development), STAGES, START)
+    context = SceneContext.of(context, development)
+    chosen, lines = choose(context, STAGES, START, where)
     path = context.results_dir / "choice.csv"
     write_csv(path, lines)
     print("chosen " + " ".join(f"--set {name}={value}" for name, value in chosen.items()))
@@ -124,7 +128,7 @@ def run(context: Context, development: Sequence[Path]) -> None:
 
 
 def choose(
-    context: Context, scenes: Sequence[Scene], stages: Sequence[Stage], start: Candidate
+    context: SceneContext, stages: Sequence[Stage], start: Candidate, where: Where = HERE
 ) -> tuple[dict[str, object], list[dict]]:
     """Return the chosen settings, those of `start` among them, and a line for every candidate tried."""
     chosen = dict(start)
@@ -134,7 +138,10 @@ def choose(
         left = tried
         for kind in (True, False):
             if len(left) > 1 or kind:  # who is alone needs no walkway
-                left = within_tie(left, [trial.score(scenes, is_real=kind) for trial in left])
+                scenes = [scene for scene in context.scenes if scene.is_real == kind]
+                if where.elsewhere:
+                    make([point for trial in left for point in trial.points(scenes)], where, may_diverge=True)
+                left = within_tie(left, [trial.score(scenes) for trial in left])
         chosen |= left[0].candidate
         lines += [trial.line() | {"chosen": "yes" if trial is left[0] else ""} for trial in tried]
         for line in lines[-len(tried) :]:
@@ -170,18 +177,25 @@ class Trial:
 
     def __init__(self, context: Context, stage: Stage, candidate: Candidate, settings: Candidate):
         self.stage, self.candidate = stage, candidate
-        self._context = replace(context, settings=context.settings.override(**settings))
+        self._context = context.changed(**settings)
         self._aucs: dict[str, float] = {}
 
-    def score(self, scenes: Sequence[Scene], is_real: bool) -> float:
+    def points(self, scenes: Sequence[Scene]) -> list[Point]:
+        """Return the runs that its score on these scenes needs."""
+        return flat(self._seeded(scene) for scene in scenes)
+
+    def _seeded(self, scene: Scene) -> Seeded:
+        n_seeds = self._context.n_ablation_seeds
+        return late_fusion_points(self._context, scene.name, self.stage.system, n_seeds)
+
+    def score(self, scenes: Sequence[Scene]) -> float:
         """Return the mean criterion over real scenes, or over walkways; nan where a model diverges."""
         try:
-            means = [self._score_on(scene) for scene in scenes if scene.is_real == is_real]
-            mean = statistics.fmean(means)
+            mean = statistics.fmean(self._score_on(scene) for scene in scenes)
         except DivergedError as fault:
             print(f"WARNING: {fault}; not chosen: {dict(self.candidate)}", flush=True)
             mean = math.nan
-        self._aucs["real" if is_real else "walkway"] = mean
+        self._aucs["real" if scenes[0].is_real else "walkway"] = mean
         return mean
 
     def _score_on(self, scene: Scene) -> float:
@@ -192,8 +206,7 @@ class Trial:
             f"{scene.name} per clip": replace(headline, fusion="paper", normalization="per_clip"),
         }
         found: dict[str, list[float]] = {name: [] for name in protocols}
-        for seed in range(self._context.n_ablation_seeds):
-            runs = self._context.fused_runs_of(scene.dataset, scene.root, seed, self.stage.system)
+        for runs in runs_of(self._seeded(scene)):
             for name, protocol in protocols.items():
                 found[name].append(auc(runs, held_by(runs, protocol)))
         self._aucs |= {name: statistics.fmean(values) for name, values in found.items()}

@@ -2,6 +2,7 @@
 
     python -m experiments.claims --chosen --development DIR [DIR ...] [--seeds 3]
     python -m experiments.claims --chosen --data DIR --datasets NAME[,NAME] [--seeds 3]
+        [--jobs N | --cluster tcp://HOST:PORT]
 
 Each claim compares sRNN-AE with a variant of it, or with TSC, on the same features. With --chosen these are
 flow windows, which see speed; without it, the paper's. AUC: frame-level, micro, against errors of training
@@ -25,9 +26,10 @@ import numpy as np
 
 from data_prep.files import write_atomic
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, Seeded, flat, late_fusion_points, runs_of
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.publishing.rows import mean_and_std
-from experiments.lab.scenes import Scene, scenes_for
+from experiments.lab.scenes import Scene, SceneContext
 from experiments.lab.scoring.measure import Runs, auc, held_by, zero_share
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.systems.reads import Reads
@@ -66,14 +68,26 @@ READS = Reads(
 )
 
 
+def points(context: Context, development: Sequence[Path]) -> list[Point]:
+    """Return the runs that the claims need."""
+    context = SceneContext.of(context, development)
+    models = [(context, USUAL), *((context.changed(**one.settings), one.system) for one in VARIANTS)]
+    return flat(scene_points(own, scene, system) for own, system in models for scene in context.scenes)
+
+
+def scene_points(context: SceneContext, scene: Scene, system: str) -> Seeded:
+    """Return the runs of a system on a scene under every seed."""
+    return late_fusion_points(context, scene.name, system, context.n_ablation_seeds)
+
+
 def run(context: Context, development: Sequence[Path]) -> None:
     """Train what is not there; write and print the table."""
-    scenes = scenes_for(context, development)
-    usual = measured(context, scenes, USUAL)
+    context = SceneContext.of(context, development)
+    scenes, usual = context.scenes, measured(context, USUAL)
     lines, verdicts = [line_of(USUAL, usual)], []
     for variant in VARIANTS:
         changed = context.changed(**variant.settings)
-        other = measured(changed, scenes, variant.system)
+        other = measured(changed, variant.system)
         lines.append(line_of(variant.name, other))
         verdicts.append((variant, *verdict(usual, other, scenes)))
         print(", ".join(f"{name} {value}" for name, value in lines[-1].items()), flush=True)
@@ -83,13 +97,12 @@ def run(context: Context, development: Sequence[Path]) -> None:
     print(f"{text}\nwrote {context.results_dir / 'claims.md'}")
 
 
-def measured(context: Context, scenes: Sequence[Scene], system: str) -> dict[str, list[float]]:
+def measured(context: SceneContext, system: str) -> dict[str, list[float]]:
     """Return the AUC of every seed on each scene, by its name, and the share of zero codes ("zero codes")."""
-    found: dict[str, list[float]] = {scene.name: [] for scene in scenes}
+    found: dict[str, list[float]] = {scene.name: [] for scene in context.scenes}
     zeros = []
-    for seed in range(context.n_ablation_seeds):
-        for scene in scenes:
-            runs = context.fused_runs_of(scene.dataset, scene.root, seed, system)
+    for scene in context.scenes:
+        for runs in runs_of(scene_points(context, scene, system)):
             protocol = protocol_for(context, runs)
             found[scene.name].append(auc(runs, protocol))
             zeros.append(zero_share(runs, protocol))

@@ -9,7 +9,7 @@ shape is that of a tensor or a weight in it. TensorBoard shows the traced graph 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 import math
 from itertools import pairwise
@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.rows import identity_of, measured_row
@@ -49,6 +50,11 @@ HALF_WIDTH, HALF_HEIGHT = 1.3, 0.3
 S_LEFT, CODES_LEFT, X_RIGHT = 3.3, 2.2, 1.8
 S_LEVEL, S_RADIUS, FIRST_STEP_LEVEL = 1.0, 0.55, 2.4
 LIST_LEFT, PANEL_WIDTH = 14.6, 21.0
+
+
+def points(context: Context) -> list[Point]:
+    """Return the run that the figure needs."""
+    return [Point(context, next(iter(context.datasets)), "spatial")]
 
 
 def run(context: Context) -> None:

@@ -10,12 +10,14 @@ below it without the box.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 import numpy as np
 
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point
+from experiments.lab.distributing.sequence_points import sequence_points
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -51,6 +53,11 @@ TITLE = (
     "outlined in blue"
 )
 SHOWN = np.linspace(0, SEQUENCE_FRAMES - 1, 10).round().astype(int)
+
+
+def points(context: Context) -> list[Point]:
+    """Return the runs that the figure needs."""
+    return sequence_points(context, dict.fromkeys(kind for kind, _ in SAMPLES.values()), SYSTEM)
 
 
 def run(context: Context) -> None:

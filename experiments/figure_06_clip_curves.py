@@ -10,7 +10,7 @@ Under the score of the profile stands that of the chosen settings.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    flags = cli.parser(__doc__)
+    flags = cli.runs_parser(__doc__)
     flags.add_argument(
         "--without-frames",
         action="store_true",
@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -38,6 +39,12 @@ EXHIBIT = "figure_06"
 READS = Reads(("sRNN-AE",))
 WHOLE_FRAME = 0
 SAMPLE_FRAMES = 6
+
+
+def points(context: Context, without_frames: bool = False) -> list[Point]:
+    """Return the runs that the figure needs."""
+    streams = (*context.settings.score.streams, "spatial")  # its codes are drawn, fused or not
+    return [Point(context, dataset, stream) for dataset in context.datasets for stream in streams]
 
 
 def run(context: Context, without_frames: bool = False) -> None:

@@ -11,7 +11,7 @@ Paper: Fig. 9, Sec. 4.4 (Avenue; "converges at around 10,000 iterations").
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +21,7 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.json_files import check_shape
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, flat, late_fusion_points
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import write_csv
@@ -35,6 +36,11 @@ EXHIBIT = "figure_09"
 # The course of the AUC is per clip and global, at every checkpoint.
 READS = Reads(("sRNN-AE",), without=("normalization", "checkpoint", "fusion", "spatial_weight"))
 LOGGED = ("loss", "sparsity", "gamma", "lambda1", "lambda2")
+
+
+def points(context: Context) -> list[Point]:
+    """Return the runs that the figure needs."""
+    return flat(late_fusion_points(context, dataset) for dataset in context.datasets)
 
 
 def run(context: Context) -> None:

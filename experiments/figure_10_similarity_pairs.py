@@ -10,7 +10,7 @@ kinds; the outlined region is the one of lowest learned similarity.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +22,7 @@ from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS
 from data_prep.shards import Shard, list_shards
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -35,6 +36,11 @@ LEARNED, GAUSSIAN = "Trainable similarity", "Gaussian kernel"
 WHOLE_FRAME = 0
 BLOCK_FRAMES = 256
 KINDS = {0: "normal", 1: "abnormal"}
+
+
+def points(context: Context) -> list[Point]:
+    """Return the runs that the figure needs."""
+    return [Point(context.changed(similarity="learned"), dataset, "spatial") for dataset in context.datasets]
 
 
 def run(context: Context) -> None:

@@ -10,13 +10,14 @@ panel, ours, has the weight of the spatial stream beside flow windows with the c
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from data_prep.errors import InputError
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, Seeded, flat, late_fusion_points, runs_of
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -34,13 +35,20 @@ WINDOWS_ROW = "sRNN-AE, flow windows and appearance"  # ours
 REMARK = "weight swept over the test set"
 
 
+def points(context: Context) -> list[Point]:
+    """Return the runs that the figure needs."""
+    usual = flat(late_fusion_points(context, dataset) for dataset in context.datasets)
+    return usual + flat(beside_windows(context, dataset) for dataset in context.datasets)
+
+
 def run(context: Context) -> None:
     """Score both streams of every dataset under every weight; draw the lines and write the rows."""
     rows: list[Row] = []
     for dataset in context.datasets:
         seeded = late_fusion_runs(context, dataset)
         rows += weight_rows(context, dataset, seeded, "sRNN-AE", protocols(context))
-        rows += weight_rows(context, dataset, beside_windows(context, dataset), WINDOWS_ROW, of_appearance())
+        seeded = runs_of(beside_windows(context, dataset))
+        rows += weight_rows(context, dataset, seeded, WINDOWS_ROW, of_appearance())
     label = "A sweep over the AUC of the test set: it shows how much the weight matters and chooses none. "
     draw(context, publish(context, EXHIBIT, rows, rows[0].command, label + context.differences("sRNN-AE")))
 
@@ -59,11 +67,11 @@ def of_appearance() -> list[Protocol]:
     return [replace(fused, spatial_weight=weight) for weight in WEIGHTS]
 
 
-def beside_windows(context: Context, dataset: str) -> list[dict[str, Run]]:
+def beside_windows(context: Context, dataset: str) -> Seeded:
     """Return, for each seed, the spatial stream of the table and the flow windows of the chosen settings."""
     chosen = context.beside or context
     return [
-        {"spatial": context.run(dataset, "spatial", seed), "flow": chosen.run(dataset, "flow", seed)}
+        {"spatial": Point(context, dataset, "spatial", seed), "flow": Point(chosen, dataset, "flow", seed)}
         for seed in range(context.n_seeds)
     ]
 

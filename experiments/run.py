@@ -1,6 +1,7 @@
 """Run every exhibit in order: plan with estimated times, run, summary, report.
 
     python -m experiments.run --data DIR [--profile smoke|quick|paper] [--only table_03,figure_06]
+        [--jobs N | --cluster tcp://HOST:PORT]
 
 `./run_all.sh` calls this. Exit code: 0 all that could run ran; 2 bad input; 1 an exhibit broke.
 """
@@ -29,7 +30,7 @@ def exhibits() -> dict[str, str]:
 
 def main() -> None:
     """Parse the flags, run, exit."""
-    flags = cli.parser(__doc__)
+    flags = cli.runs_parser(__doc__)
     flags.add_argument(
         "--only", type=cli.listed, help="exhibits to run, separated by commas, e.g. table_03,figure_06"
     )
@@ -43,11 +44,14 @@ def run_all(arguments) -> int:
     chosen = arguments.only or list(known)
     if strangers := [name for name in chosen if name not in known]:
         raise InputError(f"--only {', '.join(strangers)}: unknown, expected one of {', '.join(known)}")
+    where = cli.where(arguments)
     context = cli.context(arguments)
     names = [name for name in known if name in chosen]
     modules = {name: importlib.import_module(known[name]) for name in names}
     read = [cli.reads_of(module, context) for module in modules.values()]
     cli.refuse_unread(arguments, read, context, "experiments.run")
+    if where.elsewhere and not any(hasattr(module, "points") for module in modules.values()):
+        raise InputError(f"--jobs, --cluster: nothing is trained by {', '.join(modules)}")
     names.sort(key=lambda name: EARLY.index(name) if name in EARLY else len(EARLY))
     from experiments.lab.durations import expected_minutes
 
@@ -62,7 +66,7 @@ def run_all(arguments) -> int:
         print(f"\n== {name} ({index + 1} of {len(names)}; about {left:.0f} min left) ==", flush=True)
         began = time.perf_counter()
         try:
-            run_exhibit(context, modules[name])
+            run_exhibit(context, modules[name], where)
         except BrokenPipeError:  # nobody reads what is printed: `exit_with` stops
             raise
         except (InputError, OSError) as fault:

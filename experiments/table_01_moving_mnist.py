@@ -11,13 +11,15 @@ downloaded, or those that come with a package stand in.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point
+from experiments.lab.distributing.sequence_points import sequence_points
 from experiments.lab.publishing.notes import held_out_note
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -51,6 +53,20 @@ CONTROLS_NOTE = (
 )
 
 
+def n_seeds(context: Context, system: str) -> int:
+    """Return how many seeds of a system are run."""
+    return context.n_ablation_seeds if SYSTEMS[system].drawn else 1
+
+
+def points(context: Context) -> list[Point]:
+    """Return the runs that the table needs."""
+    several = [
+        sequence_points(context, ANOMALIES.values(), system, n_seeds(context, system))
+        for system in systems_of(EXHIBIT)
+    ]
+    return [point for of_system in several for point in of_system]
+
+
 def run(context: Context) -> None:
     """Generate the sequences, train and score the systems on both kinds, write the table."""
     folder, rows, notes = context.generated_dir / "moving_mnist", [], []
@@ -65,7 +81,7 @@ def run(context: Context) -> None:
 
 def system_rows(context: Context, system: str, column: str, files: Files) -> list[Row]:
     """Return the rows of one system on one kind of anomaly: every protocol, the controls, what it learned."""
-    seeds = range(context.n_ablation_seeds if SYSTEMS[system].drawn else 1)
+    seeds = range(n_seeds(context, system))
     tasks = [task_on_sequences(system, files, context.settings, seed) for seed in seeds]
     seeded = [{"pixels": make_run(task, context.out)} for task in tasks]
     data = files.settings["test"]

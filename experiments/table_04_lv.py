@@ -11,7 +11,7 @@ frames and read "not run". Those that the authors quote have cells of their own,
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,11 @@ import numpy as np
 
 from data_prep.datasets import Dataset
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, Seeded, flat, late_fusion_points, runs_of
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.quoted_rows import headline, with_known_limits
 from experiments.lab.publishing.results import Row
-from experiments.lab.publishing.rows import backbones_of, identity_of, late_fusion_runs, number_rows
+from experiments.lab.publishing.rows import backbones_of, identity_of, number_rows
 from experiments.lab.scoring import metrics, pixel_metrics
 from experiments.lab.scoring.geometry import geometry_of
 from experiments.lab.scoring.measure import auc, held_by, scores_of, train_errors_of
@@ -39,21 +40,36 @@ LV_VARIANT = {"Reddy et al.": {"reddy_rule": "both", "reddy_known": 0.95}}  # a 
 READS = Reads(systems_of(EXHIBIT), without=tuple(name for own in LV_VARIANT.values() for name in own))
 
 
+def places(context: Context) -> list[tuple[str, str]]:
+    """Return the system and the dataset of each cell of the table."""
+    with_masks = [name for name, dataset in context.datasets.items() if dataset.has_pixel_masks]
+    main = [name for name in ("lv", "walkway") if name in with_masks][:1]
+    own = [name for name in with_masks if context.datasets[name].own]
+    extra = [EXTRA] if EXTRA in with_masks else []
+    systems = systems_of(EXHIBIT)
+    several = [(system, name) for name in (*main, *own) for system in systems]
+    return several + [(system, name) for name in extra for system in systems if SYSTEMS[system].quoted]
+
+
+def points(context: Context) -> list[Point]:
+    """Return the runs that the table needs."""
+    return flat(cell_points(context, *place) for place in places(context))
+
+
+def cell_points(context: Context, system: str, dataset: str) -> Seeded:
+    """Return the runs of one system on one dataset."""
+    own = context.changed(**LV_VARIANT.get(system, {}))
+    return late_fusion_points(own, dataset, system, 1 if SYSTEMS[system].quoted else None)
+
+
 def run(context: Context) -> None:
     """Score the systems on LV, or on the walkway where LV is not at hand, and write the table."""
-    command = context.command("experiments.table_04_lv")
-    with_masks = [name for name, dataset in context.datasets.items() if dataset.has_pixel_masks]
-    chosen = next((name for name in ("lv", "walkway") if name in with_masks), None)
-    systems = systems_of(EXHIBIT)
-    places = [] if chosen is None else [(system, chosen) for system in systems]
-    own = [name for name in with_masks if context.datasets[name].own]
-    places += [(system, name) for name in own for system in systems]
-    places += [(name, EXTRA) for name in systems if SYSTEMS[name].quoted and EXTRA in with_masks]
-    rows = [row for system, dataset in places for row in system_rows(context, system, dataset, command)]
+    command, systems = context.command("experiments.table_04_lv"), systems_of(EXHIBIT)
+    rows = [row for system, name in places(context) for row in system_rows(context, system, name, command)]
     criterion = f"Criterion: pixel level, {100 * pixel_metrics.LV_OVERLAP:g} % covered."
-    absent = (
-        "" if chosen == "lv" else " LV and its masks are not at hand: the walkway stands in its own column."
-    )
+    absent = " LV and its masks are not at hand: the walkway stands in its own column."
+    if "lv" in {name for _, name in places(context)}:
+        absent = ""
     variant = (
         " Reddy et al.: the variant for LV, speed and size improbable together, known textures above 0.95."
     )
@@ -64,7 +80,7 @@ def run(context: Context) -> None:
 def system_rows(context: Context, system: str, dataset: str, command: str) -> list[Row]:
     """Return the rows of one system under every protocol, the headline first; the frame-level AUC is last."""
     quoted, score = SYSTEMS[system].quoted, context.settings.score
-    seeded = late_fusion_runs(context, dataset, system, 1 if quoted else None, **LV_VARIANT.get(system, {}))
+    seeded = runs_of(cell_points(context, system, dataset))
     frame_level = held_by(seeded[0], headline(score, system) if quoted else Protocol.of(score))
     protocols = pixel_protocols(frame_level)
     if quoted:

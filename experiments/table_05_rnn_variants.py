@@ -9,9 +9,10 @@ stands the mean training frame, scored as ConvLSTM-AE is (ours).
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, flat, late_fusion_points
 from experiments.lab.publishing.notes import held_out_note
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
@@ -20,6 +21,12 @@ from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_05"
 READS = Reads(systems_of(EXHIBIT))
+
+
+def points(context: Context) -> list[Point]:
+    """Return the runs that the table needs."""
+    names = systems_of(EXHIBIT)
+    return flat(late_fusion_points(context, dataset, name) for dataset in context.datasets for name in names)
 
 
 def run(context: Context) -> None:

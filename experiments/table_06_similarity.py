@@ -9,9 +9,10 @@ its Table 8. The Gaussian's lambda2 stays at its initial value; lambda1 is learn
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, Seeded, flat, runs_of, seeded_points
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows
@@ -25,6 +26,17 @@ SIMILARITIES = {
 }
 
 
+def points(context: Context) -> list[Point]:
+    """Return the runs that the table needs."""
+    return flat(row_points(context, dataset, name) for dataset in context.datasets for name in SIMILARITIES)
+
+
+def row_points(context: Context, dataset: str, similarity: str) -> Seeded:
+    """Return the runs of one row on one dataset."""
+    own = context.changed(**SIMILARITIES[similarity])
+    return seeded_points(own, dataset, ("spatial",), context.n_ablation_seeds)
+
+
 def run(context: Context) -> None:
     """Train and score both similarities on every dataset at hand and write the table."""
     command = context.command("experiments.table_06_similarity")
@@ -36,10 +48,7 @@ def run(context: Context) -> None:
 def similarity_rows(context: Context, dataset: str, command: str) -> list[Row]:
     """Return both similarities' AUC on one dataset under every protocol, the headline first."""
     rows = []
-    for name, overrides in SIMILARITIES.items():
-        seeded = [
-            {"spatial": context.run(dataset, "spatial", seed, **overrides)}
-            for seed in range(context.n_ablation_seeds)
-        ]
+    for name in SIMILARITIES:
+        seeded = runs_of(row_points(context, dataset, name))
         rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
     return rows

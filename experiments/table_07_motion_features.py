@@ -12,7 +12,7 @@ The row of flow windows is ours: no network, see `data_prep.flow_windows`.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -26,6 +26,7 @@ from data_prep.flow_windows.place import load_place
 from data_prep.frames import Source, iter_frames, resize
 from data_prep.optical_flow import FlowOptions, flow_inputs
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, Seeded, flat, runs_of, seeded_points
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import backbones_of, identity_of, measured_row, rows_under
@@ -72,6 +73,19 @@ def contexts_of(context: Context) -> dict[str, tuple[Context, tuple[str, ...]]]:
     return {**paper, WINDOWS_ROW: (windows, ("flow",))}
 
 
+def points(context: Context) -> list[Point]:
+    """Return the runs that the table needs."""
+    several = [row_points(context, dataset) for dataset in context.datasets]
+    return flat(seeded for rows in several for seeded in rows.values())
+
+
+def row_points(context: Context, dataset: str) -> dict[str, Seeded]:
+    """Return the runs of each row on one dataset."""
+    n_seeds = context.n_ablation_seeds
+    rows = contexts_of(context).items()
+    return {name: seeded_points(own, dataset, streams, n_seeds) for name, (own, streams) in rows}
+
+
 def flow_note(context: Context) -> str:
     """Return what the flow features are, in a sentence or two."""
     if reads_windows("flow", context.settings):
@@ -85,11 +99,8 @@ def flow_note(context: Context) -> str:
 def auc_rows(context: Context, dataset: str, command: str) -> list[Row]:
     """Return the AUC of every row of the table on one dataset, the headline normalization first."""
     rows = []
-    for name, (own, streams) in contexts_of(context).items():
-        seeded = [
-            {stream: own.run(dataset, stream, seed) for stream in streams}
-            for seed in range(context.n_ablation_seeds)
-        ]
+    for name, several in row_points(context, dataset).items():
+        own, seeded = next(iter(several[0].values())).context, runs_of(several)
         headline, *beside = protocols_of(seeded[0], Protocol.of(own.settings.score))
         # Each stream alone has a row of its own in this table.
         protocols = [headline, *(one for one in beside if one.streams == headline.streams)]

@@ -9,9 +9,10 @@ that its other tables give for both streams together.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, flat, runs_of, seeded_points
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows
@@ -20,6 +21,11 @@ from experiments.lab.systems.reads import Reads
 EXHIBIT = "table_08"
 READS = Reads(("sRNN-AE",), ("spatial", "temporal"), together=False)
 ROWS = {"Spatial features": "spatial", "Temporal features": "temporal"}
+
+
+def points(context: Context) -> list[Point]:
+    """Return the runs that the table needs."""
+    return flat(seeded_points(context, name, ROWS.values(), context.n_seeds) for name in context.datasets)
 
 
 def run(context: Context) -> None:
@@ -33,6 +39,6 @@ def stream_rows(context: Context, dataset: str, command: str) -> list[Row]:
     """Return each stream's AUC on one dataset under every protocol, the headline first."""
     rows = []
     for name, stream in ROWS.items():
-        seeded = [{stream: context.run(dataset, stream, seed)} for seed in range(context.n_seeds)]
+        seeded = runs_of(seeded_points(context, dataset, (stream,), context.n_seeds))
         rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
     return rows

@@ -9,16 +9,39 @@ channels, in front of as many atoms as each stream has alone; late fusion adds t
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import (
+    Point,
+    Seeded,
+    flat,
+    late_fusion_points,
+    runs_of,
+    seeded_points,
+)
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
-from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
+from experiments.lab.publishing.rows import auc_rows
 from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_09"
 READS = Reads(("sRNN-AE",))
+
+
+def points(context: Context) -> list[Point]:
+    """Return the runs that the table needs."""
+    several = [row_points(context, dataset) for dataset in context.datasets]
+    return flat(seeded for rows in several for seeded in rows.values())
+
+
+def row_points(context: Context, dataset: str) -> dict[str, Seeded]:
+    """Return the runs of each row on one dataset."""
+    n_seeds = context.n_ablation_seeds
+    return {
+        "Early fusion": seeded_points(context, dataset, ("early",), n_seeds),
+        "Late Fusion": late_fusion_points(context, dataset, n_seeds=n_seeds),
+    }
 
 
 def run(context: Context) -> None:
@@ -30,13 +53,8 @@ def run(context: Context) -> None:
 
 def fusion_rows(context: Context, dataset: str, command: str) -> list[Row]:
     """Return both fusions' AUC on one dataset under every protocol, the headline first."""
-    n_seeds = context.n_ablation_seeds
-    fusions = {
-        "Early fusion": [{"early": context.run(dataset, "early", seed)} for seed in range(n_seeds)],
-        "Late Fusion": late_fusion_runs(context, dataset, n_seeds=n_seeds),
-    }
     return [
         row
-        for name, seeded in fusions.items()
-        for row in auc_rows(context, EXHIBIT, name, dataset, seeded, command)
+        for name, seeded in row_points(context, dataset).items()
+        for row in auc_rows(context, EXHIBIT, name, dataset, runs_of(seeded), command)
     ]

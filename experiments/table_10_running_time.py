@@ -16,7 +16,7 @@ before, against frames per second.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 import time
 from collections import deque
@@ -36,6 +36,7 @@ from data_prep.frames import count_frames, iter_frames, resize
 from data_prep.provenance import processor_name
 from data_prep.shards import Shard, shard_path
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point, flat, runs_of, seeded_points
 from experiments.lab.publishing import speed_plot
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row, read_rows
@@ -59,10 +60,21 @@ ROUNDS = 3
 ALONE, END_TO_END = "Inference", "Inference with feature extraction"
 
 
+def timed_dataset(context: Context) -> str:
+    """Return the dataset on which systems are timed."""
+    return next((name for name in PREFERRED if name in context.datasets), next(iter(context.datasets)))
+
+
+def points(context: Context) -> list[Point]:
+    """Return the runs that the table needs: what is timed here may be trained elsewhere."""
+    dataset, names = timed_dataset(context), systems_of(EXHIBIT, context.profile)
+    return flat(seeded_points(context, dataset, SYSTEMS[name].streams(PAPER), 1, name) for name in names)
+
+
 def run(context: Context) -> None:
     """Time every system on one dataset, training what is not there, and write the table."""
     command = context.command("experiments.table_10_running_time")
-    dataset = next((name for name in PREFERRED if name in context.datasets), next(iter(context.datasets)))
+    dataset = timed_dataset(context)
     title = context.heading(dataset)
     cell = partial(measured_row, context, exhibit=EXHIBIT, dataset=title, command=command)
     systems = systems_of(EXHIBIT, context.profile)
@@ -172,7 +184,7 @@ def system_rows(context: Context, dataset: str, name: str, cell: Callable[..., R
     entry = SYSTEMS[name]
     if entry.quoted:
         return map_rows(context, dataset, name, cell)
-    runs = {s: context.run(dataset, s, 0, name) for s in entry.streams(PAPER)}
+    (runs,) = runs_of(seeded_points(context, dataset, entry.streams(PAPER), 1, name))
     first, *others = runs
     cases = [runs, *([{first: runs[first]}] if others else [])]
     of = partial(cell, row=name, backbone=runs[first].config["backbone"], **identity_of([runs]))

@@ -14,12 +14,12 @@ from experiments.choose_on_scenes import STAGES, Stage, Trial, choose, within_ti
 from experiments.lab import context as context_module
 from experiments.lab import scenes
 from experiments.lab.context import Context
-from experiments.lab.scenes import Scene, scenes_for
+from experiments.lab.scenes import Scene, SceneContext, scenes_for
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.profiles import PROFILES
 from tests.walkers import walkers, write_clip
 
-CONTEXT = Context("smoke", PROFILES["smoke"], None)
+CONTEXT = SceneContext("smoke", PROFILES["smoke"], None)
 WALKWAY = SimpleNamespace(name="walkway", own=False, complete=True)
 SCENES = [Scene(name, None, None, is_real) for name, is_real in (("a", True), ("b", True), ("w", False))]
 
@@ -51,7 +51,8 @@ def choose_with(aucs, stages, monkeypatch):
         return value
 
     monkeypatch.setattr(Trial, "_score_on", score_on)
-    return *choose(CONTEXT, SCENES, stages, {}), tried
+    monkeypatch.setitem(vars(CONTEXT), "scenes", SCENES)
+    return *choose(CONTEXT, stages, {}), tried
 
 
 def test_real_scenes_decide_then_walkways_then_the_order(monkeypatch):

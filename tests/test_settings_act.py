@@ -150,7 +150,7 @@ def without_what_takes_time(name: str, module, patch) -> None:
         patch(module, "speed_row", lambda of, *_: of([1.0], column="", metric="fps", protocol=""))
         patch(module.Camera, "of", classmethod(lambda *_: MagicMock()))
         patch(module, "named", lambda function: lambda *_: ("", None))
-        patch(module.Camera, "of", classmethod(lambda *_: MagicMock()))
+        patch(module, "draw_speed", lambda *_: None)
         patch(module, "map_rows", map_rows)
     if name == "figure_02":
         patch(module, "draw_network", lambda *_: None)
@@ -255,7 +255,7 @@ def test_what_is_read_in_scoring_acts(lab, patch, monkeypatch, name):
         assert (what, dead_settings(name, settings, sorted(asked), patch)) == (what, [])
 
 
-@pytest.mark.parametrize("beside", ["", "windows", "late fusion"])
+@pytest.mark.parametrize("beside", ["", "windows"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_runs_that_are_planned_are_those_that_are_asked_for(lab, patch, quick_auc, name, beside):
     """Others make them where `--jobs` or `--cluster` is given; what was not planned, the command would."""

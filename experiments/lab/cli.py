@@ -141,7 +141,11 @@ def _flags_text(arguments: argparse.Namespace) -> str:
 
 def runs_parser(description: str) -> argparse.ArgumentParser:
     """Return the parser of a command that trains: the common flags, and where its work is done."""
-    flags = parser(description)
+    return with_where(parser(description))
+
+
+def with_where(flags: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Return a parser with the flags that say where work is done, see `lab.distributing.where`."""
     where = flags.add_mutually_exclusive_group()
     where.add_argument("--jobs", type=given_int, default=1, help="clips or runs at a time here (default: 1)")
     where.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers do them")
@@ -163,8 +167,8 @@ def where(arguments: argparse.Namespace):
 
 
 def scenes_parser(description: str) -> argparse.ArgumentParser:
-    """Return the parser of a command that runs on labelled scenes."""
-    flags = parser(description)
+    """Return the parser of a command that trains on labelled scenes."""
+    flags = runs_parser(description)
     flags.add_argument(
         "--development",
         type=given_path,
@@ -208,7 +212,9 @@ def _run(module: str, arguments: argparse.Namespace) -> None:
     command = importlib.import_module(module)
     refuse_unread(arguments, [reads_of(command, here, **own)], here, module)
     if not hasattr(command, "EXHIBIT"):
-        return command.run(here, **own)
+        from experiments.lab.distributing.points import run_command
+
+        return run_command(command, here, at, **own)
     from experiments.lab.publishing.exhibit import publish_report, run_exhibit
 
     run_exhibit(here, command, at, **own)

@@ -1,7 +1,8 @@
 """Development scenes: labelled sets that are not the dataset which is reported, and two rendered walkways."""
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from data_prep import walkway
@@ -20,6 +21,39 @@ class Scene:
     dataset: Dataset
     root: Path
     is_real: bool
+
+
+@dataclass(frozen=True, eq=False)
+class SceneContext(Context):
+    """A context whose runs are on development scenes, by their names.
+
+    Args:
+        development: folders of labelled scenes.
+    """
+
+    development: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, context: Context, development: Sequence[Path]) -> "SceneContext":
+        """Return a context with these scenes."""
+        common = {field.name: getattr(context, field.name) for field in fields(context)}
+        return cls(**common, development=tuple(development))
+
+    @functools.cached_property
+    def scenes(self) -> list[Scene]:
+        """Return the scenes, see `scenes_for`."""
+        return scenes_for(self, self.development)
+
+    def changed(self, **overrides) -> "SceneContext":
+        """Return this context with some settings changed, by name; its scenes are found once."""
+        other = super().changed(**overrides)
+        if other.settings.walkway == self.settings.walkway:
+            vars(other)["scenes"] = self.scenes
+        return other
+
+    def place_of(self, dataset: str) -> tuple[Dataset, Path]:
+        """Return the dataset of a scene, and the folder under which its features go."""
+        return next((scene.dataset, scene.root) for scene in self.scenes if scene.name == dataset)
 
 
 def named_sets(context: Context) -> list[Dataset]:

@@ -8,6 +8,7 @@ and finished runs are never made again, and whatever was broken off goes on.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 from data_prep.extraction import extract
 from experiments.lab.context import Context
@@ -111,6 +112,18 @@ def runs_of(seeded: Seeded) -> list[dict[str, Run]]:
 def flat(several: Iterable[Seeded]) -> list[Point]:
     """Return all points of several lists."""
     return [point for seeded in several for points in seeded for point in points.values()]
+
+
+def run_command(command: ModuleType, context: Context, where: Where, **options) -> None:
+    """Run a command's script; what it needs is made first by others, where others do the work.
+
+    A command that knows what it needs only as it goes has no `points`, and is told where.
+    """
+    if where.elsewhere and hasattr(command, "points"):
+        make(command.points(context, **options), where)
+    elif where.elsewhere:
+        options["where"] = where
+    command.run(context, **options)
 
 
 def make(points: Sequence[Point], where: Where, may_diverge: bool = False) -> None:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from data_prep.provenance import processor_name
 from experiments.lab.context import Context
-from experiments.lab.distributing.points import make
+from experiments.lab.distributing.points import run_command
 from experiments.lab.distributing.where import HERE, Where
 from experiments.lab.publishing.notes import write_summary
 from experiments.lab.publishing.report import build_report
@@ -15,14 +15,9 @@ from experiments.lab.publishing.tables import text_table
 
 
 def run_exhibit(context: Context, exhibit: ModuleType, where: Where = HERE, **options) -> None:
-    """Run an exhibit's script; print its headline numbers and the files that it wrote.
-
-    What it needs is made first by others, if others do the work.
-    """
-    if where.elsewhere and hasattr(exhibit, "points"):
-        make(exhibit.points(context, **options), where)
+    """Run an exhibit's script, see `points.run_command`; print its headline numbers and what it wrote."""
     before = _written(context.results_dir, exhibit.EXHIBIT)
-    exhibit.run(context, **options)
+    run_command(exhibit, context, where, **options)
     rows = read_rows(context.results_dir)
     rows = [row for row in rows if row.exhibit == exhibit.EXHIBIT]
     print(f"\n{text_table(rows, context.profile_name)}")
