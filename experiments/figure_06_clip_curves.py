@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from experiments.lab.context import Context
-from experiments.lab.distributing.points import Point
+from experiments.lab.distributing.points import Point, flat, late_fusion_points
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -43,8 +43,10 @@ SAMPLE_FRAMES = 6
 
 def points(context: Context, without_frames: bool = False) -> list[Point]:
     """Return the runs that the figure needs."""
-    streams = (*context.settings.score.streams, "spatial")  # its codes are drawn, fused or not
-    return [Point(context, dataset, stream) for dataset in context.datasets for stream in streams]
+    contexts = [context, *([context.beside] if context.beside else [])]
+    fused = [late_fusion_points(of, dataset, n_seeds=1) for of in contexts for dataset in context.datasets]
+    # The codes of the spatial stream are drawn, fused or not.
+    return flat(fused) + [Point(context, dataset, "spatial") for dataset in context.datasets]
 
 
 def run(context: Context, without_frames: bool = False) -> None:

@@ -51,10 +51,10 @@ def test_rows_score_their_streams_and_fuse_motion_at_its_weight():
     windows = made_run("windows")
     common = {"n_ablation_seeds": 1, "backbone": SimpleNamespace(name="thin"), "commit": "abc"}
     common["heading"] = str.title
-    on_windows = SimpleNamespace(settings=PAPER, run=lambda dataset, stream, seed: windows, **common)
+    on_windows = SimpleNamespace(settings=PAPER, run=lambda dataset, stream, *_: windows, **common)
     context = SimpleNamespace(
         settings=PAPER,
-        run=lambda dataset, stream, seed: runs[stream],
+        run=lambda dataset, stream, *_: runs[stream],
         changed=lambda **settings: on_windows if settings["flow_input"] == "windows" else None,
         **common,
     )

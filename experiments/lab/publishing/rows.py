@@ -17,10 +17,10 @@ SEEDED_RUNS = Sequence[Mapping[str, Run]]  # one {stream: run} a seed
 
 
 def late_fusion_runs(
-    context: Context, dataset: str, system: str = "sRNN-AE", n_seeds: int | None = None, **overrides
+    context: Context, dataset: str, system: str = "sRNN-AE", n_seeds: int | None = None
 ) -> SEEDED_RUNS:
     """Return the trained runs of every seed: the streams to be fused, or the one that a system has."""
-    return runs_of(late_fusion_points(context.changed(**overrides), dataset, system, n_seeds))
+    return runs_of(late_fusion_points(context, dataset, system, n_seeds))
 
 
 def backbones_of(runs: Mapping[str, Run]) -> str:
