@@ -44,7 +44,7 @@ class SceneContext(Context):
         """Return the scenes, see `scenes_for`."""
         return scenes_for(self, self.development)
 
-    def changed(self, **overrides) -> "SceneContext":
+    def changed(self, **overrides) -> "SceneContext":  # type: ignore[override] # which is cached
         """Return this context with some settings changed, by name; its scenes are found once."""
         other = super().changed(**overrides)
         if other.settings.walkway == self.settings.walkway:
