@@ -41,7 +41,8 @@ class Backbone:
     """A pretrained network and where it comes from.
 
     Attributes:
-        name: key in `N_BLOCKS`; a flow network has "-flow" behind it, or "-flow_picture".
+        name: key in `N_BLOCKS`; a flow network has "-flow" behind it, or "-flow_picture"; one that computes
+            in float16 then "-float16".
         model: (n, s, s, 3) RGB 0..255, uint8 or float32 -> map float32 (n, h, w, channels);
             a flow network takes float16 (n, s, s, 20) or (n, s, s, 3), see `optical_flow.flow_inputs`. A
             list of maps where `layer` names several.
@@ -72,6 +73,7 @@ def load_backbone(
     input_size_px: int = 224,
     layer: str = "last",
     flow: str = "",
+    compute_dtype: str = "float32",
 ) -> Backbone:
     """Return a pretrained backbone.
 
@@ -87,6 +89,7 @@ def load_backbone(
         layer: one of `LAYERS`, or several in their order, joined by "+".
         flow: empty for a network on RGB; one of `FLOW_INPUTS` for a flow network: "stack" of ten flows, or
             "picture", (u, v, |flow|) of one flow in the three channels of an RGB network as it is.
+        compute_dtype: see `resnet.build`.
 
     Raises InputError: an unknown name, layer or flow input, a size below 32, a weights file that is missing
     or does not match; a given file never falls back.
@@ -104,8 +107,9 @@ def load_backbone(
     from data_prep.resnet import build  # here: a command's --help needs the names above, and no Keras
 
     stages = [LAYERS.index(part) for part in layer.split("+")]
-    model = build(name, convolutions, input_size_px, stages, centered=bool(flow))
+    model = build(name, convolutions, input_size_px, stages, bool(flow), compute_dtype)
     suffix = {"": "", "stack": "-flow", "picture": "-flow_picture"}[flow]
+    suffix += "" if compute_dtype == "float32" else f"-{compute_dtype}"
     return Backbone(
         name=name + suffix,
         model=model,

@@ -15,6 +15,7 @@ from data_prep.network_features import NetworkRecipe
 from data_prep.normalization import FEATURE_NORMALIZATIONS, normalize_shards
 from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS
 from data_prep.pretrained_weights import N_BLOCKS
+from data_prep.processor import fast_dtype
 from data_prep.shards import DTYPES, expected_shards
 from data_prep.terminal import Parser, exit_code, given_int, given_path
 
@@ -30,7 +31,10 @@ def run_command(options: argparse.Namespace, recipe_of: Callable[..., NetworkRec
 
     def work() -> None:
         datasets = chosen_datasets(options.data, options.dataset)
-        backbone = load_backbone(options.backbone, options.weights, options.input_size, options.layer, flow)
+        dtype = fast_dtype("--compute-dtype", options.compute_dtype)
+        backbone = load_backbone(
+            options.backbone, options.weights, options.input_size, options.layer, flow, dtype
+        )
         recipe = recipe_of(backbone, options.pooling, options.pyramid, options.dtype)
         for dataset in datasets:
             folder = extract(dataset, recipe, options.out, options.part)
@@ -108,6 +112,12 @@ def command_line(module: str, description: str) -> argparse.ArgumentParser:
         help="of the features (%(default)s)",
     )
     add("--dtype", default="float16", choices=DTYPES, help="of the stored features (default: %(default)s)")
+    add(
+        "--compute-dtype",
+        default="float32",
+        choices=("float32", "float16"),
+        help="of the network's convolutions (default: %(default)s)",
+    )
     return parser
 
 

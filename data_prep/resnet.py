@@ -1,6 +1,7 @@
 """The graph of a residual network, from the convolutions of `pretrained_weights`. Paper: Sec. 3.6."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -20,8 +21,12 @@ def build(
     input_size_px: int,
     stages: Sequence[int],
     centered: bool,
+    compute_dtype: str = "float32",
 ) -> keras.Model:
-    """Return the network up to the last of `stages`, whose maps it gives; `centered` input has mean zero.
+    """Return the network up to the last of `stages`, whose maps it gives in float32.
+
+    `centered` input has mean zero. With `compute_dtype` "float16" the factors of a convolution, and what
+    goes from layer to layer, are rounded to float16.
 
     A stage's map is read only at every second row and column by the stage after it (1x1 convolutions of
     stride 2). That stride is therefore taken one block earlier, at the 3x3 convolution of the last block,
@@ -30,17 +35,29 @@ def build(
     remaining = iter(convolutions)
     n_channels = convolutions[0][0].shape[2]
     inputs = keras.Input((input_size_px, input_size_px, n_channels), name="frames")
-    x = _stem(inputs, next(remaining), name, centered)
     maps = []
-    for stage in range(stages[-1] + 1):
-        n_blocks = N_BLOCKS[name][stage]
-        for block in range(n_blocks):
-            strides = 2 if block == n_blocks - 1 and stage not in stages else 1
-            x = _residual_block(x, remaining, first=block == 0, strides=strides)
-        if stage in stages:
-            maps.append(x)
-            x = _every_other(x)
+    with _computing_in(compute_dtype):
+        x = _stem(inputs, next(remaining), name, centered)
+        for stage in range(stages[-1] + 1):
+            n_blocks = N_BLOCKS[name][stage]
+            for block in range(n_blocks):
+                strides = 2 if block == n_blocks - 1 and stage not in stages else 1
+                x = _residual_block(x, remaining, first=block == 0, strides=strides)
+            if stage in stages:
+                maps.append(x if compute_dtype == "float32" else ops.cast(x, "float32"))
+                x = _every_other(x)
     return keras.Model(inputs, maps if len(maps) > 1 else maps[0], name=name)
+
+
+@contextmanager
+def _computing_in(compute_dtype: str) -> Iterator[None]:
+    """Make layers that are created meanwhile, in this thread, compute in a dtype; weights stay float32."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if compute_dtype == "float16" else policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def _stem(inputs, convolution: Convolution, name: str, centered: bool):

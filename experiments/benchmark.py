@@ -124,9 +124,9 @@ def weights_read(n_features, n_atoms, units, depth) -> int:
 
 def dtypes_measured() -> tuple[str, ...]:
     """Return the dtypes of products to measure: bfloat16 where it is fast; one line tells where it is not."""
-    from experiments.lab.settings.compute_dtype import has_fast_bfloat16
+    from data_prep.processor import is_fast
 
-    if has_fast_bfloat16():
+    if is_fast("bfloat16"):
         return "float32", "bfloat16"
     print("bfloat16 is not measured: this processor has no instructions for it, and there is no accelerator")
     return ("float32",)

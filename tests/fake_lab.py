@@ -154,12 +154,13 @@ class FakeLab:
     def walkway(self, parent: Path, settings) -> Path:
         return self.data / "-".join(str(value) for value in list(asdict(settings).values())[:4])
 
-    def backbone(self, *options) -> SimpleNamespace:
+    def backbone(self, *options, compute_dtype) -> SimpleNamespace:
         name, weights, input_size_px, layer, *flow_input = (*options, "last")[: max(4, len(options))]
         channels = 3 if flow_input != ["stack"] else 20
         return SimpleNamespace(
-            name=f"{name} {weights} {layer} {flow_input}", input_size_px=input_size_px, layer=layer,
-            requested=name, fallback_reason="", channels=6, weights_sha256="",
+            name=f"{name} {weights} {layer} {flow_input} {compute_dtype}",
+            input_size_px=input_size_px, layer=layer, requested=name,
+            fallback_reason="", channels=6, weights_sha256="",
             model=SimpleNamespace(
                 input=SimpleNamespace(shape=(None, None, None, channels)),
                 output=SimpleNamespace(shape=(None, 3, 3, 6)),

@@ -88,6 +88,24 @@ def test_several_layers_are_those_of_the_network_side_by_side(layer):
     np.testing.assert_allclose(pooled, by_hand, atol=1e-3 * by_hand.max())
 
 
+@pytest.mark.parametrize("layer", ["last", "conv2+conv3"])
+@pytest.mark.parametrize("flow", ["", "picture"])
+def test_network_in_float16_is_the_float32_one_but_for_rounding(layer, flow):
+    """A float32 map and float32 weights, its own name, and not a digit of what was built before or after."""
+    options = {"input_size_px": 96, "layer": layer, "flow": flow}
+    low = load_backbone("thin_resnet50", **options, compute_dtype="float16")
+    full = load_backbone("thin_resnet50", **options)
+    assert (low.name, low.requested) == (f"{full.name}-float16", f"{full.requested}-float16")
+    assert {weight.dtype for weight in low.model.weights} == {"float32"}
+    assert {output.dtype for output in low.model.outputs} == {"float32"}
+    frames = random_frames(2, 96)
+    inputs = frames if not flow else (frames.astype(np.float16) - 127.5)
+    ours, theirs = (feature_function(network)(inputs) for network in (low, full))
+    assert ours.dtype == theirs.dtype == np.float32
+    # A product's factors are rounded to 2^-12 each; on the way through 50 layers that grows.
+    assert 2**-12 < np.linalg.norm(ours - theirs) / np.linalg.norm(theirs) < 0.01
+
+
 @pytest.mark.parametrize("layer", ["conv4+conv3", "conv3+conv3", "conv3+", "conv1", ""])
 def test_layers_that_do_not_exist_or_are_out_of_order(layer):
     with pytest.raises(InputError, match="layer: expected one of conv2, conv3, conv4, last, or several"):

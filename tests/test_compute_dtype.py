@@ -1,4 +1,4 @@
-"""The setting compute_dtype: what it names, where it falls back, and runs that are made with it."""
+"""The settings of compute dtypes: what they name, where they fall back, and runs that are made with one."""
 
 import hashlib
 import json
@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from synthetic import write_dataset
 
+from data_prep import processor
 from data_prep.shards import list_shards
 from experiments.lab import cli
 from experiments.lab.scoring.score import score_clips
-from experiments.lab.settings import compute_dtype
+from experiments.lab.settings.changes import values
 from experiments.lab.settings.schema import LATER, PAPER, config_hash
 from experiments.lab.systems.catalogue import run_system
 from experiments.lab.training import gradients
@@ -37,22 +38,28 @@ def test_runs_of_before_keep_their_names():
     assert LATER["compute_dtype"] == "float32"
 
 
-def given(*flags):
-    return cli.settings(cli.settings_parser("").parse_args([*flags])).model.compute_dtype
+def given(name, *flags):
+    return values(cli.settings(cli.settings_parser("").parse_args([*flags])))[name]
 
 
 @pytest.mark.parametrize(
-    ("flags", "accelerator", "used"),
-    [("sse2 amx_bf16", False, "bfloat16"), ("sse2", True, "bfloat16"), ("sse2", False, "float32")],
+    ("name", "dtype"), [("compute_dtype", "bfloat16"), ("feature_compute_dtype", "float16")]
 )
-def test_where_bfloat16_is_not_fast_float32_is_used_and_told(monkeypatch, capsys, flags, accelerator, used):
-    monkeypatch.setattr(compute_dtype, "processor_flags", lambda: set(flags.split()))
-    monkeypatch.setattr(compute_dtype, "on_accelerator", lambda: accelerator)
-    assert given() == "float32"
-    assert given("--set", "compute_dtype=bfloat16") == used
+@pytest.mark.parametrize(
+    ("flags", "accelerator", "used"),
+    [("sse2 amx_bf16 avx512_fp16", False, "low"), ("sse2", True, "low"), ("sse2", False, "float32")],
+)
+def test_where_a_dtype_is_not_fast_float32_is_used_and_told(
+    monkeypatch, capsys, flags, accelerator, used, name, dtype
+):
+    monkeypatch.setattr(processor, "processor_flags", lambda: set(flags.split()))
+    monkeypatch.setattr(processor, "on_accelerator", lambda: accelerator)
+    assert given(name) == "float32"
+    assert given(name, "--set", f"{name}={dtype}") == (dtype if used == "low" else used)
     told = capsys.readouterr().err
     assert told.count("\n") == (used == "float32")
     assert ("float32 is used, and recorded" in told) == (used == "float32")
+    assert told.startswith(f"{name} {dtype}: " if used == "float32" else "")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from data_prep import extraction, walkway
+from data_prep import extraction, processor, walkway
 from data_prep.backbones import Backbone, load_backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.errors import InputError
@@ -22,7 +22,7 @@ from data_prep.frames import resize
 from data_prep.network_features import NetworkRecipe, feature_function, frame_batches
 from data_prep.pooling import region_pyramid
 from data_prep.read_ahead import read_ahead
-from data_prep.shards import Shard, list_shards, validate_shard
+from data_prep.shards import Shard, list_shards, read_info, validate_shard
 
 SIZE_PX, N_CHANNELS = 16, 3
 CLIP_FRAMES = {("train", "01"): 7, ("train", "02"): 5, ("test", "01"): 6}
@@ -282,6 +282,22 @@ def test_command_extracts_and_resumes(walkway_dir, tmp_path, capfd):
     before = shard.stat().st_mtime_ns
     assert main(command.split()) == 0
     assert shard.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("has_instructions", [True, False])
+def test_command_extracts_in_float16_where_the_processor_has_it(
+    walkway_dir, tmp_path, capfd, monkeypatch, has_instructions
+):
+    flags = {"avx512_fp16"} if has_instructions else {"avx2"}
+    monkeypatch.setattr(processor, "processor_flags", lambda: flags)
+    command = f"--data {walkway_dir} --out {tmp_path} --backbone thin_resnet50 --input-size 32 --layer conv2"
+    assert main([*command.split(), "--compute-dtype", "float16"]) == 0
+    name = "thin_resnet50-float16" if has_instructions else "thin_resnet50"
+    folder = tmp_path / "walkway" / f"{name}-conv2-32-max"
+    captured = capfd.readouterr()
+    assert captured.out.strip() == str(folder)
+    assert ("--compute-dtype float16: this processor has no" in captured.err) is not has_instructions
+    assert read_info(list_shards(folder, "test")[0]).backbone == name
 
 
 def test_parts_are_normalized_once_all_are_there(walkway_dir, tmp_path, capfd):

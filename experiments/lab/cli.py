@@ -13,7 +13,7 @@ from data_prep.datasets import near_misses, refuse_empty
 from data_prep.errors import InputError
 from data_prep.terminal import Parser, exit_with, given_int, given_path
 from experiments.lab.settings.chosen import CHOSEN
-from experiments.lab.settings.compute_dtype import with_fast_dtype
+from experiments.lab.settings.compute_dtype import with_fast_dtypes
 from experiments.lab.settings.memory import refuse_beyond_memory
 from experiments.lab.settings.profiles import ABLATION_SEEDS, DEFAULT_SEEDS, PROFILES
 from experiments.lab.settings.schema import Settings
@@ -69,7 +69,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
     chosen = CHOSEN if arguments.chosen else {}
     given = with_checkpoints(PROFILES[arguments.profile].override(**chosen).override(**overrides), overrides)
     refuse_beyond_memory(given)
-    return with_fast_dtype(given)
+    return with_fast_dtypes(given)
 
 
 def with_checkpoints(settings: Settings, given: Container[str]) -> Settings:

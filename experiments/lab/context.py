@@ -151,11 +151,14 @@ class Context:
     def backbone(self) -> Backbone:
         """Return the backbone asked for, or its loud fallback."""
         features = self.settings.features
-        return _backbone(features.backbone, self.weights, features.input_size_px, features.layer)
+        size_px, dtype = features.input_size_px, features.feature_compute_dtype
+        return _backbone(features.backbone, self.weights, size_px, features.layer, compute_dtype=dtype)
 
     def network(self, input_size_px: int) -> Backbone:
         """Return the backbone for frames of another size, its last map."""
-        return _backbone(self.settings.features.backbone, self.weights, input_size_px)
+        features = self.settings.features
+        dtype = features.feature_compute_dtype
+        return _backbone(features.backbone, self.weights, input_size_px, compute_dtype=dtype)
 
     def root_of(self, dataset: str) -> Path:
         """Return the folder under which the features of a dataset at hand go."""
@@ -213,7 +216,8 @@ class Context:
         """Return the network for optical flow: that of `flow_weights`, else the backbone with its filters."""
         settings, flow = self.settings.features, self.settings.flow
         weights = Path(flow.flow_weights) if flow.flow_weights else self.weights
-        return _backbone(settings.backbone, weights, flow.flow_input_size_px, settings.layer, flow.flow_input)
+        how = (flow.flow_input_size_px, settings.layer, flow.flow_input)
+        return _backbone(settings.backbone, weights, *how, compute_dtype=settings.feature_compute_dtype)
 
     def gray_shards(self, dataset: str, size_px: int) -> Path:
         """Return the folder of a dataset's gray frames, made first where they are not there."""

@@ -10,6 +10,7 @@ CHOICES = {
     "pyramid": ("1", "1,2", "1,2,4", "1,2,4,8"),
     "feature_normalization": ("none", "l2", "standardized"),
     "feature_dtype": ("float16", "float32"),
+    "feature_compute_dtype": ("float32", "float16"),
     "flow_input": ("stack", "picture", "windows"),
     "windows_alignment": ("causal", "centered"),
     "appearance": ("spatial", "none"),

@@ -32,6 +32,7 @@ class FeatureSettings:
     pyramid: str = "1,2,4"  # Sec. 3.6
     feature_normalization: str = "none"  # see `data_prep.normalization`
     feature_dtype: str = choice("float16")  # as stored
+    feature_compute_dtype: str = later("float32")  # of the network's convolutions, or "float16"
 
 
 @dataclass(frozen=True)

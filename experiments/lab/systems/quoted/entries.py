@@ -85,7 +85,7 @@ QUOTED = (
         f"{_HERE}.unmasking:appearance_task",
         VideoFrames(backbone_px=224),
         "Unmasking on the last map of the backbone.",
-        ("backbone", "unmasking_regularization", *_SCORE),
+        ("backbone", "feature_compute_dtype", "unmasking_regularization", *_SCORE),
         fitted=False,
         drawn=False,
         paper_profile_alone=True,
@@ -95,7 +95,7 @@ QUOTED = (
         f"{_HERE}.hinami:task",
         VideoFrames(backbone_px=448),  # a person is more than one entry of the last map
         "Takes for abnormal an object whose features are unusual at its place.",
-        ("backbone", "hinami_detector", "hinami_step_frames", *_SCORE),
+        ("backbone", "feature_compute_dtype", "hinami_detector", "hinami_step_frames", *_SCORE),
         remark="an ImageNet network, no learned attributes",
     ),
     _Maps(
