@@ -8,6 +8,7 @@ the faster, and for memory the smaller:
     train_step           seconds a training step in `fit` | its matrix products at the machine's float32 rate
     train_step_bfloat16  seconds of it with compute_dtype bfloat16 | in float32
     feature_extraction   frames/s, decoding included | onnxruntime on the same thin ResNet-50, same decoding
+    feature_float16      frames/s of it with feature_compute_dtype float16 | in float32
     streaming_inference  frames/s, one frame of 21 regions at a time | its matrix products at that rate
     streaming_21_rows    the same | its matrix products at the rate of products with 21 rows
     streaming_bytes      the same | its matrices read once each at the memory's rate
@@ -16,7 +17,8 @@ the faster, and for memory the smaller:
     memory_tenfold       peak MB of training on the dataset ten times over | on the dataset once
 
 train_step and streaming run at the paper's size: C = N = 2048, K = 3, T = 10, 84 rows (smoke: at its own).
-The parts of a step, in both dtypes, go to training_parts.csv (`lab.benchmarks.training_parts`).
+The parts of a step, in both dtypes, go to training_parts.csv (`lab.benchmarks.training_parts`); what a step
+and a streamed frame cost as C, N, K, rows and frames grow goes to costs.csv (`lab.benchmarks.costs`).
 sparse_coding also writes sparse_coding.csv: every solver, and how far K steps of SISTA stop short of the
 minimum (`lab.benchmarks.sparse_coding`). SPAMS joins in where it is installed: `pip install spams-bin`.
 """
@@ -28,12 +30,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter as now
 
 import numpy as np
 
 from experiments.lab import cli
+from experiments.lab.benchmarks.costs import costs, streamed, training_operations, weights_read
 
 # Of the sRNN-AE of the steps and of the sparse coding problems, on the features of the first dataset.
 READ_SETTINGS = (
@@ -61,9 +65,10 @@ def run(context) -> None:
     from data_prep.files import write_atomic
     from experiments.lab.benchmarks.sparse_coding import sparse_coding
 
-    lines = [*train_step(context), *streaming_inference(context), feature_extraction(context)]
+    lines = [*train_step(context), *streaming_inference(context), *feature_extraction(context)]
     lines += [sparse_coding(context), memory_tenfold(context)]
     write_training_parts(context)
+    write_costs(context)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("name", "ours", "reference", "ratio", "unit"))
@@ -100,28 +105,6 @@ def square_product() -> tuple[Callable[[], object], float]:
     return product, 2.0 * MATRIX_SIZE**3
 
 
-def training_operations(n_features, n_atoms, units, depth, rows, frames) -> float:
-    """Return the floating point operations of the matrix products of one training step.
-
-    Forward: A^T A, x A, K products a frame, the decoder, phi. Backward: A (G + G^T); the gradients of the
-    codes and of A^T A at each step; x^T d; two for the decoder; one for phi.
-    """
-    n = rows * frames
-    gram = 2 * n_features * n_atoms**2
-    steps = 2 * n * depth * n_atoms**2
-    features = 2 * n * n_features * n_atoms
-    phi = 2 * n * n_features * units
-    return 2 * gram + 3 * steps + 2 * features + 3 * features + 2 * phi
-
-
-def weights_read(n_features, n_atoms, units, depth) -> int:
-    """Return the matrix elements of one streamed frame: A, A^T A at each of K steps, the decoder, phi.
-
-    A^T A is kept. Each element is read once and multiplied with every row.
-    """
-    return 2 * n_features * n_atoms + depth * n_atoms**2 + n_features * units
-
-
 def dtypes_measured() -> tuple[str, ...]:
     """Return the dtypes of products to measure: bfloat16 where it is fast; one line tells where it is not."""
     from data_prep.processor import is_fast
@@ -132,11 +115,16 @@ def dtypes_measured() -> tuple[str, ...]:
     return ("float32",)
 
 
+def paper_settings(context):
+    """Return the settings at the paper's size; smoke has its own."""
+    return context.settings if context.profile == "smoke" else context.settings.override(n_atoms=2048)
+
+
 def paper_models(context):
     """Return (models by the dtype of their products, batch, settings) at the paper's size, C = N."""
     from experiments.lab.systems.srnn_ae import build_srnn_ae
 
-    settings = context.settings if context.profile == "smoke" else context.settings.override(n_atoms=2048)
+    settings = paper_settings(context)
     n_features = settings.model.n_atoms
     rows, frames = settings.train.batch_clips * REGIONS, settings.train.window_frames
     batch = np.random.default_rng(0).exponential(0.5, (rows, frames, n_features)).astype(np.float32)
@@ -183,6 +171,17 @@ def write_training_parts(context) -> None:
     write_csv(context.results_dir / "training_parts.csv", lines)
 
 
+def write_costs(context) -> None:
+    """Write costs.csv: the processor seconds of a step and of a streamed frame as one size grows."""
+    from experiments.lab.publishing.results import write_csv
+
+    settings = paper_settings(context)
+    lines = costs(settings, settings.model.n_atoms, REGIONS)
+    for line in lines:
+        print("{work:15} {axis:11} {from:5} -> {to:5}   time x {ratio}, products x {products}".format(**line))
+    write_csv(context.results_dir / "costs.csv", lines)
+
+
 def step_seconds(model, batch: np.ndarray) -> list[float]:
     """Return the seconds of training steps inside `fit`: to start and end it takes up to 3 s, once a run."""
     import keras
@@ -217,23 +216,6 @@ def streaming_inference(context, frames_a_round=50) -> list[tuple]:
     return lines
 
 
-def streamed(model, frames: np.ndarray, n_frames: int) -> Callable[[], object]:
-    """Return what scores `n_frames` of the frames (rows, T, C), one after another."""
-    from experiments.lab.scoring.score import step_function
-    from models.srnn_ae import Streaming
-
-    streaming = Streaming(model, frame_by_frame=True)
-    step = step_function(streaming)
-
-    def stream():
-        state = streaming.initial_state(len(frames))
-        for index in range(n_frames):
-            t = index % frames.shape[1]
-            _, state = step(frames[:, t : t + 1], state)
-
-    return stream
-
-
 def narrow_products(n_rows: int) -> tuple[Callable[[], object], Callable[[], object], int]:
     """Return (products, read, n): the work of two passes over n float32 elements that no cache holds.
 
@@ -250,18 +232,20 @@ def narrow_products(n_rows: int) -> tuple[Callable[[], object], Callable[[], obj
     return products, lambda: matrices.reshape(-1, MATRIX_SIZE) @ vector[0], matrices.size
 
 
-def feature_extraction(context) -> tuple:
-    """Return the row of the CNN with decoding, against onnxruntime on the same network and decoding."""
+def feature_extraction(context) -> list[tuple]:
+    """Return the rows of the CNN with decoding: against onnxruntime on the same, and in float16."""
     import onnxruntime
 
     from data_prep.backbones import load_backbone
     from data_prep.extraction import READ_AHEAD_BATCHES
     from data_prep.network_features import BATCH_FRAMES, feature_function, frame_batches
     from data_prep.pretrained_weights import THIN, packaged_onnx_file
+    from data_prep.processor import is_fast
     from data_prep.read_ahead import read_ahead
 
-    backbone = load_backbone(THIN)
-    ours = feature_function(backbone)
+    dtypes = ("float32", "float16") if is_fast("float16") else ("float32",)
+    networks = [load_backbone(THIN, compute_dtype=dtype) for dtype in dtypes]
+    input_size_px = networks[0].input_size_px
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = os.cpu_count()
     session = onnxruntime.InferenceSession(str(packaged_onnx_file()), options)
@@ -270,11 +254,11 @@ def feature_extraction(context) -> tuple:
     source = next(iter(context.datasets.values())).split("train")[0].source
 
     def batches():
-        return frame_batches(source, backbone.input_size_px, BATCH_FRAMES)
+        return frame_batches(source, input_size_px, BATCH_FRAMES)
 
-    def extract():
+    def extract(features_of):
         for frames in read_ahead(batches(), READ_AHEAD_BATCHES):
-            ours(frames)
+            features_of(frames)
 
     def extract_by_onnxruntime():
         prepared = (frames[..., ::-1] - mean_bgr for frames in batches())
@@ -282,8 +266,11 @@ def feature_extraction(context) -> tuple:
             session.run(None, {input_name: frames})
 
     n_frames = sum(len(frames) for frames in batches())
-    rates = [n_frames / seconds for seconds in median_seconds(extract, extract_by_onnxruntime)]
-    return "feature_extraction", *rates, rates[0] / rates[1], "frames/s"
+    works = [partial(extract, feature_function(network)) for network in networks]
+    theirs, rate, *low = [n_frames / seconds for seconds in median_seconds(extract_by_onnxruntime, *works)]
+    lines = [("feature_extraction", rate, theirs, rate / theirs, "frames/s")]
+    lines += [("feature_float16", fast, rate, fast / rate, "frames/s") for fast in low]
+    return lines
 
 
 def memory_tenfold(context) -> tuple:

@@ -9,7 +9,7 @@ import pytest
 from synthetic import write_clip
 
 from experiments import benchmark
-from experiments.lab.benchmarks import solvers, sparse_coding, training_parts
+from experiments.lab.benchmarks import costs, solvers, sparse_coding, training_parts
 from experiments.lab.benchmarks.solvers import EXACT, lower_bound
 from experiments.lab.benchmarks.sparse_coding import Line
 from experiments.lab.settings.schema import PAPER
@@ -159,8 +159,8 @@ def test_weights_of_a_streamed_frame_are_those_that_the_model_holds():
     held = sum(
         np.prod(w.shape) for w in streaming.weights if w.name in ("dictionary", "decoder", "kernel", "gram")
     )
-    assert benchmark.weights_read(7, 5, 3, 1) == held
-    assert benchmark.weights_read(7, 5, 3, 4) == held + 3 * 5 * 5
+    assert costs.weights_read(7, 5, 3, 1) == held
+    assert costs.weights_read(7, 5, 3, 4) == held + 3 * 5 * 5
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -171,10 +171,30 @@ def test_parts_of_a_training_step_are_timed_and_its_products_are_those_counted(d
     shapes = list(training_parts.product_shapes(model, batch))
     assert all(a[1] == b[0] for a, b in shapes)
     counted = sum(2 * a[0] * a[1] * b[1] for a, b in shapes)
-    assert counted == benchmark.training_operations(7, 5, 3, settings.model.depth, rows=6, frames=2)
+    assert counted == costs.training_operations(7, 5, 3, settings.model.depth, rows=6, frames=2)
     parts = training_parts.parts_of(model, batch)
     assert set(parts) == {"step", "forward", "products", "optimizer", "weight decay"}
     assert all(seconds > 0 for seconds in parts.values())
+
+
+def test_costs_are_measured_as_one_size_grows_and_products_are_those_counted(monkeypatch):
+    """Slopes of products by hand: depth touches A^T A alone; rows and frames all but A^T A's own making."""
+    monkeypatch.setattr(costs, "STREAMED_FRAMES", 2)
+    settings = PAPER.override(n_atoms=5, similarity_units=3, depth=2, window_frames=2)
+    lines = {(line["work"], line["axis"]): line for line in costs.costs(settings, 7, regions=2)}
+    assert set(lines) == {(work, axis) for work, axes in costs.GROWN.items() for axis in axes}
+    assert all(float(line["ratio"]) > 0 for line in lines.values())
+    step, frame = ({axis: line for (work, axis), line in lines.items() if work == w} for w in costs.GROWN)
+    read = 2 * 7 * 5 + 2 * 5 * 5 + 7 * 3
+    assert float(frame["depth"]["products"]) == pytest.approx((read + 2 * 25) / read, abs=1e-3)
+    assert (frame["rows"]["from"], frame["rows"]["to"], float(frame["rows"]["products"])) == (2, 32, 16)
+    n = 4 * 2 * 2
+    products = 2 * 7 * 25 + n * (3 * 2 * 25 + 5 * 35 + 2 * 21)
+    for axis, own in {"rows": 8, "frames": 2}.items():
+        assert step[axis]["from"] == own
+        assert float(step[axis]["products"]) == pytest.approx(
+            (2 * products - 2 * 7 * 25) / products, abs=1e-3
+        )
 
 
 def test_works_take_turns():
@@ -191,9 +211,10 @@ def test_ratios_are_printed_and_written(tmp_path, monkeypatch, capsys):
     ]
     monkeypatch.setattr(benchmark, "train_step", lambda _: [("train_step", 1.0, 0.8, 0.8, "s")])
     monkeypatch.setattr(benchmark, "write_training_parts", lambda _: None)
+    monkeypatch.setattr(benchmark, "write_costs", lambda _: None)
     monkeypatch.setattr(benchmark, "streaming_inference", lambda _: rows)
     monkeypatch.setattr(
-        benchmark, "feature_extraction", lambda _: ("feature_extraction", 2, 1, 2, "frames/s")
+        benchmark, "feature_extraction", lambda _: [("feature_extraction", 2, 1, 2, "frames/s")]
     )
     monkeypatch.setattr(benchmark, "memory_tenfold", lambda _: ("memory_tenfold", 3, 3, 1, "MB"))
     monkeypatch.setattr(sparse_coding, "sparse_coding", lambda _: ("sparse_coding", 2.0, 8.0, 4.0, "s"))
