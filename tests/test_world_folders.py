@@ -113,7 +113,7 @@ def test_images_that_eight_bits_would_squeeze_are_refused_with_a_remedy(tmp_path
     message = rf"deep: images of uint16 values {low}\.\.{high}, of which 8 bits would show {n_levels} levels"
     with pytest.raises(InputError, match=message) as fault:
         next(iter_frames(folder))
-    assert f"`mogrify -level {low},{high} -depth 8`" in str(fault.value)
+    assert f"`mogrify -path OUT -level {low},{high} -depth 8 *.png` writes them" in str(fault.value)
 
 
 def test_images_of_fractions_are_not_called_damaged(tmp_path):
