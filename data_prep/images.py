@@ -146,7 +146,7 @@ def check_depth(folder: Path) -> None:
         raise InputError(
             f"{folder}: images of {stored.dtype} values {low}..{high}, of which 8 bits would show "
             f"{len(shown)} levels of grey; expected images of 8 bits, all clips on one scale: ImageMagick's "
-            f"`mogrify -path OUT -level {low},{high} -depth 8 *{paths[0].suffix}` writes them into a folder OUT"
+            f"`mogrify -path OUT -level {low},{high} -depth 8 *{paths[0].suffix}` writes them into OUT"
         )
     say_once(f"{folder}: images of {stored.dtype} values, of which the upper 8 bits are read")
 

@@ -89,7 +89,8 @@ def test_the_command_trains_each_size_and_watches_with_the_chosen(tmp_path, monk
     flags = [video, "--train", video, "--train-until", "0.5", *flags_of(settings), "--out", tmp_path]
     assert call(monkeypatch, *flags) == 0
     said = capsys.readouterr().out
-    chosen = int(re.match(r"n_atoms (\d+), chosen", said)[1])
+    assert said.startswith("models of 32 atoms:\nmodels of 64 atoms:\nn_atoms ")
+    chosen = int(re.search(r"\nn_atoms (\d+), chosen", said)[1])
     assert f"\nn_atoms {chosen}, chosen by held-out frames" in said
     configs = {
         path.parent.name: json.loads(path.read_text())
@@ -99,4 +100,4 @@ def test_the_command_trains_each_size_and_watches_with_the_chosen(tmp_path, monk
     again = re.search(r"again, without training: .* --run (\S+) ", said)[1]
     assert configs[again.rpartition("/")[2]]["model"]["n_atoms"] == chosen
     assert call(monkeypatch, *flags) == 0  # nothing is trained again, and the same comes out
-    assert capsys.readouterr().out.splitlines()[:2] == said.splitlines()[:2]
+    assert capsys.readouterr().out.splitlines()[:4] == said.splitlines()[:4]

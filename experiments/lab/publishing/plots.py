@@ -188,7 +188,7 @@ def score_overview(
     panel.plot(seconds, lowest, color=BLUE, linewidth=1.0, label="score s (the lowest of each stretch)")
     panel.axhline(threshold, color=BLACK, linestyle="--", linewidth=1.0, label="threshold")
     if trained_seconds:
-        panel.axvspan(seconds[0], trained_seconds, color=BLACK, alpha=0.12, linewidth=0, label="trained on")
+        panel.axvspan(seconds[0], trained_seconds, color=BLACK, alpha=0.12, linewidth=0, label="footage")
     abnormal = (lowest < threshold) & ~((seconds < trained_seconds) & (trained_seconds > 0))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], abnormal, [0]])))
     for index, (start, stop) in enumerate(edges.reshape(-1, 2)):

@@ -40,6 +40,7 @@ def train_on_footage(
         return context.fused_runs_of(dataset, context.out), None
 
     def train(n_atoms: int) -> dict[str, Run]:
+        print(f"models of {n_atoms} atoms:", flush=True)
         return context.changed(n_atoms=n_atoms).fused_runs_of(dataset, context.out)
 
     choice = choose_size(train, settings.model.n_atoms, settings.score.frame_error)

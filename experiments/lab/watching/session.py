@@ -317,7 +317,7 @@ def summary(stream: FrameStream, outputs: Outputs, last: FrameScore, seconds: fl
     """Return what was found, how fast, and what was left out."""
     n_frames, n_new = outputs.n_frames, outputs.n_frames - outputs.n_trained
     of_new = (
-        f"the first {outputs.n_trained} are the footage; of the other {n_new} " if outputs.n_trained else ""
+        f"the first {outputs.n_trained} are the footage; of the other {n_new}, " if outputs.n_trained else ""
     )
     lines = [
         f"{n_frames} frames, {last.seconds:.1f} s: {of_new}{outputs.n_abnormal} abnormal in "
