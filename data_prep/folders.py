@@ -48,11 +48,12 @@ def say_left_out(folder: Path, paths: Sequence[Path]) -> None:
 
 
 def check_is_clip(folder: Path) -> None:
-    """Raise InputError where a folder that is to be one clip holds videos, with or without images of them."""
-    inside = own_paths(folder)
-    if not _is_of_images(inside) and (videos := [path for path in inside if is_video(path)]):
+    """Raise InputError where a folder that is to be one clip holds several, in its folders too."""
+    clips, _ = _clips_in(folder, (folder.resolve(),))
+    if clips and clips != [folder]:
         raise InputError(
-            f"{folder}: a folder of {len(videos)} videos, expected one of them, or a folder of images"
+            f"{folder}: a folder of {len(clips)} clips, expected one of them, such as {clips[0]}, or a "
+            "folder of images"
         )
 
 

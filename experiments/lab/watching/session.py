@@ -316,9 +316,11 @@ def announcement(frame: FrameScore) -> str:
 def summary(stream: FrameStream, outputs: Outputs, last: FrameScore, seconds: float) -> str:
     """Return what was found, how fast, and what was left out."""
     n_frames, n_new = outputs.n_frames, outputs.n_frames - outputs.n_trained
-    of_new = (
-        f"the first {outputs.n_trained} are the footage; of the other {n_new}, " if outputs.n_trained else ""
-    )
+    of_new = ""
+    if outputs.n_trained:
+        of_new = f"the first {outputs.n_trained} are the footage; of the other {n_new}, "
+    if not n_new:
+        of_new = "all are the footage, in which nothing is called abnormal; "
     lines = [
         f"{n_frames} frames, {last.seconds:.1f} s: {of_new}{outputs.n_abnormal} abnormal in "
         f"{outputs.n_intervals} interval{'s' if outputs.n_intervals != 1 else ''}; "
