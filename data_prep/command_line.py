@@ -1,9 +1,12 @@
 """What the commands that extract features share: their flags, the datasets that they choose, how they end."""
 
 import argparse
+import os
 import re
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.backbones import load_backbone
@@ -32,15 +35,37 @@ def run_command(options: argparse.Namespace, recipe_of: Callable[..., NetworkRec
     def work() -> None:
         datasets = chosen_datasets(options.data, options.dataset)
         dtype = fast_dtype("--compute-dtype", options.compute_dtype)
-        backbone = load_backbone(
-            options.backbone, options.weights, options.input_size, options.layer, flow, dtype
-        )
-        recipe = recipe_of(backbone, options.pooling, options.pyramid, options.dtype)
-        for dataset in datasets:
-            folder = extract(dataset, recipe, options.out, options.part)
-            print(_normalized(folder, options.normalization), flush=True)
+        with helpers(options):
+            backbone = load_backbone(
+                options.backbone, options.weights, options.input_size, options.layer, flow, dtype
+            )
+            recipe = recipe_of(backbone, options.pooling, options.pyramid, options.dtype)
+            for dataset in datasets:
+                folder = extract(dataset, recipe, options.out, options.part)
+                print(_normalized(folder, options.normalization), flush=True)
 
     return exit_code(work)
+
+
+@contextmanager
+def helpers(options: argparse.Namespace) -> Iterator[None]:
+    """Have `options.jobs - 1` more processes run the same command meanwhile, each taking clips of its own.
+
+    They share the clips as commands on several machines do: by the locks of shards. What a killed one had in
+    hand, and a fault that one meets, is this process's as well.
+    """
+    n_threads = str(max(1, os.cpu_count() // options.jobs))
+    shared = {"TF_NUM_INTRAOP_THREADS": n_threads} if options.jobs > 1 else {}
+    os.environ.update(shared)
+    alone = [sys.executable, "-m", options.module, *options.words, "--jobs", "1"]  # the last --jobs counts
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    started = [subprocess.Popen(alone, **quiet) for _ in range(options.jobs - 1)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
 
 
 def _normalized(folder: Path, method: str) -> Path:
@@ -65,9 +90,23 @@ def chosen_datasets(data_dir: Path, names: Sequence[str] | None) -> list[Dataset
     return [found[name] for name in names or found]
 
 
+class ShardsParser(Parser):
+    """The parser of a command that writes shards: its datasets, and where they go.
+
+    What it parses has `module`, the command, and `words`, what it was given, from which `helpers` start.
+    """
+
+    def parse_args(self, args=None, namespace=None):
+        """Return what was given."""
+        words = sys.argv[1:] if args is None else args
+        options = super().parse_args(words, namespace)
+        options.module, options.words = self.prog.removeprefix("python -m "), words
+        return options
+
+
 def shards_parser(module: str, description: str) -> argparse.ArgumentParser:
-    """Return the parser of a command that writes shards: its datasets, and where they go."""
-    parser = Parser(prog=f"python -m {module}", description=description)
+    """Return the parser of a command that writes shards, with the flags that all have."""
+    parser = ShardsParser(prog=f"python -m {module}", description=description)
     add = parser.add_argument
     add(
         "--data",
@@ -79,6 +118,7 @@ def shards_parser(module: str, description: str) -> argparse.ArgumentParser:
     add("--out", type=given_path, required=True, metavar="DIR", help="parent folder of the shards")
     add("--dataset", nargs="+", metavar="NAME", help="these datasets alone (default: all that are on disk)")
     add("--part", type=_part, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
+    add("--jobs", type=_jobs, default=1, metavar="N", help="clips at a time, by N processes (default: 1)")
     add("--shard", type=_renamed, help=argparse.SUPPRESS)
     return parser
 
@@ -128,6 +168,14 @@ def _part(text: str) -> tuple[int, int]:
     if not 1 <= index <= count:
         raise argparse.ArgumentTypeError(f"expected i/n with 1 <= i <= n, got {text!r}")
     return index, count
+
+
+def _jobs(text: str) -> int:
+    """Return a number of processes, at least 1."""
+    jobs = given_int(text)
+    if jobs < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {jobs}")
+    return jobs
 
 
 def _renamed(text: str) -> None:

@@ -1,9 +1,10 @@
 """Extract the features of every clip of the datasets on disk, one HDF5 shard per clip.
 
-    python -m data_prep.extract_features --data DIR --out DIR [--dataset NAME ...] [--part 1/4]
+    python -m data_prep.extract_features --data DIR --out DIR [--dataset NAME ...] [--part 1/4] [--jobs N]
 
 A shard that is there, whole and made as asked for, is kept, so that the same command resumes what was
-interrupted. Several processes may write into one folder: each takes the clips that no other has in hand.
+interrupted. Several processes, `--jobs N` of one machine or this command on many, may write into one folder:
+each takes the clips that no other has in hand.
 `--part i/n` extracts every n-th clip, for machines that share no folder. Paper: Sec. 3.6.
 """
 

@@ -5,7 +5,7 @@
 
 For a machine with an accelerator that holds the features and not the dataset. Runs go to --out as those of
 the exhibits do: where the two folders are one, an exhibit on the same backend and settings finds them
-finished. Several processes may work on one --out, each on another --stream or --seed.
+finished. `--jobs N` or `--cluster tcp://HOST:PORT` trains streams and seeds side by side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,10 @@ from data_prep.flow_windows.extraction import NAME
 from data_prep.shards import list_shards, validate_shard
 from data_prep.terminal import exit_with, given_int, given_path
 from experiments.lab import cli
+from experiments.lab.distributing.shards_run import ShardsRun, make_elsewhere
 from experiments.lab.settings.flow_windows import reads_windows
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.catalogue import SYSTEMS, run_system
+from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.systems.reads import Reads, refuse_unread
 
 FEATURES_OF = {"spatial": "appearance", "temporal": "appearance", "early": "appearance", "flow": "flow"}
@@ -40,13 +41,13 @@ def main() -> None:
         help="(default: spatial temporal); flow: the shards are those of flow",
     )
     flags.add_argument("--seed", nargs="+", type=given_int, default=[0, 1, 2], help="(default: 0 1 2)")
-    arguments = flags.parse_args()
+    arguments = cli.with_where(flags).parse_args()
     exit_with(lambda: run(arguments))
 
 
 def run(arguments) -> None:
     """Train every stream under every seed, where it is not there, and print each run's metrics."""
-    settings = cli.settings(arguments)
+    where, settings = cli.where(arguments), cli.settings(arguments)
     if not arguments.shards.is_dir():
         raise InputError(f"{arguments.shards}: no such folder, expected one of data_prep.extract_features")
     if bad := [seed for seed in arguments.seed if not 0 <= seed < 2**32]:
@@ -61,10 +62,13 @@ def run(arguments) -> None:
     given = (item.partition("=")[0] for item in arguments.set)
     refuse_unread(given, [reads], settings, "experiments.train")
     check_shards(arguments.shards, streams, settings)
-    for seed in arguments.seed:
-        for stream in streams:
-            done = run_system(arguments.system, arguments.shards, stream, settings, seed, arguments.out)
-            print(f"{done.folder}: {numbers(done.metrics)}", flush=True)
+    made_of = arguments.system, arguments.shards, settings, arguments.out
+    runs = [ShardsRun(*made_of, stream, seed) for seed in arguments.seed for stream in streams]
+    if where.elsewhere:
+        make_elsewhere(runs, where)
+    for one in runs:
+        done = one.run()
+        print(f"{done.folder}: {numbers(done.metrics)}", flush=True)
 
 
 def check_shards(shards: Path, streams: Sequence[str], settings: Settings) -> None:

@@ -20,6 +20,8 @@ def context(tmp_path_factory):
 def test_ablations_change_one_setting_at_a_time(context, monkeypatch):
     monkeypatch.setattr(ablations, "TRAINED", [{"threshold": "two_sided"}])
     ablations.run(context)
+    made = {path.parent for path in context.out.glob("checkpoints/*/*/metrics.json")}
+    assert made == {point.run().folder for point in ablations.points(context)}
     with (context.results_dir / "ablations.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["setting"] for line in lines] == [

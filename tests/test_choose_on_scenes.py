@@ -14,6 +14,8 @@ from experiments.choose_on_scenes import STAGES, Stage, Trial, choose, within_ti
 from experiments.lab import context as context_module
 from experiments.lab import scenes
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import make
+from experiments.lab.distributing.where import HERE, Where
 from experiments.lab.scenes import Scene, SceneContext, scenes_for
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.profiles import PROFILES
@@ -107,7 +109,17 @@ def test_the_command_on_a_tiny_scene(scene, tmp_path, monkeypatch, capsys):
     ]
     monkeypatch.setattr(choose_on_scenes, "STAGES", stages)
     monkeypatch.setattr(choose_on_scenes, "START", {})
-    choose_on_scenes.run(context, [scene])
+    planned = []
+
+    def make_here(points, where, may_diverge):
+        assert (where, may_diverge) == (Where(jobs=2), True)
+        planned.extend(points)
+        make(points, HERE, may_diverge)
+
+    monkeypatch.setattr(choose_on_scenes, "make", make_here)
+    choose_on_scenes.run(context, [scene], Where(jobs=2))
+    made = {path.parent for path in tmp_path.glob("checkpoints/*/*/metrics.json")}
+    assert made == {point.run().folder for point in planned}
     with (context.results_dir / "choice.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["stage"] for line in lines] == ["motion", "smoothing", "smoothing"]

@@ -56,6 +56,8 @@ def test_the_command_on_a_tiny_scene(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(claims, "VARIANTS", VARIANTS[-2:])
     monkeypatch.setattr(scenes, "N_WALKWAYS", 1)
     claims.run(context, [root])
+    made = {path.parent for path in context.out.glob("checkpoints/*/*/metrics.json")}
+    assert made == {point.run().folder for point in claims.points(context, [root])}
     with (context.results_dir / "claims.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["model"] for line in lines] == ["sRNN-AE", "Gaussian similarity", "TSC"]

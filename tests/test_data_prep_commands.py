@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+import time
+from dataclasses import asdict
 
+import psutil
 import pytest
 
 from data_prep import walkway
+from data_prep.shards import validate_shard
 from tests.test_cli import ROOT
 
 COMMANDS = ("datasets", "walkway", "extract_features", "optical_flow", "flow_windows")
@@ -96,3 +100,38 @@ def test_sizes_that_no_machine_holds_are_refused(name, flags, told, tmp_path):
     line = done.stderr.splitlines()[-1]
     assert (done.returncode, done.stdout) == (2, "")
     assert line.startswith(f"error: {told}: asks for ")
+
+
+def shards_of(folder):
+    """Return all that shards say of themselves, the checksum of what is in them too, checked."""
+    return {path.relative_to(folder): asdict(validate_shard(path)) for path in folder.rglob("*.h5")}
+
+
+def test_processes_that_share_the_clips_write_what_one_does_though_one_is_killed(tmp_path):
+    walkway.generate(tmp_path / "data", n_train_clips=3, n_test_clips=2, clip_frames=30)
+
+    def command(out, *flags):
+        given = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / out), *flags]
+        return [sys.executable, "-m", "data_prep.flow_windows", *given]
+
+    subprocess.run(command("alone"), cwd=ROOT, check=True, capture_output=True)
+    with subprocess.Popen(command("shared", "--jobs", "3"), cwd=ROOT, stderr=subprocess.PIPE) as process:
+        while len(helpers := psutil.Process(process.pid).children()) < 2:
+            time.sleep(0.01)
+        assert all(child.cmdline()[-4:] == ["--jobs", "3", "--jobs", "1"] for child in helpers)
+        while not list((tmp_path / "shared").rglob(".*.lock")):  # nobody is at work yet
+            time.sleep(0.01)
+        helpers[0].kill()
+        process.communicate()
+    assert process.returncode == 0
+    assert not [child for child in helpers if child.is_running()]
+    shards = shards_of(tmp_path / "shared")
+    assert len(shards) == 5
+    assert shards == shards_of(tmp_path / "alone")
+
+
+def test_a_bad_number_of_processes_is_refused(tmp_path):
+    command = [sys.executable, "-m", "data_prep.flow_windows", *arguments_of("flow_windows", tmp_path)]
+    done = subprocess.run([*command, "--jobs", "0"], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 2
+    assert "argument --jobs: expected at least 1, got 0" in done.stderr

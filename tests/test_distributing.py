@@ -19,7 +19,7 @@ from distributed import Client
 
 from data_prep.errors import InputError
 from data_prep.shards import read_info
-from experiments import table_03_methods
+from experiments import run, table_03_methods
 from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.distributing import where
@@ -27,6 +27,7 @@ from experiments.lab.distributing.points import Point, make
 from experiments.lab.distributing.where import HERE, Where, connect, security_of
 from experiments.lab.publishing.exhibit import run_exhibit
 from experiments.lab.publishing.results import read_rows
+from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.profiles import PROFILES
 from tests.synthetic_lab import SMALL, context_in, files_in
 
@@ -88,6 +89,27 @@ def test_a_failing_point_is_named_and_the_others_finish(finished):
     ):
         make([bad, good], HERE)
     assert len(set(context.out.glob("checkpoints/*/*/metrics.json")) - before) == 1
+
+
+def test_training_that_diverges_is_left_to_a_command_that_can_do_without(finished, monkeypatch):
+    context, _ = finished
+
+    def diverge(self):
+        raise DivergedError("clip.h5: expected finite reconstruction errors")
+
+    monkeypatch.setattr(Point, "run", diverge)
+    make(points(context), HERE, may_diverge=True)
+    with pytest.raises(InputError, match="2 of 2 runs failed"):
+        make(points(context), HERE)
+
+
+def test_a_run_of_exhibits_that_train_nothing_refuses_others_to_train(tmp_path, monkeypatch, capsys):
+    flags = ["--profile", "smoke", "--out", str(tmp_path), "--only", "table_02,figure_05", "--jobs", "2"]
+    monkeypatch.setattr(sys, "argv", ["run", *flags])
+    with pytest.raises(SystemExit) as ended:
+        run.main()
+    assert ended.value.code == 2
+    assert "--jobs, --cluster: nothing is trained by table_02, figure_05" in capsys.readouterr().err
 
 
 def test_a_fault_of_ours_is_told_with_its_traceback(tmp_path):

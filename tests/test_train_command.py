@@ -11,6 +11,7 @@ from synthetic import write_dataset
 
 from data_prep.shards import Shard, write_shard
 from experiments import train
+from experiments.lab.distributing import shards_run
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def call(monkeypatch, capsys):
             trained.append(stream)
             return SimpleNamespace(folder="run", metrics={})
 
-        monkeypatch.setattr(train, "run_system", note)
+        monkeypatch.setattr(shards_run, "run_system", note)
         monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             train.main()

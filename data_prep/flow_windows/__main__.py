@@ -1,6 +1,6 @@
 """Extract the flow windows of every clip of the datasets on disk, one HDF5 shard per clip.
 
-    python -m data_prep.flow_windows --data DIR --out DIR [--dataset NAME ...] [--alignment centered]
+    python -m data_prep.flow_windows --data DIR --out DIR [--dataset NAME ...] [--jobs N]
 
 Speed x direction histograms in windows of about one person's size, see `flow_windows.rows`; no network runs.
 """
@@ -8,7 +8,7 @@ Speed x direction histograms in windows of about one person's size, see `flow_wi
 import sys
 from dataclasses import fields
 
-from data_prep.command_line import chosen_datasets, shards_parser
+from data_prep.command_line import chosen_datasets, helpers, shards_parser
 from data_prep.extraction import extract
 from data_prep.flow_windows.extraction import FlowWindowRecipe
 from data_prep.flow_windows.options import FlowWindowOptions
@@ -29,8 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         options = FlowWindowOptions(**{name: getattr(given, name) for name in names})
-        for dataset in chosen_datasets(given.data, given.dataset):
-            print(extract(dataset, FlowWindowRecipe(options), given.out, given.part), flush=True)
+        datasets = chosen_datasets(given.data, given.dataset)
+        with helpers(given):
+            for dataset in datasets:
+                print(extract(dataset, FlowWindowRecipe(options), given.out, given.part), flush=True)
 
     return exit_code(work)
 

@@ -1,6 +1,6 @@
 """Extract the features of optical flow of every clip of the datasets on disk, one HDF5 shard per clip.
 
-    python -m data_prep.optical_flow --data DIR --out DIR [--flow-size 112] [--flow-input picture]
+    python -m data_prep.optical_flow --data DIR --out DIR [--flow-size 112] [--flow-input picture] [--jobs N]
 
 Paper: Sec. 4.7, Table 7.
 """
