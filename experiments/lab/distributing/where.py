@@ -5,7 +5,7 @@
 `--jobs N` has N processes of this machine extract features, clip by clip, and train, run by run. The default
 is 1: one TensorFlow process fills a few cores by itself, so more pays only where cores and memory are many.
 `--cluster tcp://HOST:PORT` has a Dask cluster do it, whose machines share the folder of outputs and the data.
-Start one scheduler, and a worker on each machine from this folder, all under the names by which the machines
+Start one scheduler, and a worker on each machine, from this folder, all under the names by which the machines
 reach each other:
 
     python -m dask scheduler --host HOST --dashboard-address 127.0.0.1:0
