@@ -40,9 +40,9 @@ def trainer(gaps, seen, streams=("spatial", "temporal")):
     ("gaps", "chosen", "trained"),
     [
         ({32: 1.0, 64: 1.02, 128: 1.049, 256: 1.16, 512: 1.3}, 128, [32, 64, 128, 256]),
-        ({32: 1.0, 64: 1.06}, 32, [32, 64]),  # little footage: the smallest, and no larger ones are trained
-        ({32: 1.2, 64: 1.25, 128: 1.25, 256: 1.2, 512: 1.259}, 512, [32, 64, 128, 256, 512]),  # busier blocks
-        ({32: 0.9, 64: 0.94, 128: 0.96}, 64, [32, 64, 128]),  # calmer blocks hide nothing
+        ({32: 1.0, 64: 1.06}, 32, [32, 64]),
+        ({32: 1.2}, 32, [32]),  # little footage: the smallest, and no larger ones are trained
+        ({32: 0.9, 64: 0.9, 128: 0.95, 256: 1.0, 512: 1.049}, 512, [32, 64, 128, 256, 512]),
     ],
 )
 def test_the_last_size_before_the_gap_grows_is_kept(gaps, chosen, trained):
@@ -54,7 +54,8 @@ def test_the_last_size_before_the_gap_grows_is_kept(gaps, chosen, trained):
     said = str(choice)
     assert said.startswith(f"n_atoms {chosen}, chosen by held-out frames: ")
     assert f"{gaps[trained[-1]]:.3f} with {trained[-1]}" in said
-    assert f", and {1.05 * gaps[32]:.3f} is the most that is taken" in said
+    assert ", and 1.05 is the most that is taken" in said
+    assert ("WARNING" in said) == (gaps[chosen] > 1.05)
 
 
 def test_models_of_another_number_of_atoms_have_no_say():

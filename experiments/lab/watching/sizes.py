@@ -6,8 +6,8 @@ too little about other normal ones, and it calls these abnormal. The gap tells:
     gap = mean error of held-out frames / mean error of training frames, averaged over the streams
 
 Models of more and more atoms are trained, from a sixteenth of the profile's number on. Where a gap is above
-`MOST_GROWTH` times the first one's, larger models are not trained, and the last one before is kept. The first
-gap stands for how much harder the held-out frames are for any model. Held-out normal frames alone decide.
+`MOST_GAP`, larger models are not trained, and the last one before is kept, or the first. Held-out normal
+frames alone decide.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from experiments.lab.scoring import metrics
 from experiments.lab.training.runs import Run
 
 SHARES = (16, 8, 4, 2, 1)  # of the profile's number of atoms
-MOST_GROWTH = 1.05
+MOST_GAP = 1.05
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,18 @@ class Choice:
 
     def __str__(self) -> str:
         """Return in words what was chosen, of what, and why."""
-        (first, _), *_ = self.gaps.items()
         gaps = ", ".join(f"{gap:.3f} with {n_atoms}" for n_atoms, gap in self.gaps.items())
-        return (
+        text = (
             f"n_atoms {self.n_atoms}, chosen by held-out frames: their error as a multiple of the training "
-            f"frames' is {gaps} atoms, and {MOST_GROWTH * self.gaps[first]:.3f} is the most that is taken; "
-            "--set n_atoms=N trains one size alone"
+            f"frames' is {gaps} atoms, and {MOST_GAP:g} is the most that is taken; --set n_atoms=N trains "
+            "one size alone"
         )
+        if self.gaps[self.n_atoms] > MOST_GAP:
+            text += (
+                "\nWARNING: even models of the fewest atoms reconstruct held-out frames worse than those "
+                "that they were trained on: train on more footage"
+            )
+        return text
 
 
 def choose_size(train: Callable[[int], dict[str, Run]], n_atoms: int, frame_error: str) -> Choice:
@@ -62,9 +67,11 @@ def choose_size(train: Callable[[int], dict[str, Run]], n_atoms: int, frame_erro
         # Models on flow windows have a number of atoms of their own.
         sized = [run for run in runs.values() if run.config["model"]["n_atoms"] == size]
         gaps[size] = gap_of(sized, frame_error)
-        if gaps[size] > MOST_GROWTH * gaps[sizes[0]]:
+        fits = gaps[size] <= MOST_GAP
+        if fits or size == sizes[0]:
+            chosen = size, runs
+        if not fits:
             break
-        chosen = size, runs
     return Choice(*chosen, gaps)
 
 
