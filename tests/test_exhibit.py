@@ -81,7 +81,7 @@ def test_an_exhibit_that_breaks_prints_no_table(tmp_path, capsys):
 def test_a_full_disk_in_one_exhibit_is_one_line_and_the_others_run(tmp_path, monkeypatch, capsys):
     ran = []
 
-    def fill(context, module):
+    def fill(context, module, where):
         ran.append(module.EXHIBIT)
         if len(ran) == 1:
             raise OSError(errno.ENOSPC, "No space left on device", "results.csv")
