@@ -19,7 +19,7 @@ from distributed import Client
 
 from data_prep.errors import InputError
 from data_prep.shards import read_info
-from experiments import run, table_03_methods
+from experiments import choose_on_scenes, run, table_03_methods
 from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.distributing import where
@@ -147,7 +147,19 @@ def test_an_exhibit_finds_its_points_made(finished):
         run_exhibit(context, exhibit, HERE, grid=["1"])
         assert calls == [("run", {"grid": ["1"]})]
         run_exhibit(context, exhibit, Where(jobs=2), grid=["1"])
-    assert calls[1:] == [("points", {"grid": ["1"]}), ("run", {"grid": ["1"]})]
+        del exhibit.points  # it trains nothing, beside others that do
+        run_exhibit(context, exhibit, Where(jobs=2), grid=["1"])
+    assert calls[1:] == [("points", {"grid": ["1"]}), *[("run", {"grid": ["1"]})] * 2]
+
+
+def test_a_command_that_makes_what_it_needs_as_it_goes_is_told_where(monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr(choose_on_scenes, "run", lambda context, **own: told.append(own["where"]))
+    flags = ["--profile", "smoke", "--out", str(tmp_path), "--development", str(tmp_path), "--jobs", "2"]
+    monkeypatch.setattr(sys, "argv", ["choose", *flags])
+    with pytest.raises(SystemExit) as ended:
+        cli.main("experiments.choose_on_scenes", cli.scenes_parser(""))
+    assert (ended.value.code, told) == (None, [Where(jobs=2)])
 
 
 def test_processes_give_the_same_and_lose_no_run_when_one_is_killed(finished, tmp_path):

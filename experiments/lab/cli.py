@@ -214,6 +214,8 @@ def _run(module: str, arguments: argparse.Namespace) -> None:
     if not hasattr(command, "EXHIBIT"):
         from experiments.lab.distributing.points import run_command
 
+        if at.elsewhere and not hasattr(command, "points"):  # it knows what it needs only as it goes
+            return command.run(here, where=at, **own)
         return run_command(command, here, at, **own)
     from experiments.lab.publishing.exhibit import publish_report, run_exhibit
 

@@ -115,14 +115,9 @@ def flat(several: Iterable[Seeded]) -> list[Point]:
 
 
 def run_command(command: ModuleType, context: Context, where: Where, **options) -> None:
-    """Run a command's script; what it needs is made first by others, where others do the work.
-
-    A command that knows what it needs only as it goes has no `points`, and is told where.
-    """
+    """Run a command's script; what it needs is made first by others, where others do the work."""
     if where.elsewhere and hasattr(command, "points"):
         make(command.points(context, **options), where)
-    elif where.elsewhere:
-        options["where"] = where
     command.run(context, **options)
 
 
