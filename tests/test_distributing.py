@@ -159,7 +159,7 @@ def test_a_command_that_makes_what_it_needs_as_it_goes_is_told_where(monkeypatch
     monkeypatch.setattr(sys, "argv", ["choose", *flags])
     with pytest.raises(SystemExit) as ended:
         cli.main("experiments.choose_on_scenes", cli.scenes_parser(""))
-    assert (ended.value.code, told) == (None, [Where(jobs=2)])
+    assert (ended.value.code, told) == (0, [Where(jobs=2)])
 
 
 def test_processes_give_the_same_and_lose_no_run_when_one_is_killed(finished, tmp_path):
