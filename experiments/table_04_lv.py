@@ -67,14 +67,20 @@ def run(context: Context) -> None:
     command, systems = context.command("experiments.table_04_lv"), systems_of(EXHIBIT)
     rows = [row for system, name in places(context) for row in system_rows(context, system, name, command)]
     criterion = f"Criterion: pixel level, {100 * pixel_metrics.LV_OVERLAP:g} % covered."
-    absent = " LV and its masks are not at hand: the walkway stands in its own column."
-    if "lv" in {name for _, name in places(context)}:
-        absent = ""
+    absent = absence({name for _, name in places(context)})
     variant = (
         " Reddy et al.: the variant for LV, speed and size improbable together, known textures above 0.95."
     )
     note = f"{criterion}{absent}{variant} {context.differences(*systems)}"
     publish(context, EXHIBIT, rows, command, note)
+
+
+def absence(scored: set[str]) -> str:
+    """Return what stands in for LV, in a sentence, given the datasets scored; "" where it is among them."""
+    if "lv" in scored:
+        return ""
+    beside = "the walkway stands in its own column" if "walkway" in scored else "nothing stands in"
+    return f" LV and its masks are not at hand: {beside}."
 
 
 def system_rows(context: Context, system: str, dataset: str, command: str) -> list[Row]:
