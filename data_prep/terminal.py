@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import errno
 import functools
+import gc
 import io
 import os
 import re
@@ -93,7 +94,11 @@ def say_once(message: str) -> None:
 
 def exit_with(work: Callable[[], int | None]) -> NoReturn:
     """Exit with the code of `work`, see `exit_code`."""
-    sys.exit(exit_code(work))
+    code = exit_code(work)
+    # What a broken-off training holds is let go of here, while its threads still run: TensorFlow waits for
+    # them, and would wait for ever once the interpreter ends.
+    gc.collect()
+    sys.exit(code)
 
 
 def exit_code(work: Callable[[], int | None]) -> int:

@@ -35,6 +35,7 @@ from experiments.lab.publishing.quoted_rows import quoted_rows
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
 from experiments.lab.settings.chosen import CHOSEN_ROW
+from experiments.lab.settings.flow_windows import reads_windows
 from experiments.lab.systems.catalogue import SYSTEMS, systems_of
 from experiments.lab.systems.reads import Reads
 
@@ -60,7 +61,7 @@ def points(context: Context, systems: Sequence[str] | None = None, with_chosen: 
     """Return the runs that the table needs, of the flags of `run`."""
     places = [(context, name) for name in asked_for(context, systems)]
     if context.beside and with_chosen:
-        places += [(context.beside, name) for _, name in places if SYSTEMS[name].reads.of_network]
+        places += [(context.beside, name) for _, name in places if follows(name, context.beside)]
     return flat(
         late_fusion_points(of, dataset, name, 1 if SYSTEMS[name].quoted else None)
         for dataset in context.datasets
@@ -88,9 +89,16 @@ def run(context: Context, systems: Sequence[str] | None = None, with_chosen: boo
         for name in systems:
             rows += method_rows(context, name, name, dataset, command)
         for name in systems:
-            if beside and with_chosen and SYSTEMS[name].reads.of_network:
+            if beside and with_chosen and follows(name, beside):
                 rows += method_rows(beside, name, CHOSEN_ROW.format(name), dataset, command)
     publish(context, EXHIBIT, rows, command, lambda all_rows: note(context, all_rows))
+
+
+def follows(system: str, chosen: Context) -> bool:
+    """Return whether a system reads what the chosen settings are about, flow windows where they name them."""
+    entry, score = SYSTEMS[system], chosen.settings.score
+    windows = {stream for stream in score.streams if reads_windows(stream, chosen.settings)}
+    return entry.reads.of_network and windows <= set(entry.streams(chosen.settings))
 
 
 def note(context: Context, rows: Sequence[Row]) -> str:

@@ -99,7 +99,7 @@ def test_the_command_trains_each_size_and_watches_with_the_chosen(tmp_path, monk
     }
     assert {config["model"]["n_atoms"] for config in configs.values()} == {32, 64}
     assert "60 frames, 5.9 s: the first 30 are the footage; of the other 30, " in said
-    again = re.search(r"again, without training: .* --run (\S+) ", said)[1]
+    again = re.search(r"again, or another video, without training: .* --run (\S+) ", said)[1]
     assert configs[again.rpartition("/")[2]]["model"]["n_atoms"] == chosen
     assert call(monkeypatch, *flags) == 0  # nothing is trained again, and the same comes out
     assert capsys.readouterr().out.splitlines()[:4] == said.splitlines()[:4]

@@ -140,6 +140,27 @@ def test_an_interrupted_command_says_how_to_go_on(capsys):
     assert (code, line) == (130, "error: interrupted; the same command goes on where it stopped")
 
 
+def test_what_a_broken_off_command_holds_is_let_go_of_while_threads_run():
+    """A training's iterator waits for its thread, which cannot run any more once the interpreter ends."""
+    code = """if True:
+        import sys
+        from data_prep.terminal import exit_with
+        class Held:
+            def __init__(self):
+                self.itself = self
+            def __del__(self):
+                print("too late" if sys.is_finalizing() else "in time", flush=True)
+        def work():
+            held = Held()
+            raise KeyboardInterrupt
+        exit_with(work)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (130, "in time\n")
+
+
 def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path):
     path = tmp_path / "a.json"
     with pytest.raises(OSError, match="No space") as told, naming(path), open("/dev/full", "wb", 0) as file:

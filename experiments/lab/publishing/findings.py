@@ -15,6 +15,7 @@ from experiments.lab.publishing.verdict import (
     difference,
     verdict,
 )
+from experiments.lab.settings.chosen import CHOSEN_ROW
 
 LISTED = 5  # how many examples a line names
 SMOKE = "The smoke profile only exercises the code: its numbers mean nothing."
@@ -32,6 +33,7 @@ def first_screen(rows: Sequence[Row], profile: str, summary: Mapping) -> list[st
     return [
         *([f"<b>{SMOKE}</b>"] if profile.startswith("smoke") else []),
         *_verdict_lines(head),
+        _camera_line([] if profile.startswith("smoke") else head),
         *_ranking_line(head),
         f"<b>Profile {escape(profile)}</b>, data: {datasets}. Backbone: {backbones}; the paper's is a ResNet "
         "trained on UCF101.",
@@ -52,11 +54,12 @@ def _verdict_lines(head: Sequence[Row]) -> list[str]:
     counts = [row for row in here if row.metric in COUNT_METRICS]
     found = {name: [row for row in shares if verdict(row) == name] for name in (REACHED, ABOVE, BELOW)}
     reached, above, below = (len(found[name]) for name in (REACHED, ABOVE, BELOW))
+    if not here:
+        return ["None of the paper's numbers is measured here."]
     lines = [
         f"<b>Reproduced: {reached} of {len(shares)} percentages</b> of the paper, measured here, within "
         f"{TOLERANCE_POINTS:g} points or their spread over seeds. <b>Not reproduced:</b> {below} are below, "
-        f"{above} above.",
-        _camera_line(head),
+        f"{above} above."
     ]
     titles = {BELOW: "Not reached, largest gaps first", REACHED: "Reached", ABOVE: "Above"}
     for name, title in titles.items():
@@ -76,9 +79,10 @@ def _verdict_lines(head: Sequence[Row]) -> list[str]:
 
 
 def _camera_line(head: Sequence[Row]) -> str:
-    """Say which settings are meant for one's own camera, and what is best of what was measured here."""
+    """Say which settings are meant for one's own camera, and what is best with them, else of all, here."""
+    chosen = [row for row in head if row.row.endswith(CHOSEN_ROW.format(""))]
     best: dict[str, Row] = {}
-    for row in head:
+    for row in chosen or head:
         if row.exhibit == "table_03" and row.metric == "auc" and row.measured and row.column == row.dataset:
             best[row.dataset] = max(best.get(row.dataset, row), row, key=lambda r: r.ours)
     told = [f"{name}: {row.row} {format_value(row.metric, row.ours)}" for name, row in best.items()]

@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.train:
         if size:
             print(f"n_atoms {size.n_atoms}, chosen by held-out frames as told above")
-        print(f"again, without training: {command_of_runs(arguments, context, runs)}")
+        print(f"again, or another video, without training: {command_of_runs(arguments, context, runs)}")
+        if n_trained(stream, arguments):
+            print("with --run frames of the footage count like others; it is not known which they are")
 
 
 def watch_maps(stream: FrameStream, context: Context, arguments: argparse.Namespace) -> None:
