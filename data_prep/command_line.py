@@ -20,7 +20,7 @@ from data_prep.pooling import PAPER_PYRAMID, POOLING_MODES, PYRAMIDS
 from data_prep.pretrained_weights import N_BLOCKS
 from data_prep.processor import fast_dtype
 from data_prep.shards import DTYPES, expected_shards
-from data_prep.terminal import Parser, exit_code, given_int, given_path
+from data_prep.terminal import Parser, exit_code, given_int, given_jobs, given_path
 
 
 def run_command(options: argparse.Namespace, recipe_of: Callable[..., NetworkRecipe], flow: str = "") -> int:
@@ -35,7 +35,7 @@ def run_command(options: argparse.Namespace, recipe_of: Callable[..., NetworkRec
     def work() -> None:
         datasets = chosen_datasets(options.data, options.dataset)
         dtype = fast_dtype("--compute-dtype", options.compute_dtype)
-        with helpers(options):
+        with helpers(options, sum(len(dataset.clips) for dataset in datasets)):
             backbone = load_backbone(
                 options.backbone, options.weights, options.input_size, options.layer, flow, dtype
             )
@@ -48,8 +48,8 @@ def run_command(options: argparse.Namespace, recipe_of: Callable[..., NetworkRec
 
 
 @contextmanager
-def helpers(options: argparse.Namespace) -> Iterator[None]:
-    """Have `options.jobs - 1` more processes run the same command meanwhile, each taking clips of its own.
+def helpers(options: argparse.Namespace, n_clips: int) -> Iterator[None]:
+    """Have `options.jobs - 1` more processes run the same command meanwhile, as far as there are clips.
 
     They share the clips as commands on several machines do: by the locks of shards. What a killed one had in
     hand, and a fault that one meets, is this process's as well.
@@ -59,7 +59,7 @@ def helpers(options: argparse.Namespace) -> Iterator[None]:
     os.environ.update(shared)
     alone = [sys.executable, "-m", options.module, *options.words, "--jobs", "1"]  # the last --jobs counts
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    started = [subprocess.Popen(alone, **quiet) for _ in range(options.jobs - 1)]
+    started = [subprocess.Popen(alone, **quiet) for _ in range(min(options.jobs, n_clips) - 1)]
     try:
         yield
     finally:
@@ -118,7 +118,9 @@ def shards_parser(module: str, description: str) -> argparse.ArgumentParser:
     add("--out", type=given_path, required=True, metavar="DIR", help="parent folder of the shards")
     add("--dataset", nargs="+", metavar="NAME", help="these datasets alone (default: all that are on disk)")
     add("--part", type=_part, default=(1, 1), metavar="i/n", help="every n-th clip from clip i on")
-    add("--jobs", type=_jobs, default=1, metavar="N", help="clips at a time, by N processes (default: 1)")
+    add(
+        "--jobs", type=given_jobs, default=1, metavar="N", help="clips at a time, by N processes (default: 1)"
+    )
     add("--shard", type=_renamed, help=argparse.SUPPRESS)
     return parser
 
@@ -168,14 +170,6 @@ def _part(text: str) -> tuple[int, int]:
     if not 1 <= index <= count:
         raise argparse.ArgumentTypeError(f"expected i/n with 1 <= i <= n, got {text!r}")
     return index, count
-
-
-def _jobs(text: str) -> int:
-    """Return a number of processes, at least 1."""
-    jobs = given_int(text)
-    if jobs < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {jobs}")
-    return jobs
 
 
 def _renamed(text: str) -> None:

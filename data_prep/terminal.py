@@ -21,6 +21,7 @@ from data_prep.errors import InputError
 from data_prep.files import one_line
 from data_prep.redaction import redacted, redacted_address
 
+MOST_JOBS = 256  # beyond, a slip of the keyboard
 READER_HAS_GONE = 128 + signal.SIGPIPE
 _FILE_ADDRESS = ("file:///", "file://localhost/")
 _WHOLE = r"(?:0|[1-9][0-9]*(?:_[0-9]+)*)"
@@ -72,6 +73,14 @@ def number(text: str, kind: type):
 def given_int(text: str) -> int:
     """Return a whole number given on the command line, see `number`."""
     return _given(text, int)
+
+
+def given_jobs(text: str) -> int:
+    """Return a number of processes given on the command line, from 1 to `MOST_JOBS`."""
+    jobs = given_int(text)
+    if not 1 <= jobs <= MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"expected 1 to {MOST_JOBS}, got {jobs}")
+    return jobs
 
 
 def given_float(text: str) -> float:

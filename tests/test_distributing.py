@@ -23,6 +23,7 @@ from experiments import choose_on_scenes, run, table_03_methods
 from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.distributing import where
+from experiments.lab.distributing import workers as workers_module
 from experiments.lab.distributing.points import Point, make
 from experiments.lab.distributing.where import HERE, Where, connect, security_of
 from experiments.lab.publishing.exhibit import run_exhibit
@@ -259,6 +260,35 @@ def test_cluster_that_does_not_answer_is_named(tmp_path, monkeypatch):
         make(points(context_in(tmp_path / "out")), Where(cluster="tcp://127.0.0.1:9"))
 
 
+def test_a_cluster_that_has_lost_its_workers_is_told(monkeypatch):
+    monkeypatch.setattr(workers_module, "ANSWER_SECONDS", 0.3)
+    left = ["future"]
+    workers = [{"tcp://a": 1}, {"tcp://a": 1}, {}]  # at work; then gone
+    client = SimpleNamespace(status="running", nthreads=lambda: workers.pop(0))
+    completed = SimpleNamespace(is_empty=lambda: not left, has_ready=lambda: False)
+    with pytest.raises(InputError, match=r"--cluster tcp://a:1: lost its workers, and none came in 0.3"):
+        list(workers_module.while_there_are_workers(client, completed, Where(cluster="tcp://a:1")))
+    assert not workers
+
+
+@pytest.mark.parametrize(
+    ("commit", "fault"),
+    [
+        ("1234567", "has that of 1234567"),
+        (ModuleNotFoundError("No module named 'x'"), "has no code, No module"),
+    ],
+)
+def test_workers_of_other_code_are_refused(commit, fault):
+    closed = []
+    client = SimpleNamespace(
+        run=lambda function, on_error: {"tcp://own": function(), "tcp://other": commit},
+        close=lambda: closed.append(True),
+    )
+    with pytest.raises(InputError, match=f"tcp://other {fault}"):
+        where.refuse_other_code(client, "tcp://a:1")
+    assert closed
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """An authority's certificate, which is ours as well, and its key."""
@@ -346,7 +376,7 @@ def test_workers_as_documented_listen_on_the_named_host_alone(secure, certificat
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--jobs", "0"], "--jobs: expected at least 1, got 0"),
+        (["--jobs", "0"], "--jobs: expected 1 to 256, got 0"),
         (["--jobs", "2", "--cluster", "tcp://127.0.0.1:9"], "not allowed with argument"),
         (["--cluster", "tls://127.0.0.1:9"], "expected --tls CA CERT KEY beside it"),
         (["--cluster", "127.0.0.1"], "expected tcp://HOST:PORT or tls://HOST:PORT"),

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -125,6 +126,15 @@ def test_other_training_data_name_another_run(finished, tmp_path):
     out, run = finished
     changed = write_dataset(tmp_path / "shards", seed=9)
     assert run_srnn_ae(changed, "spatial", SMALL, seed=1, out=out).folder != run.folder
+
+
+def test_a_shard_of_other_features_is_refused_by_name(tmp_path):
+    folder = write_dataset(tmp_path / "shards")
+    other = folder / "train" / "02.h5"
+    with h5py.File(other, "r+") as file:
+        file.attrs.modify("pooling", "avg")
+    with pytest.raises(InputError, match=rf"{other}: pooling avg, expected max as in the folder's first"):
+        run_srnn_ae(folder, "spatial", SMALL, 0, tmp_path)
 
 
 def test_slot_start_acts(shards, tmp_path):

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
 from data_prep.files import one_line
-from data_prep.terminal import told
+from data_prep.provenance import git_commit
+from data_prep.terminal import MOST_JOBS, told
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -51,8 +52,8 @@ class Where:
 
     def __post_init__(self) -> None:
         """Check what was given, before anything is begun."""
-        if self.jobs < 1:
-            raise InputError(f"--jobs: expected at least 1, got {self.jobs}")
+        if not 1 <= self.jobs <= MOST_JOBS:
+            raise InputError(f"--jobs: expected 1 to {MOST_JOBS}, got {self.jobs}")
         if self.cluster is not None:
             security_of(self.cluster, self.tls)
         elif self.tls is not None:
@@ -90,7 +91,20 @@ def connect(where: Where) -> "Client":
         raise InputError(
             f"--cluster {address}: expected workers with --nthreads 1, got one with {n_threads} threads"
         )
+    refuse_other_code(client, address)
     return client
+
+
+def refuse_other_code(client: "Client", address: str) -> None:
+    """Raise InputError, and close the client, where a worker has no code or that of another commit."""
+    for worker, commit in client.run(git_commit, on_error="return").items():
+        if commit != git_commit():
+            client.close()
+            got = f"no code, {one_line(commit)}" if isinstance(commit, Exception) else f"that of {commit}"
+            raise InputError(
+                f"--cluster {address}: expected workers with the code of {git_commit()}, {worker} has {got}; "
+                "start it again from the folder of this code"
+            )
 
 
 def security_of(address: str, tls: Sequence[Path] | None) -> "Security | None":

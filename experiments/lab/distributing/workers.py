@@ -6,19 +6,25 @@ being done.
 """
 
 import os
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import joblib
 from tqdm import tqdm
 
 from data_prep.errors import InputError
 from data_prep.terminal import told
-from experiments.lab.distributing.where import Where, connect
+from experiments.lab.distributing.where import ANSWER_SECONDS, Where, connect
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, as_completed
+
+POLL_SECONDS = 0.1
 
 ATTEMPTS = 3  # at a task whose process is killed
 
@@ -111,6 +117,25 @@ def worker_environment(jobs: int) -> Iterator[None]:
             os.environ.update({} if value is None else {name: value})
 
 
+def while_there_are_workers(client: "Client", completed: "as_completed", where: Where) -> Iterator["Future"]:
+    """Yield futures as they complete. InputError: for `ANSWER_SECONDS` there has been no worker."""
+    seen = time.monotonic()
+    while not completed.is_empty():
+        if completed.has_ready():
+            yield next(completed)
+            seen = time.monotonic()
+            continue
+        time.sleep(POLL_SECONDS)
+        if time.monotonic() - seen < ANSWER_SECONDS:
+            continue
+        if client.status == "running" and not client.nthreads():
+            raise InputError(
+                f"--cluster {where.cluster}: lost its workers, and none came in {ANSWER_SECONDS} seconds; "
+                "each is started from the folder of this code, see docs/scaling.md; the same command goes on"
+            )
+        seen = time.monotonic()
+
+
 def cluster_outcomes(tasks: Sequence[Task], where: Where) -> Iterator[Outcome]:
     """Yield the outcomes of all tasks as they come from a Dask cluster, which moves those of lost workers."""
     from distributed import as_completed  # only a cluster needs it
@@ -120,7 +145,7 @@ def cluster_outcomes(tasks: Sequence[Task], where: Where) -> Iterator[Outcome]:
         futures = {
             client.submit(attempted, index, task, pure=False): index for index, task in enumerate(tasks)
         }
-        for future in as_completed(futures):
+        for future in while_there_are_workers(client, as_completed(futures), where):
             index = futures[future]
             if future.status == "finished":
                 yield future.result()

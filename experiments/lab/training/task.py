@@ -11,13 +11,21 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from data_prep.shards import list_shards, read_info
+from data_prep.errors import InputError
+from data_prep.shards import ShardInfo, list_shards, read_info
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import config_hash
 from experiments.lab.systems.code_versions import code_name
 from experiments.lab.training.tensorboard import TensorBoardLog
 
 Score = Callable[[str], list[ClipScores]]  # split -> scores of its clips
+
+
+# What all shards of a run share, see `ShardInfo`; clips of other sizes are resized in other ways.
+MADE_ALIKE = (
+    "dataset", "backbone", "weights_sha256", "layer", "input_size_px", "pooling", "pyramid", "normalization",
+    "dtype",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,8 +114,13 @@ class Task:
 
 
 def shards_data(shards: Path, sample_frames=None) -> Data:
-    """Return a dataset's shards as the data of a run; `sample_frames` as in `Data`."""
+    """Return a dataset's shards as the data of a run; `sample_frames` as in `Data`.
+
+    Raises InputError: shards that were made in different ways.
+    """
     first = read_info(list_shards(shards, "train")[0])
+    for path in (path for split in ("train", "test") for path in list_shards(shards, split)):
+        refuse_other_ways(path, first)
     identity = {
         "dataset": first.dataset,
         "backbone": first.backbone,
@@ -123,6 +136,17 @@ def shards_data(shards: Path, sample_frames=None) -> Data:
         },
     }
     return Data(identity, functools.partial(clips_identity, shards), sample_frames)
+
+
+def refuse_other_ways(path: Path, first: ShardInfo) -> None:
+    """Raise InputError where a shard was not made as the first one was."""
+    info = read_info(path)
+    for name in MADE_ALIKE:
+        if (got := getattr(info, name)) != (expected := getattr(first, name)):
+            raise InputError(
+                f"{path}: {name} {got}, expected {expected} as in the folder's first shard; it is of other "
+                "features, extract it again"
+            )
 
 
 def clips_identity(shards: Path, split: str) -> str:
