@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from experiments.lab.benchmarks.training_parts import processor_seconds
 from experiments.lab.settings.schema import Settings
 
 STREAMED_FRAMES = 50
@@ -112,6 +111,7 @@ def seconds_of(work: str, size: Size, settings: Settings) -> float:
     """Return the processor seconds of a work at a size; TensorFlow."""
     import tensorflow as tf
 
+    from experiments.lab.benchmarks.training_parts import processor_seconds
     from experiments.lab.systems.srnn_ae import build_srnn_ae
 
     at_size = settings.override(n_atoms=size.n_atoms, depth=size.depth)
