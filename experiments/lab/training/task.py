@@ -116,10 +116,11 @@ class Task:
 def shards_data(shards: Path, sample_frames=None) -> Data:
     """Return a dataset's shards as the data of a run; `sample_frames` as in `Data`.
 
-    Raises InputError: shards that were made in different ways.
+    Raises InputError: training shards that were made in different ways.
     """
-    first = read_info(list_shards(shards, "train")[0])
-    for path in (path for split in ("train", "test") for path in list_shards(shards, split)):
+    paths = list_shards(shards, "train")
+    first = read_info(paths[0])
+    for path in paths[1:]:
         refuse_other_ways(path, first)
     identity = {
         "dataset": first.dataset,
