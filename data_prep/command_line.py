@@ -35,7 +35,7 @@ def run_command(options: argparse.Namespace, recipe_of: Callable[..., NetworkRec
     def work() -> None:
         datasets = chosen_datasets(options.data, options.dataset)
         dtype = fast_dtype("--compute-dtype", options.compute_dtype)
-        with helpers(options, sum(len(dataset.clips) for dataset in datasets)):
+        with helpers(options, datasets):
             backbone = load_backbone(
                 options.backbone, options.weights, options.input_size, options.layer, flow, dtype
             )
@@ -48,12 +48,13 @@ def run_command(options: argparse.Namespace, recipe_of: Callable[..., NetworkRec
 
 
 @contextmanager
-def helpers(options: argparse.Namespace, n_clips: int) -> Iterator[None]:
+def helpers(options: argparse.Namespace, datasets: Sequence[Dataset]) -> Iterator[None]:
     """Have `options.jobs - 1` more processes run the same command meanwhile, as far as there are clips.
 
     They share the clips as commands on several machines do: by the locks of shards. What a killed one had in
     hand, and a fault that one meets, is this process's as well.
     """
+    n_clips = sum(len(dataset.clips) for dataset in datasets)
     n_threads = str(max(1, os.cpu_count() // options.jobs))
     shared = {"TF_NUM_INTRAOP_THREADS": n_threads} if options.jobs > 1 else {}
     os.environ.update(shared)

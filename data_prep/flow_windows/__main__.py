@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> None:
         options = FlowWindowOptions(**{name: getattr(given, name) for name in names})
         datasets = chosen_datasets(given.data, given.dataset)
-        with helpers(given, sum(len(dataset.clips) for dataset in datasets)):
+        with helpers(given, datasets):
             for dataset in datasets:
                 print(extract(dataset, FlowWindowRecipe(options), given.out, given.part), flush=True)
 
