@@ -11,6 +11,7 @@ line with neither number, so that it is not taken for a clip that nobody has loo
 import csv
 import io
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -24,27 +25,29 @@ COLUMNS = ("clip", "first", "last")
 def read_table_intervals(path: Path) -> dict[str, np.ndarray]:
     """Return the abnormal intervals of each clip by its name, int64 (n, 2): 1-based start, inclusive end.
 
+    Names are in Unicode's composed form (NFC), whatever the table has.
+
     Raises InputError: not a text in UTF-8, another header, a line without clip, something else than numbers,
     a clip that two lines call normal and abnormal.
     """
     try:
         text = file_content(path).decode("utf-8-sig")  # spreadsheets begin a file with a mark
-        lines = list(csv.reader(io.StringIO(text), strict=True))
+        lines = list(csv.reader(io.StringIO(text, newline=None), strict=True))  # line ends of any system
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected text in UTF-8 with commas, got another ({error})") from error
-    header = [cell.strip() for cell in lines[0]] if lines else []
+    stripped = [(number, [cell.strip() for cell in cells]) for number, cells in enumerate(lines, start=1)]
+    (_, header), *filled = [(number, cells) for number, cells in stripped if any(cells)] or [(1, [])]
     if header != list(COLUMNS):
         raise InputError(f"{path}: expected the first line {','.join(COLUMNS)}, got {','.join(header)!r}")
     intervals: dict[str, list[tuple[int, int]]] = {}
-    for number, cells in enumerate(lines[1:], start=2):
-        if any(cell.strip() for cell in cells):
-            clip, interval = _line(path, number, [cell.strip() for cell in cells])
-            if clip in intervals and bool(intervals[clip]) != bool(interval):
-                raise InputError(
-                    f"{path}: line {number}: clip {clip} has an abnormal interval in one line and none in "
-                    "another, expected one or the other"
-                )
-            intervals.setdefault(clip, []).extend(interval)
+    for number, cells in filled:
+        clip, interval = _line(path, number, cells)
+        if clip in intervals and bool(intervals[clip]) != bool(interval):
+            raise InputError(
+                f"{path}: line {number}: clip {clip} has an abnormal interval in one line and none in "
+                "another, expected one or the other"
+            )
+        intervals.setdefault(clip, []).extend(interval)
     return {clip: np.array(found, np.int64).reshape(-1, 2) for clip, found in intervals.items()}
 
 
@@ -57,4 +60,4 @@ def _line(path: Path, number: int, cells: list[str]) -> tuple[str, list[tuple[in
             f"{path}: line {number}: expected a clip, its first and last abnormal frame or neither, "
             f"got {','.join(cells)!r}"
         )
-    return cells[0], [(int(ends[0]), int(ends[1]))] if any(ends) else []
+    return normalize("NFC", cells[0]), [(int(ends[0]), int(ends[1]))] if any(ends) else []

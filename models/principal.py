@@ -44,14 +44,12 @@ def n_directions(n_atoms: int, threshold: str) -> int:
     return n_atoms if threshold == "two_sided" else -(-n_atoms // 2)
 
 
-def signed_dictionary(
-    rows: Callable[[], Iterable[np.ndarray]], n_atoms: int, threshold: str, seed: int = 0
-) -> np.ndarray:
-    """Return A, float32 (C, N), atoms of norm 1: principal directions, each as it is and negated.
+def signed_dictionary(directions: np.ndarray, n_atoms: int, threshold: str) -> np.ndarray:
+    """Return A, float32 (C, N), atoms of norm 1: principal directions (C, n), each as it is and negated.
 
     Codes that cannot be negative need both signs; with the threshold "two_sided" each stands once.
     """
-    V = principal_directions(rows, n_directions(n_atoms, threshold), seed)
+    V = directions
     return V if threshold == "two_sided" else np.concatenate([V, -V], 1)[:, :n_atoms]
 
 

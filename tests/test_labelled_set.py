@@ -1,6 +1,7 @@
 """A labelled set of one's own: read as it lies there, refused in one line where a part is missing."""
 
 import shutil
+from unicodedata import normalize
 
 import cv2
 import numpy as np
@@ -100,6 +101,23 @@ def test_labels_of_every_kind_are_the_same(scene, kind):
 def test_a_clip_has_several_intervals_in_a_table(scene):
     write_table(without_labels(scene), "10,,", "02,1,1", "", "02,3,4")
     assert read_labelled_set(scene).test_labels["02"].tolist() == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_table_has_the_line_ends_of_any_system_and_empty_lines(scene, ends):
+    lines = ["", ",,", "clip,first,last", "02,2,3", "", "10,,", ""]
+    (without_labels(scene) / "labels.csv").write_bytes(ends.join(lines).encode())
+    dataset = read_labelled_set(scene)
+    assert {name: labels.tolist() for name, labels in dataset.test_labels.items()} == LABELS
+
+
+@pytest.mark.parametrize(("folder", "table"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_table_spells_an_accent_in_either_way(scene, folder, table):
+    frames = without_labels(scene) / "testing/frames"
+    name = "entr\u00e9e"
+    (frames / "02").rename(frames / normalize(folder, name))
+    write_table(scene, f"{normalize(table, name)},2,3", "10,,")
+    assert read_labelled_set(scene).test_labels[normalize(folder, name)].tolist() == LABELS["02"]
 
 
 @pytest.mark.parametrize(

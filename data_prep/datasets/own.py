@@ -11,6 +11,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -156,7 +157,9 @@ def _labels(root: Path, n_frames: Mapping[str, int]) -> tuple[Path, dict[str, np
         raise InputError(f"{places[1]}: labels of a second kind, expected {places[0]} alone")
     source = places[0]
     if source.name == TABLE:
-        intervals = read_table_intervals(source)
+        spelled = {normalize("NFC", name): name for name in n_frames}  # macOS takes an e and its accent apart
+        read = read_table_intervals(source)
+        intervals = {spelled.get(name, name): found for name, found in read.items()}
         _check_clips(source, intervals, n_frames, "a line `{},,` where nothing in it is abnormal")
         return source, {
             name: intervals_to_labels(source, name, intervals[name], n_frames[name]) for name in n_frames

@@ -87,6 +87,17 @@ class Members:
     words: np.ndarray
     weights: np.ndarray
 
+    @property
+    def member_places(self) -> np.ndarray:
+        """Where each member's table of words begins, int (n, 245): the table of its center, its offset."""
+        n_members = self.words.shape[1]
+        return self.tables[:, None] * n_members + np.arange(n_members)
+
+    @property
+    def places(self) -> np.ndarray:
+        """Where each member's words are counted, int (n, 245, 3), in `Ensembles.counts` as one row."""
+        return self.member_places[..., None] * WORDS + self.words
+
 
 def volumes(frames: Iterable[np.ndarray]) -> Iterator[list[Volumes]]:
     """Yield the volumes around every second frame of a clip, on each scale.
@@ -107,7 +118,7 @@ def volumes(frames: Iterable[np.ndarray]) -> Iterator[list[Volumes]]:
 
 def _volumes(window: tuple[tuple[np.ndarray, np.ndarray], ...]) -> Volumes:
     """Return the volumes of five frames' votes and changes."""
-    votes, change = (np.mean(parts, axis=0) for parts in zip(*window, strict=True))
+    votes, change = (sum(parts[1:], parts[0]) / len(parts) for parts in zip(*window, strict=True))
     total = votes.sum(axis=-1, keepdims=True)
     histograms = np.where(total > LEAST_GRADIENT, votes / np.maximum(total, LEAST_GRADIENT), np.float32(0))
     return Volumes(histograms, change > LEAST_CHANGE)
@@ -124,16 +135,35 @@ def _votes(frames: Iterable[np.ndarray], scale: int) -> Iterator[tuple[np.ndarra
         before = gray
         x, y = (cv2.Sobel(gray, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5) for dx in (1, 0))
         plane = np.hypot(x, y)
-        direction = (np.arctan2(y, x) % (2 * np.pi) * (DIRECTIONS / (2 * np.pi))).astype(int) % DIRECTIONS
+        towards = np.arctan2(y, x)
+        towards = np.where(towards < 0, towards + 2 * np.pi, towards)  # % takes six times as long
+        direction = (towards * (DIRECTIONS / (2 * np.pi))).astype(int) % DIRECTIONS
         angle = ((np.arctan2(t, plane) / np.pi + 0.5) * ANGLES).astype(int).clip(0, ANGLES - 1)
-        bins, length = direction * ANGLES + angle, np.hypot(plane, t)
-        votes = [_box(np.where(bins == one, length, np.float32(0))) for one in range(DIRECTIONS * ANGLES)]
-        yield np.stack(votes, axis=-1), _box(np.abs(t))
+        votes = _mean_votes(direction * ANGLES + angle, np.hypot(plane, t))
+        yield votes, _volume_px(np.abs(t)).mean(axis=(2, 3))
 
 
-def _box(values: np.ndarray) -> np.ndarray:
-    """Return the mean of 5 x 5 px around every fourth pixel each way."""
-    return cv2.blur(values, (VOLUME_PX, VOLUME_PX))[STEP_PX // 2 :: STEP_PX, STEP_PX // 2 :: STEP_PX]
+def _mean_votes(bins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return what the pixels of each volume vote, float32 (rows, columns, 32), a pixel's mean.
+
+    Args:
+        bins: int (H, W), what each pixel votes for.
+        lengths: float32 (H, W), its weight.
+    """
+    of_volumes, weights = _volume_px(bins), _volume_px(lengths)
+    rows, columns = of_volumes.shape[:2]
+    n_bins, n_px = DIRECTIONS * ANGLES, VOLUME_PX**2
+    places = np.arange(rows * columns)[:, None] * n_bins + of_volumes.reshape(-1, n_px)
+    votes = np.bincount(places.ravel(), weights.ravel(), rows * columns * n_bins)
+    return (votes / n_px).astype(np.float32).reshape(rows, columns, n_bins)
+
+
+def _volume_px(values: np.ndarray) -> np.ndarray:
+    """Return the pixels of each volume, (rows, columns, 5, 5), of a picture that is mirrored at its edges."""
+    half = VOLUME_PX // 2
+    padded = np.pad(values, half, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (VOLUME_PX, VOLUME_PX))
+    return windows[STEP_PX // 2 :: STEP_PX, STEP_PX // 2 :: STEP_PX]
 
 
 def nearest_words(moment: Volumes, codebook: np.ndarray) -> Words:
@@ -234,16 +264,14 @@ class Ensembles:
     def learn(self, ensembles: list[Members]) -> None:
         """Add the ensembles of one moment, on each scale, to the counts."""
         for found, counts, totals in zip(ensembles, self.counts, self._totals, strict=True):
-            offsets = np.arange(counts.shape[1])
-            tables = found.tables[:, None, None]
-            np.add.at(counts, (tables, offsets[:, None], found.words), found.weights)
-            np.add.at(totals, (tables[..., 0], offsets), found.weights.sum(axis=-1))
+            weights = found.weights
+            np.add.at(counts.reshape(-1), found.places.ravel(), weights.ravel())
+            np.add.at(totals.reshape(-1), found.member_places.ravel(), weights.sum(axis=-1).ravel())
 
     def scores(self, index: int, found: Members) -> np.ndarray:
         """Return the score of each center, (n,), on the scale `SCALES[index]`."""
-        tables, offsets = found.tables[:, None, None], np.arange(self.counts[index].shape[1])
-        seen = self.counts[index][tables, offsets[:, None], found.words]
-        log_p = np.log(seen + 1) - np.log(self._totals[index][tables, offsets[:, None]] + WORDS)
+        seen, totals = self.counts[index].take(found.places), self._totals[index].take(found.member_places)
+        log_p = np.log(seen + 1) - np.log(totals + WORDS)[..., None]
         return -(found.weights * log_p).sum(axis=(1, 2)) / found.weights.sum(axis=(1, 2))
 
     def _ensembles(self, frames: Iterable[np.ndarray]) -> Iterator[list[Members]]:

@@ -141,6 +141,10 @@ class CellModels:
     ) -> None:
         self.speed, self.size, self.textures = speed, size, textures
         self.known, self.both = known, both
+        most = max(map(len, textures), default=0)
+        self._units = np.zeros((len(textures), most, len(ANGLES)))  # no texture correlates with zeros
+        for units, of_cell in zip(self._units, textures, strict=True):
+            units[: len(of_cell)] = unit(of_cell)
 
     @classmethod
     def fit(
@@ -180,10 +184,9 @@ class CellModels:
         speed = np.where(frame.speed > LEAST_SPEED, density(self.speed, SPEEDS, frame.speed), 1)
         filled = frame.size > LEAST_SIZE
         size = np.where(filled, density(self.size, SIZES, frame.size), 1)
-        for cell in np.flatnonzero(filled):
-            texture = frame.texture.reshape(-1, len(ANGLES))[cell]
-            if np.abs(correlations(self.textures[cell], texture)).max(initial=0) > self.known:
-                size.flat[cell] = 1
+        textures = unit(frame.texture[filled])
+        largest = np.abs(np.einsum("cnk,ck->cn", self._units[filled.ravel()], textures)).max(1, initial=0)
+        size[filled] = np.where(largest > self.known, 1, size[filled])
         return np.maximum(speed, size) if self.both else np.minimum(speed, size)
 
     def maps(self, frames: Iterable[CellFeatures]) -> Iterator[np.ndarray]:
@@ -220,15 +223,19 @@ def density(densities: np.ndarray, grid: np.ndarray, values: np.ndarray) -> np.n
 
 def learn_texture(known: list[tuple[np.ndarray, int]], texture: np.ndarray) -> None:
     """Let a texture, (4,), join the first of a cell's (mean, count) that it resembles, or add it."""
+    direction = unit(texture)
     for index, (mean, count) in enumerate(known):
-        if abs(correlations(mean[None], texture)[0]) > JOINING:
+        if abs(unit(mean) @ direction) > JOINING:
             known[index] = mean + (texture - mean) / (count + 1), count + 1
             return
     known.append((texture, 1))
 
 
-def correlations(textures: np.ndarray, texture: np.ndarray) -> np.ndarray:
-    """Return the Pearson correlation of a texture, (4,), with each of (n, 4); 0 where one is constant."""
-    a, b = textures - textures.mean(axis=1, keepdims=True), texture - texture.mean()
-    lengths = np.sqrt((a**2).sum(axis=1) * (b**2).sum())
-    return np.divide(a @ b, lengths, out=np.zeros(len(a)), where=lengths > 0)
+def unit(textures: np.ndarray) -> np.ndarray:
+    """Return textures, (..., 4), less their mean and of length 1; zeros where one is constant.
+
+    The Pearson correlation of two textures is the product of theirs.
+    """
+    centered = textures - textures.mean(axis=-1, keepdims=True)
+    lengths = np.linalg.norm(centered, axis=-1, keepdims=True)
+    return np.divide(centered, lengths, out=np.zeros(centered.shape), where=lengths > 0)

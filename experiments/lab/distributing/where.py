@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from distributed import Client
     from distributed.security import Security
 
+LAST_PORT = 65535
 ANSWER_SECONDS = 30  # for the scheduler, and for a first worker
 
 
@@ -112,8 +113,11 @@ def security_of(address: str, tls: Sequence[Path] | None) -> "Security | None":
 
     Raises InputError: files without tls://, or the other way round; files that are no certificate and key.
     """
-    if re.fullmatch(r"(tcp|tls)://[^/]+:[0-9]+", address) is None:
-        raise InputError(f"--cluster {address}: expected tcp://HOST:PORT or tls://HOST:PORT")
+    found = re.fullmatch(r"(tcp|tls)://[^/]+:([0-9]{1,5})", address)
+    if found is None or not 0 < int(found[2]) <= LAST_PORT:
+        raise InputError(
+            f"--cluster {address}: expected tcp://HOST:PORT or tls://HOST:PORT, a port from 1 to {LAST_PORT}"
+        )
     if address.startswith("tcp://"):
         if tls is not None:
             raise InputError(f"--tls: expected --cluster tls://HOST:PORT beside it, got {address}")

@@ -25,7 +25,7 @@ from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS, task_of
 from experiments.lab.systems.features import FeatureBlock
 from experiments.lab.systems.gray_frames import WINDOWS_AT_ONCE, WindowErrors, steps_of_windows
-from experiments.lab.systems.principal import first_rows
+from experiments.lab.systems.principal import directions_of
 from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, SequenceWindows, score_sequences
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.runs import Run
@@ -92,12 +92,8 @@ def built_and_started(
 ) -> keras.Model:
     """Return what `build` gives, started at the principal directions of the first training sequences."""
     model = build(*sample)
-    start(
-        model,
-        signed_dictionary(
-            lambda: first_rows(source, seed), model.options.n_atoms, settings.model.threshold, seed
-        ),
-    )
+    n_atoms, threshold = model.options.n_atoms, settings.model.threshold
+    start(model, signed_dictionary(directions_of(source.files, n_atoms, threshold, seed), n_atoms, threshold))
     return model
 
 

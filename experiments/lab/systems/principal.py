@@ -1,32 +1,45 @@
 """Principal directions: the linear control of TSC and sRNN-AE, and their start on Moving-MNIST. Ours."""
 
+import functools
 import itertools
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from data_prep.moving_mnist import MovingMNIST
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.features import FeatureSource
+from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.task import Task
 from models.principal import Projection, n_directions, principal_directions
 
+if TYPE_CHECKING:  # it reads this module
+    from experiments.lab.systems.moving_mnist import SequenceFeatures
+
 PRINCIPAL_BLOCKS = 32  # of training frames, from which directions are taken: 40,000 frames tell 1,024
 
 
-def first_rows(source: FeatureSource, seed: int) -> Iterator[np.ndarray]:
-    """Yield the rows, float32 (n, C), of the first blocks of training frames."""
-    for x, _, _ in itertools.islice(source.blocks(0, seed), PRINCIPAL_BLOCKS):
-        yield x.reshape(-1, x.shape[-1])
+@functools.lru_cache(maxsize=1)
+def directions_of(files: Files, n_atoms: int, threshold: str, seed: int) -> np.ndarray:
+    """Return the directions that N atoms start at, float32 (lit pixels, n); once for all that start there."""
+
+    def rows() -> Iterator[np.ndarray]:
+        with MovingMNIST(files.train) as reader:
+            blocks = reader.batches(SEQUENCES_AT_ONCE, files.pixels)
+            for x in itertools.islice(blocks, PRINCIPAL_BLOCKS):
+                yield x.reshape(-1, x.shape[-1])
+
+    return principal_directions(rows, n_directions(n_atoms, threshold), seed)
 
 
-def principal_directions_task(source: FeatureSource, settings: Settings, seed: int) -> Task:
+def principal_directions_task(source: "SequenceFeatures", settings: Settings, seed: int) -> Task:
     """Return the task: as many directions as sRNN-AE starts at, each frame by itself."""
-    count = n_directions(settings.model.n_atoms, settings.model.threshold)
+    count, threshold = settings.model.n_atoms, settings.model.threshold
 
     def fit() -> Projection:
-        return Projection(principal_directions(lambda: first_rows(source, seed), count, seed))
+        return Projection(directions_of(source.files, count, threshold, seed))
 
-    config = {"model": {"n_directions": count}}
+    config = {"model": {"n_directions": n_directions(count, threshold)}}
     scorer = source.scorer(lambda fitted: fitted)
     return Task("principal directions", source.stream, seed, source.data, config, Fit(fit), scorer)
