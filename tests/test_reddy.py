@@ -148,7 +148,7 @@ def test_score_is_the_sweep_of_the_threshold():
     rng = np.random.default_rng(2)
     p = rng.choice(np.linspace(0.001, 1, 60), (12, ROWS, COLUMNS))
     p[rng.random(p.shape) < 0.6] = 1
-    model = CellModels(None, None, None)
+    model = CellModels(None, None, [])
     model.densities = lambda index: p[index]
     maps = np.stack(list(model.maps(range(len(p)))))
     thresholds = np.unique(p)[:-1]

@@ -19,6 +19,7 @@ last frame; the Euclidean distance; the flow of pixels that Lucas-Kanade loses i
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -41,6 +42,7 @@ FLOW: dict[str, Any] = {
     "minEigThreshold": 0.001,
 }
 MOST_HISTOGRAMS = 5000
+FRAMES_AT_ONCE = 64  # that a fit hands on together
 
 
 def flow_histograms(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -114,6 +116,7 @@ class NearestHistogram:
 
     def __init__(self, known: list[np.ndarray], shape: tuple[int, int], with_entropy: bool):
         self.known, self.shape, self.with_entropy = known, shape, with_entropy
+        self._squares = [(of_cell**2).sum(axis=1) for of_cell in known]
 
     @classmethod
     def fit(
@@ -130,19 +133,19 @@ class NearestHistogram:
         Raises ValueError: no frames at all, frames of different sizes.
         """
         reservoirs: list[Reservoir] = []
-        for frame in (frame for clip in clips for frame in clip):
+        frames = (frame for clip in clips for frame in clip)
+        while block := list(islice(frames, FRAMES_AT_ONCE)):
             if not reservoirs:
-                shape = frame.shape[:2]
+                shape = block[0].shape[:2]
                 reservoirs = [Reservoir(MOST_HISTOGRAMS, seed + cell) for cell in range(shape[0] * shape[1])]
-            if frame.shape[:2] != shape:
-                raise ValueError(
-                    f"clips: expected frames of one size, got {shape} and {frame.shape[:2]} cells"
-                )
-            for reservoir, histogram in zip(reservoirs, flat(frame, with_entropy), strict=True):
-                reservoir.add(histogram[None])
+            if others := [frame.shape[:2] for frame in block if frame.shape[:2] != shape]:
+                raise ValueError(f"clips: expected frames of one size, got {shape} and {others[0]} cells")
+            histograms = np.stack([flat(frame, with_entropy) for frame in block], axis=1)
+            for reservoir, of_cell in zip(reservoirs, histograms, strict=True):
+                reservoir.add(of_cell)
         if not reservoirs:
             raise ValueError("clips: expected frames to learn from, got none")
-        known = [np.unique(reservoir.rows(), axis=0).astype(np.float64) for reservoir in reservoirs]
+        known = [distinct(reservoir.rows()).astype(np.float64) for reservoir in reservoirs]
         return cls(known, shape, with_entropy)
 
     def maps(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -153,8 +156,12 @@ class NearestHistogram:
         """
         for frame in frames:
             histograms = flat(frame, self.with_entropy).astype(np.float64)
-            pairs = zip(self.known, histograms, strict=True)
-            yield np.array([nearest(known, one) for known, one in pairs]).reshape(self.shape)
+            # ||k - h||^2 = ||k||^2 - 2 k h + ||h||^2; of counts, which are whole, each term is exact.
+            squares = [
+                (squares - 2 * known @ one).min()
+                for known, squares, one in zip(self.known, self._squares, histograms, strict=True)
+            ]
+            yield np.sqrt(squares + (histograms**2).sum(axis=1)).reshape(self.shape)
 
 
 def flat(frame: np.ndarray, with_entropy: bool) -> np.ndarray:
@@ -164,6 +171,6 @@ def flat(frame: np.ndarray, with_entropy: bool) -> np.ndarray:
     return frame.reshape(frame.shape[0] * frame.shape[1], -1)
 
 
-def nearest(known: np.ndarray, histogram: np.ndarray) -> float:
-    """Return the distance of a histogram, (C,), to the nearest row of `known`, (n, C)."""
-    return float(np.sqrt(((known - histogram) ** 2).sum(axis=1).min()))
+def distinct(rows: np.ndarray) -> np.ndarray:
+    """Return rows, (n, C), each once; `np.unique` sorts them, which takes most of the fit."""
+    return np.array(list({row.tobytes(): row for row in rows}.values()))
