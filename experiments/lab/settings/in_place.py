@@ -49,4 +49,5 @@ class MovingMNISTSettings:
     mnist_tsc_lambda1: float = choice(0.003)  # see docs/moving_mnist.md
     mnist_tsc_lambda2: float = choice(0.1)  # likewise; Sec. 4.4 has 2.0 for features of a network
     mnist_tsc_alternations: int = choice(10)  # not given
+    mnist_tsc_update_steps: int = choice(50)  # not given
     mnist_conv_ae_iterations: int = choice(200_000)  # as elsewhere

@@ -40,13 +40,14 @@ PROFILES = {
         mnist_train_sequences=600,
         mnist_held_out_sequences=32,
         mnist_test_sequences=200,
-        mnist_n_atoms=1024,
+        mnist_n_atoms=1152,
         mnist_similarity_units=64,
         mnist_iterations=45,
         mnist_checkpoint_every=45,
         mnist_batch_sequences=16,
         mnist_learning_rate=3e-5,
         mnist_tsc_alternations=1,
+        mnist_tsc_update_steps=15,  # from principal directions 50 lose as much
         mnist_conv_ae_iterations=270,
     ),
     "smoke": PAPER.override(

@@ -51,6 +51,7 @@ IN_PLACE = {
     "tsc_lambda1": "mnist_tsc_lambda1",
     "tsc_lambda2": "mnist_tsc_lambda2",
     "tsc_alternations": "mnist_tsc_alternations",
+    "tsc_update_steps": "mnist_tsc_update_steps",
     "conv_ae_iterations": "mnist_conv_ae_iterations",
 }
 # Settings of systems that act on nothing here: those replaced, and those of a frame's regions and streams.
