@@ -39,6 +39,7 @@ from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point, flat, runs_of, seeded_points
 from experiments.lab.publishing import speed_plot
 from experiments.lab.publishing.publish import publish
+from experiments.lab.publishing.published import published
 from experiments.lab.publishing.results import Row, read_rows
 from experiments.lab.publishing.rows import identity_of, measured_row
 from experiments.lab.settings.changes import values
@@ -95,8 +96,14 @@ def draw_speed(context: Context, rows: Sequence[Row], title: str) -> None:
             f"{path.name}: not drawn, {context.results_dir / 'results.csv'} has no row of Table 3 on {title}"
         )
         return
-    quoted = [name for name, entry in SYSTEMS.items() if entry.quoted]
-    speed_plot.draw(path, systems, quoted, f"{title}, profile {context.profile_name}\n{machine()}")
+    in_paper = {row for row, _, _ in published("table_03")}
+    quoted = {name for name, entry in SYSTEMS.items() if entry.quoted}
+    groups = {
+        "run in the paper": in_paper - quoted,
+        "quoted in the paper, or part of one that is": quoted,
+        "ours, for comparison": set(systems) - in_paper - quoted,
+    }
+    speed_plot.draw(path, systems, groups, f"{title}, profile {context.profile_name}\n{machine()}")
 
 
 def machine() -> str:

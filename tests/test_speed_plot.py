@@ -68,3 +68,16 @@ def test_the_figure_is_drawn_where_table_3_was_made(tmp_path, capsys):
     update_exhibit(tmp_path, "table_03", [accuracy("HOFM", 0.9), accuracy("TSC", 0.8)])
     table_10.draw_speed(context, rows, "Ped2")
     assert iio.imread(tmp_path / "table_10_speed.png").std() > 5
+
+
+def test_the_legend_names_the_groups_that_have_systems(tmp_path, monkeypatch):
+    systems = {"TSC": (10, 80), "HOFM": (100, 90), "Nearest Neighbor": (50, 70)}
+    groups = {"run": {"TSC"}, "quoted": {"HOFM", "SF"}, "ours": {"Nearest Neighbor"}}
+    shown = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: shown.append(figure) or path)
+    speed_plot.draw(tmp_path / "speed.png", systems, groups, "title")
+    speed_plot.draw(tmp_path / "speed.png", {"HOFM": (100, 90)}, groups, "title")
+    legends = [[text.get_text() for text in figure.axes[0].get_legend().texts] for figure in shown]
+    assert legends == [["run", "quoted", "ours"], ["quoted"]]
+    points = {tuple(dots.get_offsets()[0]) for dots in shown[0].axes[0].collections}
+    assert points == set(systems.values())

@@ -3,7 +3,7 @@
 Ours: the paper has both tables and no such figure.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from matplotlib.transforms import Bbox
 from experiments.lab.publishing import plots
 from experiments.lab.publishing.results import Row
 
+MARKS = ((plots.BLUE, "o"), (plots.VERMILLION, "s"), (plots.GREEN, "^"))
 Point = tuple[float, float]  # frames/s, AUC in per cent
 # Of labels, in typographic points from their marker: near before far, beside before above and below.
 DISTANCES = (6, 14, 24, 36, 50, 66)
@@ -46,22 +47,19 @@ def headlines(rows: Iterator[Row]) -> dict[str, float]:
     return found
 
 
-def draw(path: Path, systems: Mapping[str, Point], quoted: Sequence[str], title: str) -> Path:
+def draw(path: Path, systems: Mapping[str, Point], groups: Mapping[str, Container[str]], title: str) -> Path:
     """Write the figure as PNG; return `path`.
 
     Args:
         path: of the file.
         systems: see `points`.
-        quoted: names of those that the authors of the paper did not run themselves.
+        groups: what the legend says of systems -> their names, at most as many groups as `MARKS`.
         title: of the figure.
     """
     figure, axes = plots.new_figure(size_inches=(9.0, 5.6))
     panel = axes[0, 0]
-    for label, color, marker, is_quoted in (
-        ("run in the paper", plots.BLUE, "o", False),
-        ("quoted in the paper, or part of one that is", plots.VERMILLION, "s", True),
-    ):
-        found = [point for name, point in systems.items() if (name in quoted) == is_quoted]
+    for (label, names), (color, marker) in zip(groups.items(), MARKS, strict=False):
+        found = [point for name, point in systems.items() if name in names]
         if found:
             panel.scatter(*np.transpose(found), color=color, marker=marker, s=28, zorder=3, label=label)
     panel.set_xscale("log")
@@ -70,7 +68,7 @@ def draw(path: Path, systems: Mapping[str, Point], quoted: Sequence[str], title:
     panel.set(
         xlabel="frames/s, from frames to score, decoding included", ylabel="frame-level AUC (%)", title=title
     )
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=len(MARKS))
     place_labels(panel, systems)
     return plots.save_figure(figure, path)
 
