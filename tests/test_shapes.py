@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from models.blocks import squared_error
+from models.coding import Block, code_blocks
 from models.dictionary import atom_scale, normalize_atoms, updated_dictionary
 from models.lstm_ae import LSTMAE, LSTMStreaming
 from models.nearest_subspace import NearestSubspace
@@ -15,7 +16,7 @@ from models.similarity import GaussianSimilarity, LearnedSimilarity
 from models.sista import StackedRNN
 from models.sparse_solver import Problem, solve_codes
 from models.srnn_ae import SRNNAE, Streaming
-from models.tsc import TSC, Block, Statistics, code_blocks, initial_dictionary
+from models.tsc import TSC, Statistics, initial_dictionary
 
 C, N, ROWS, T, UNITS = 6, 9, 8, 5, 4
 FLOAT32, FLOAT64 = "float32", "float64"

@@ -5,17 +5,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+from models.coding import Block, code_blocks
 from models.dictionary import largest_eigenvalue, normalize_atoms, updated_dictionary
 from models.sparse_solver import Problem
 from models.srnn_ae import Streaming
-from models.tsc import (
-    TSC,
-    Block,
-    Statistics,
-    alternate,
-    code_blocks,
-    initial_dictionary,
-)
+from models.tsc import TSC, Statistics, alternate, initial_dictionary
 
 C, N, ROWS, T = 16, 10, 6, 8
 LAMBDA1, LAMBDA2, DELTA_SQUARED = 0.05, 0.5, 3.0

@@ -33,8 +33,9 @@ from experiments.lab.benchmarks.solvers import (
 )
 from experiments.lab.systems.features import ShardFeatures
 from experiments.lab.systems.tsc import training_blocks
+from models.coding import Block, code_blocks
 from models.sparse_solver import Problem, solve_codes
-from models.tsc import TSC, Block, Statistics, code_blocks, initial_dictionary
+from models.tsc import TSC, Statistics, initial_dictionary
 
 N_ATOMS, N_ROWS, N_COHERENT_ROWS, N_CLIP_FRAMES = 2048, 500, 50, 60
 SEED = 0

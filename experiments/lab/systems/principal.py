@@ -3,21 +3,25 @@
 import functools
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from data_prep.moving_mnist import MovingMNIST
 from experiments.lab.settings.schema import Settings
+from experiments.lab.systems.features import FeatureSource
 from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.task import Task
 from models.principal import Projection, n_directions, principal_directions
 
-if TYPE_CHECKING:  # it reads this module
-    from experiments.lab.systems.moving_mnist import SequenceFeatures
-
 PRINCIPAL_BLOCKS = 32  # of training frames, from which directions are taken: 40,000 frames tell 1,024
+
+
+class SequenceSource(FeatureSource, Protocol):
+    """The sequences of Moving-MNIST as a `FeatureSource`."""
+
+    files: Files
 
 
 @functools.lru_cache(maxsize=1)
@@ -33,7 +37,7 @@ def directions_of(files: Files, n_atoms: int, threshold: str, seed: int) -> np.n
     return principal_directions(rows, n_directions(n_atoms, threshold), seed)
 
 
-def principal_directions_task(source: "SequenceFeatures", settings: Settings, seed: int) -> Task:
+def principal_directions_task(source: SequenceSource, settings: Settings, seed: int) -> Task:
     """Return the task: as many directions as sRNN-AE starts at, each frame by itself."""
     count, threshold = settings.model.n_atoms, settings.model.threshold
 

@@ -7,8 +7,9 @@ from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.features import FeatureSource
 from experiments.lab.training.alternation import Alternations
 from experiments.lab.training.task import Task
+from models.coding import Block
 from models.srnn_ae import Streaming
-from models.tsc import TSC, Block, initial_dictionary
+from models.tsc import TSC, initial_dictionary
 
 
 def tsc_task(source: FeatureSource, settings: Settings, seed: int) -> Task:

@@ -14,7 +14,8 @@ from data_prep.errors import InputError
 from experiments.lab.training.run_files import MODEL_FILE, load_model, read_history, save_model, write_json
 from experiments.lab.training.task import Score, Task
 from experiments.lab.training.tensorboard import TensorBoardLog
-from models.tsc import TSC, Alternation, Block, alternate
+from models.coding import Block
+from models.tsc import TSC, Alternation, alternate
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,132 @@
+"""Coding frames with TSC's dictionary fixed (Eq. 4, Algorithm 1), block after block."""
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from keras import ops
+
+from models.blocks import BlockModel, jit_compile
+from models.sparse_solver import Problem, solve_codes
+from models.tensor import State, Tensor
+
+if TYPE_CHECKING:  # it codes with this module
+    from models.tsc import TSC
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive frames of several sequences side by side.
+
+    Attributes:
+        x: features float32 (rows, T, C).
+        n_valid: how many of the T frames each row really has, int (rows,); None for all.
+        starts: whether sequences begin here; else the rows continue those of the block before.
+    """
+
+    x: np.ndarray
+    n_valid: np.ndarray | None = None
+    starts: bool = True
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Which frames are real, bool (rows, T)."""
+        rows, n_frames, _ = self.x.shape
+        n_valid = np.full(rows, n_frames) if self.n_valid is None else self.n_valid
+        return np.arange(n_frames) < n_valid[:, None]
+
+
+class Coded(NamedTuple):
+    """A block and its codes.
+
+    Attributes:
+        block: the block.
+        codes: a_t, float32 (rows, T, N).
+        previous_codes: a_{t-1}, float32 (rows, T, N).
+        similarity: S_{t-1,t}, float32 (rows, T, 1).
+    """
+
+    block: Block
+    codes: np.ndarray
+    previous_codes: np.ndarray
+    similarity: np.ndarray
+
+
+def code_blocks(model: "TSC", blocks: Iterable[Block], coding: str = "sista") -> Iterator[Coded]:
+    """Yield the codes of each block.
+
+    Paper: Algorithm 1. Each frame starts at the codes of the one before, across blocks too.
+    """
+    G = model.dictionary.astype(np.float64)
+    G = G.T @ G
+    coder = _coder_of(model)
+    coder.gram.assign(G)
+    state = None
+    for block in blocks:
+        if block.starts or state is None:
+            state = model.srnn.initial_state(len(block.x))
+        first = ops.convert_to_numpy(state["codes"])
+        if coding == "sista":
+            codes, similarity, state = coder.code(block.x, state)
+        else:
+            codes, similarity, state = _exact_codes(model, block.x, state, G)
+        yield Coded(block, codes, np.concatenate([first[:, None], codes[:, :-1]], 1), similarity)
+
+
+class Coder(BlockModel):
+    """What codes frame after frame: the K steps of one as a graph, with A^T A taken before.
+
+    One by one, K = 30 steps of few atoms took five times as long.
+
+    Args:
+        model: whose codes are taken.
+    """
+
+    def __init__(self, model: "TSC") -> None:
+        super().__init__(name="coder")
+        self.model = model
+        n_atoms = model.options.n_atoms
+        self.gram = self.add_weight(name="gram", shape=(n_atoms, n_atoms), trainable=False)
+        self.compile(jit_compile=jit_compile())
+        self.built = True
+
+    def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the codes ("coded"), S and the state after a block, of {"x": ..., and the state before}."""
+        state = {key: inputs[key] for key in ("codes", "embedding", "seen")}
+        codes, similarity, after = self.model.srnn(inputs["x"], state, ops.convert_to_tensor(self.gram))
+        return {"coded": codes, "similarity": similarity, **after}
+
+    def code(self, x: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray, State]:
+        """Return what `model.srnn(x, state)` returns; NumPy."""
+        outputs = []
+        for t in range(x.shape[1]):
+            frame, state = self.step(x[:, t : t + 1], state)
+            outputs.append(frame)
+        names = ("coded", "similarity")
+        codes, similarity = (np.concatenate([frame[name] for frame in outputs], 1) for name in names)
+        return codes, similarity, state
+
+
+@functools.lru_cache(maxsize=1)
+def _coder_of(model: "TSC") -> Coder:
+    """Return the coder of a model, made once for all its alternations."""
+    return Coder(model)
+
+
+def _exact_codes(
+    model: "TSC", x: np.ndarray, state: State, G: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, State]:
+    """Return what `model.srnn(x, state)` returns, each frame's codes at their minimum; NumPy."""
+    before = np.concatenate([ops.convert_to_numpy(state["embedding"])[:, None], x[:, :-1]], 1)
+    S = ops.convert_to_numpy(model.srnn.similarity.compare(x, before)).copy()
+    S[:, 0] *= ops.convert_to_numpy(state["seen"])
+    options, a, codes = model.options, ops.convert_to_numpy(state["codes"]), []
+    for t in range(x.shape[1]):
+        coherence = options.lambda2 * S[:, t, 0]
+        problem = Problem(x[:, t], model.dictionary, options.lambda1, coherence, a, options.threshold, G)
+        a = solve_codes(problem).codes.astype(np.float32)
+        codes.append(a)
+    after = {"codes": a, "embedding": x[:, -1], "seen": np.ones_like(ops.convert_to_numpy(state["seen"]))}
+    return np.stack(codes, 1), S, after
