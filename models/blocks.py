@@ -22,8 +22,8 @@ def jit_compile() -> bool:
 class BlockModel(keras.Model):
     """A model of one block of frames and the state before it; a block may have any number of frames."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name)
+    def __init__(self, name: str, dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
         # T -> graph: one that Keras makes for any T could not unroll the frames.
         self.predict_functions: dict[int, Any] = {}
 

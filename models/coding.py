@@ -61,17 +61,18 @@ def code_blocks(model: "TSC", blocks: Iterable[Block], coding: str = "sista") ->
     """
     G = model.dictionary.astype(np.float64)
     G = G.T @ G
-    coder = _coder_of(model)
-    coder.gram.assign(G)
+    if coding == "sista":
+        coder = _coder_of(model)
+        coder.gram.assign(G)
+        codes_of = coder.code
+    else:
+        codes_of = functools.partial(_exact_codes, model, G)
     state = None
     for block in blocks:
         if block.starts or state is None:
             state = model.srnn.initial_state(len(block.x))
         first = ops.convert_to_numpy(state["codes"])
-        if coding == "sista":
-            codes, similarity, state = coder.code(block.x, state)
-        else:
-            codes, similarity, state = _exact_codes(model, block.x, state, G)
+        codes, similarity, state = codes_of(block.x, state)
         yield Coded(block, codes, np.concatenate([first[:, None], codes[:, :-1]], 1), similarity)
 
 
@@ -85,7 +86,7 @@ class Coder(BlockModel):
     """
 
     def __init__(self, model: "TSC") -> None:
-        super().__init__(name="coder")
+        super().__init__(name="coder", dtype=model.dtype_policy)
         self.model = model
         n_atoms = model.options.n_atoms
         self.gram = self.add_weight(name="gram", shape=(n_atoms, n_atoms), trainable=False)
@@ -93,20 +94,19 @@ class Coder(BlockModel):
         self.built = True
 
     def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the codes ("coded"), S and the state after a block, of {"x": ..., and the state before}."""
+        """Return S and the state after one frame, its codes among it, of {"x": ..., and the state before}."""
         state = {key: inputs[key] for key in ("codes", "embedding", "seen")}
-        codes, similarity, after = self.model.srnn(inputs["x"], state, ops.convert_to_tensor(self.gram))
-        return {"coded": codes, "similarity": similarity, **after}
+        _, similarity, after = self.model.srnn(inputs["x"], state, ops.convert_to_tensor(self.gram))
+        return {"similarity": similarity, **after}
 
     def code(self, x: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray, State]:
         """Return what `model.srnn(x, state)` returns; NumPy."""
-        outputs = []
+        codes, similarity = [], []
         for t in range(x.shape[1]):
             frame, state = self.step(x[:, t : t + 1], state)
-            outputs.append(frame)
-        names = ("coded", "similarity")
-        codes, similarity = (np.concatenate([frame[name] for frame in outputs], 1) for name in names)
-        return codes, similarity, state
+            codes.append(state["codes"])
+            similarity.append(frame["similarity"])
+        return np.stack(codes, 1), np.concatenate(similarity, 1), state
 
 
 @functools.lru_cache(maxsize=1)
@@ -116,7 +116,7 @@ def _coder_of(model: "TSC") -> Coder:
 
 
 def _exact_codes(
-    model: "TSC", x: np.ndarray, state: State, G: np.ndarray
+    model: "TSC", G: np.ndarray, x: np.ndarray, state: State
 ) -> tuple[np.ndarray, np.ndarray, State]:
     """Return what `model.srnn(x, state)` returns, each frame's codes at their minimum; NumPy."""
     before = np.concatenate([ops.convert_to_numpy(state["embedding"])[:, None], x[:, :-1]], 1)

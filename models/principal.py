@@ -44,12 +44,11 @@ def n_directions(n_atoms: int, threshold: str) -> int:
     return n_atoms if threshold == "two_sided" else -(-n_atoms // 2)
 
 
-def signed_dictionary(directions: np.ndarray, n_atoms: int, threshold: str) -> np.ndarray:
-    """Return A, float32 (C, N), atoms of norm 1: principal directions (C, n), each as it is and negated.
+def signed_dictionary(V: np.ndarray, n_atoms: int, threshold: str) -> np.ndarray:
+    """Return A, float32 (C, N), atoms of norm 1: principal directions V (C, n), each as it is and negated.
 
     Codes that cannot be negative need both signs; with the threshold "two_sided" each stands once.
     """
-    V = directions
     return V if threshold == "two_sided" else np.concatenate([V, -V], 1)[:, :n_atoms]
 
 

@@ -241,3 +241,14 @@ def test_saves_and_loads(sequence, tmp_path):
     assert loaded.get_config() == model.get_config()
     for key, value in model(sequence).items():
         np.testing.assert_array_equal(loaded(sequence)[key], value)
+
+
+def test_a_model_of_doubles_codes_in_doubles():
+    """Frame after frame as a graph, as the layer does with all frames at once."""
+    model = TSC(C, N, 30, LAMBDA1, LAMBDA2, DELTA_SQUARED, dtype="float64")
+    rng = np.random.default_rng(4)
+    model.set_dictionary(normalize_atoms(rng.standard_normal((C, N))))
+    x = rng.random((ROWS, T, C))
+    (coded,) = code_blocks(model, [Block(x)])
+    expected, _, _ = model.srnn(ops.convert_to_tensor(x, "float64"))
+    np.testing.assert_allclose(coded.codes, ops.convert_to_numpy(expected), atol=1e-12)

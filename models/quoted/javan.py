@@ -20,6 +20,7 @@ nothing changes; a frame's score is the maximum.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, tee
 
 import cv2
@@ -87,7 +88,7 @@ class Members:
     words: np.ndarray
     weights: np.ndarray
 
-    @property
+    @cached_property
     def member_places(self) -> np.ndarray:
         """Where each member's table of words begins, int (n, 245): the table of its center, its offset."""
         n_members = self.words.shape[1]
@@ -264,9 +265,8 @@ class Ensembles:
     def learn(self, ensembles: list[Members]) -> None:
         """Add the ensembles of one moment, on each scale, to the counts."""
         for found, counts, totals in zip(ensembles, self.counts, self._totals, strict=True):
-            weights = found.weights
-            np.add.at(counts.reshape(-1), found.places.ravel(), weights.ravel())
-            np.add.at(totals.reshape(-1), found.member_places.ravel(), weights.sum(axis=-1).ravel())
+            np.add.at(counts.reshape(-1), found.places.ravel(), found.weights.ravel())
+            np.add.at(totals.reshape(-1), found.member_places.ravel(), found.weights.sum(axis=-1).ravel())
 
     def scores(self, index: int, found: Members) -> np.ndarray:
         """Return the score of each center, (n,), on the scale `SCALES[index]`."""

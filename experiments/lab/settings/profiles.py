@@ -47,7 +47,7 @@ PROFILES = {
         mnist_batch_sequences=16,
         mnist_learning_rate=3e-5,
         mnist_tsc_alternations=1,
-        mnist_tsc_update_steps=15,  # from principal directions 50 lose as much
+        mnist_tsc_update_steps=15,  # see docs/moving_mnist.md
         mnist_conv_ae_iterations=270,
     ),
     "smoke": PAPER.override(
