@@ -1,5 +1,9 @@
 """A context on synthetic shards: real training of small models, without frames and networks."""
 
+import os
+import signal
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,3 +49,16 @@ def context_in(out: Path, **settings) -> SyntheticContext:
 
 def files_in(out: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in (out / "checkpoints").rglob("*")}
+
+
+def kill_when_training(out: Path, busy_processes) -> threading.Thread:
+    """Return a started thread that kills one busy process as soon as a run has begun and none is finished."""
+
+    def wait_and_kill():
+        while not list(out.glob("checkpoints/*/*/config.json")) or not (pids := busy_processes()):
+            time.sleep(0.01)
+        os.kill(pids[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=wait_and_kill, daemon=True)
+    thread.start()
+    return thread
