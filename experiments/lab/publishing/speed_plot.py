@@ -17,6 +17,7 @@ from experiments.lab.publishing.results import Row
 
 MARKS = ((plots.BLUE, "o"), (plots.VERMILLION, "s"), (plots.GREEN, "^"))
 Point = tuple[float, float]  # frames/s, AUC in per cent
+MARK_PX = 7  # from a marker's middle to where the label of another may begin
 # Of labels, in typographic points from their marker: near before far, beside before above and below.
 DISTANCES = (6, 14, 24, 36, 50, 66)
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
@@ -76,9 +77,8 @@ def draw(path: Path, systems: Mapping[str, Point], groups: Mapping[str, Containe
 def place_labels(axes: Axes, systems: Mapping[str, Point]) -> list[Annotation]:
     """Return a label beside each point: the nearest place that no other label and no other point takes."""
     axes.figure.canvas.draw()  # so that data have their places in the picture
-    taken = [
-        Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in axes.transData.transform(list(systems.values()))
-    ]
+    places = axes.transData.transform(list(systems.values()))
+    taken = [Bbox([place, place]).padded(MARK_PX) for place in places]
     labels = []
     for name, point in systems.items():
         label = best_label(axes, name, point, taken)
