@@ -1,8 +1,8 @@
 """SISTA over a sequence: K steps a frame, each frame started at the codes of the one before.
 
 Paper: Algorithm 1, Sec. 3.2 and 3.3. Matrix products are counted here: `x A` is taken for all frames at
-once, `A^T A` once, and then each step costs one product with `A^T A`. Where C is small against the work of
-`A^T A`, A^T and A in turn cost less. The gradient is written out because autodiff adds up one N x N matrix
+once, `A^T A` once, and then each step costs one product with `A^T A`. Where steps are few, A^T and A in turn
+cost less. The gradient is written out because autodiff adds up one N x N matrix
 a step; collected over all steps it is a single product.
 """
 
@@ -13,6 +13,9 @@ from keras import ops
 from models.products import multiply, product, rounded
 from models.recurrence import Frame, Parameters, Stack, Step, StepGradient, frame_steps, step_gradient
 from models.tensor import Tensor
+
+# A product of fewer rows takes as long as one of so many: as reading the matrix.
+ROWS_OF_A_READ = 64
 
 
 def sista(
@@ -51,13 +54,15 @@ def sista(
 
 
 def gram_is_cheaper(n_features: int, n_atoms: int, n_rows: int, n_steps: int) -> bool:
-    """Return whether `A^T A` and one product a step take fewer multiplications than A^T and A in turn.
+    """Return whether `A^T A` and one product a step take less time than A^T and A in turn.
 
-    Forward and backward together: `A^T A` costs 2 C N^2 and then each of the n_rows * n_steps row steps
-    3 N^2 (forward, its gradient, that of `A^T A`); A^T and A in turn cost 6 C N a row step.
+    Forward and backward together, in multiplications: `A^T A` costs 2 C N^2, and then each row and step 3 N^2
+    (forward, its gradient, that of `A^T A`); A^T and A in turn cost 6 C N a row and step. But for the
+    gradients of the matrices, which are taken over all steps at once, few rows count as `ROWS_OF_A_READ`.
     """
-    row_steps = n_rows * n_steps
-    return 2 * n_features * n_atoms**2 + 3 * row_steps * n_atoms**2 < 6 * row_steps * n_features * n_atoms
+    rows = 2 * max(n_rows, ROWS_OF_A_READ) + n_rows
+    with_gram = 2 * n_features * n_atoms**2 + n_steps * rows * n_atoms**2
+    return with_gram < n_steps * 2 * rows * n_features * n_atoms
 
 
 def gram(dictionary: Tensor, compute_dtype: str = "float32") -> Tensor:
