@@ -4,6 +4,7 @@ Files, functions and signatures have a largest size.
 """
 
 import ast
+import pkgutil
 import re
 from pathlib import Path
 
@@ -162,3 +163,23 @@ def test_the_picture_of_the_house_is_that_of_the_imports():
         room = name.strip("`/").removeprefix("lab/")
         told[room] = set(filter(None, imports.split(", ")))
     assert told == drawn
+
+
+def equations() -> list[tuple[str, str]]:
+    """Return (what the paper calls it, dotted name) of ARCHITECTURE.md's table of equations."""
+    page = (ROOT / "ARCHITECTURE.md").read_text().split("<!-- equations")[1].split("<!-- end -->")[0]
+    return re.findall(r"^\| (.+?) \| `(.+?)` \|", page, re.M)
+
+
+@pytest.mark.parametrize(("paper", "name"), equations())
+def test_an_equation_stands_where_the_page_says(paper, name):
+    words = re.findall(r"\((\d+)\)|Algorithm 1", paper)
+    said = pkgutil.resolve_name(name).__doc__
+    for number in filter(None, words):
+        expanded = re.sub(r"\((\d+)\) to \((\d+)\)", lambda m: listed(int(m[1]), int(m[2])), said)
+        assert f"({number})" in expanded
+    assert ("Algorithm 1" in said) >= ("Algorithm 1" in paper)
+
+
+def listed(first: int, last: int) -> str:
+    return " ".join(f"({number})" for number in range(first, last + 1))

@@ -73,7 +73,7 @@ def _verdict_lines(head: Sequence[Row]) -> list[str]:
     lines.append(
         f"Of the paper's {len(published)} numbers in these exhibits, {len(here)} are measured here: "
         f"{len(shares)} percentages, {len(counts)} counts and {n_others} speeds, times and sizes, which are "
-        f"not judged. {len(published) - len(here)} stand alone, see below."
+        f"not judged. {len(published) - len(here)} have no number of ours beside them."
     )
     return lines
 

@@ -57,7 +57,7 @@ def regularity(
 def score(
     errors: Mapping[str, np.ndarray], protocol: Protocol, limits: Mapping[str, tuple[float, float]]
 ) -> np.ndarray:
-    """Return s(t) of the frames of one clip, (n_frames,), not smoothed.
+    """Return s(t) of the frames of one clip, (n_frames,), not smoothed. Paper: Eq. (14), Sec. 3.7.
 
     Args:
         errors: stream -> frame errors, (n_frames,).

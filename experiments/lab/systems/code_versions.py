@@ -70,9 +70,8 @@ def code_name(system: str) -> str:
     if found == declared["fingerprint"]:
         return "" if version == 1 else str(version)
     name = f"{version}+{found[:8]}"
-    tell_once(
-        f"{system}: its code is not that of version {version} in {DECLARED.name}; its runs are made as {name}"
-    )
+    fault = f"not that of version {version}" if declared["fingerprint"] else "not declared yet"
+    tell_once(f"{system}: its code is {fault} in {DECLARED.name}; its runs are made as {name}")
     return name
 
 

@@ -116,6 +116,8 @@ def _reason(name: str, settings: Settings) -> str:
     idle = idle_score_settings(settings.score, settings.score.streams)
     if name in idle:
         return f": {idle[name]}"
+    if name in IN_PLACE and "flow" in settings.score.streams and settings.flow.flow_input == "windows":
+        return f": on flow windows {IN_PLACE[name]} stands in its place"
     groups = (getattr(settings, group.name) for group in fields(settings))
     group = next(type(group) for group in groups if name in {f.name for f in fields(group)})
     return f'; it is of "{(group.__doc__ or "").splitlines()[0]}"'
