@@ -32,7 +32,8 @@ def read_table_intervals(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         text = file_content(path).decode("utf-8-sig")  # spreadsheets begin a file with a mark
-        lines = list(csv.reader(io.StringIO(text, newline=None), strict=True))  # line ends of any system
+        content = io.StringIO(text, newline=None)  # line ends of any system
+        lines = list(csv.reader(content, strict=True, skipinitialspace=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected text in UTF-8 with commas, got another ({error})") from error
     stripped = [(number, [cell.strip() for cell in cells]) for number, cells in enumerate(lines, start=1)]

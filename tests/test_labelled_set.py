@@ -120,6 +120,20 @@ def test_a_table_spells_an_accent_in_either_way(scene, folder, table):
     assert read_labelled_set(scene).test_labels[normalize(folder, name)].tolist() == LABELS["02"]
 
 
+@pytest.mark.parametrize(("folder", "array"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_array_spells_an_accent_in_either_way(scene, folder, array):
+    arrays, name = scene / "testing/test_frame_mask", "entr\u00e9e"
+    (scene / "testing/frames/02").rename(scene / "testing/frames" / normalize(folder, name))
+    (arrays / "02.npy").rename(arrays / f"{normalize(array, name)}.npy")
+    assert read_labelled_set(scene).test_labels[normalize(folder, name)].tolist() == LABELS["02"]
+
+
+def test_a_table_may_have_spaces_before_quotes(scene):
+    write_table(without_labels(scene), '"02", "2", "3"', ' "10", "", ""')
+    dataset = read_labelled_set(scene)
+    assert {name: labels.tolist() for name, labels in dataset.test_labels.items()} == LABELS
+
+
 @pytest.mark.parametrize(
     ("lines", "fault"),
     [

@@ -156,8 +156,8 @@ def _labels(root: Path, n_frames: Mapping[str, int]) -> tuple[Path, dict[str, np
     if len(places) > 1:
         raise InputError(f"{places[1]}: labels of a second kind, expected {places[0]} alone")
     source = places[0]
+    spelled = {normalize("NFC", name): name for name in n_frames}  # macOS takes an e and its accent apart
     if source.name == TABLE:
-        spelled = {normalize("NFC", name): name for name in n_frames}  # macOS takes an e and its accent apart
         read = read_table_intervals(source)
         intervals = {spelled.get(name, name): found for name, found in read.items()}
         _check_clips(source, intervals, n_frames, "a line `{},,` where nothing in it is abnormal")
@@ -165,8 +165,11 @@ def _labels(root: Path, n_frames: Mapping[str, int]) -> tuple[Path, dict[str, np
             name: intervals_to_labels(source, name, intervals[name], n_frames[name]) for name in n_frames
         }
     if source.is_dir():
-        labelled = [path.stem for path in source.glob("[!.]*.npy")]
-        _check_clips(source, labelled, n_frames, "{}.npy")
+        stems = [path.stem for path in source.glob("[!.]*.npy")]
+        stored = {spelled.get(normalize("NFC", stem), stem): stem for stem in stems}
+        _check_clips(source, stored, n_frames, "{}.npy")
+        labels = read_frame_labels(source, {stored[name]: n_frames[name] for name in n_frames})
+        return source, {name: labels[stored[name]] for name in n_frames}
     return source, read_frame_labels(source, n_frames)
 
 
