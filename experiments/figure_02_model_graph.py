@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import keras
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
@@ -122,14 +123,15 @@ def draw_network(model: SRNNAE, title: str, path: Path) -> Path:
     panel = axes[0, 0]
     panel.set(xlim=(-0.9, PANEL_WIDTH), ylim=(-0.6, levels[-1] + 2.7), title=title)
     panel.axis("off")
-    for frame, center in CENTERS.items():
-        draw_frame(panel, center, frame, steps, levels, shapes)
-        draw_similarity(panel, center, frame, steps, levels)
-        draw_codes_before(panel, center, frame, steps, levels)
-    last = CENTERS["t"]
-    arrow(panel, [(last, levels[-1] + 0.62), (last + 2.4, levels[-1] + 0.62)], CODES_COLOR)
-    panel.text(last + 2.4, levels[-1] + 0.62, " to t+1", va="center", color=CODES_COLOR)
-    write_legend(panel, model, shapes, levels[-1] + 2.4)
+    with matplotlib.rc_context({"text.parse_math": True}):
+        for frame, center in CENTERS.items():
+            draw_frame(panel, center, frame, steps, levels, shapes)
+            draw_similarity(panel, center, frame, steps, levels)
+            draw_codes_before(panel, center, frame, steps, levels)
+        last = CENTERS["t"]
+        arrow(panel, [(last, levels[-1] + 0.62), (last + 2.4, levels[-1] + 0.62)], CODES_COLOR)
+        panel.text(last + 2.4, levels[-1] + 0.62, " to t+1", va="center", color=CODES_COLOR)
+        write_legend(panel, model, shapes, levels[-1] + 2.4)
     return plots.save_figure(figure, path)
 
 

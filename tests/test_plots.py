@@ -158,6 +158,29 @@ def test_image_grid_takes_grey_and_colour_images(tmp_path, frames):
     assert not has_vermillion(seen)
 
 
+def test_names_with_dollars_are_shown_as_they_are(tmp_path, monkeypatch, frames):
+    names = "gate $^$", "from $5 to $6"  # the first is no formula, the second would be one
+    captions = [[names[0], "b"]]
+    saved = []
+    save = plots.save_figure
+    monkeypatch.setattr(pictures, "save_figure", lambda *shown: saved.append(shown[0]) or save(*shown))
+    pictures.image_grid(tmp_path / "figure_05.png", [list(frames[:2])], captions, names[1])
+    assert saved[0].get_suptitle() == names[1]
+    panels = saved[0].axes
+    assert [panel.get_title() for panel in panels] == captions[0]
+    assert not any(text.get_parse_math() for text in saved[0].texts + [panel.title for panel in panels])
+
+
+def test_ticks_of_a_logarithmic_axis_hold_no_formula():
+    _, axes = plots.new_figure()
+    x = [0.001 * 2**k for k in range(14)]  # too many for a tick each
+    plots.draw_lines(axes[0, 0], x, {"a": x}, log_x=True)
+    axes[0, 0].figure.canvas.draw()
+    shown = {text.get_text() for minor in (False, True) for text in axes[0, 0].get_xticklabels(minor=minor)}
+    assert {"0.001", "0.01", "0.1", "1"} <= shown
+    assert not any("$" in text for text in shown)
+
+
 def test_strip_image_is_an_rgb_array(frames):
     strip = pictures.figure_strip_image(frames, [1.0, 0.9, 0.2, 0.1], [0, 0, 1, 1])
     assert strip.dtype == np.uint8

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from data_prep.files import write_atomic
 from data_prep.provenance import git_commit
@@ -33,6 +33,7 @@ STYLE = {
     "lines.markersize": 5,
     "legend.frameon": False,
     "legend.fontsize": 9,
+    "text.parse_math": False,  # names of clips and of sets are shown as they are, dollars too
 }
 matplotlib.rcParams.update(STYLE)
 
@@ -95,6 +96,8 @@ def draw_lines(
         handles += axes.plot(list(values), list(values.values()), color=color, label=label, **look)
     if log_x:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     if len(x) <= 12:
         axes.set_xticks(x, [f"{value:g}" for value in x])
         axes.xaxis.set_minor_locator(NullLocator())

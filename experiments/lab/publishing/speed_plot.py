@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
+from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import Bbox
 
 from experiments.lab.publishing import plots
@@ -66,6 +67,7 @@ def draw(path: Path, systems: Mapping[str, Point], groups: Mapping[str, Containe
     panel.set_xscale("log")
     panel.margins(x=0.15, y=0.1)
     panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set(
         xlabel="frames/s, from frames to score, decoding included", ylabel="frame-level AUC (%)", title=title
     )
