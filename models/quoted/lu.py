@@ -70,7 +70,7 @@ class SparseCombinations:
                 the last one.
             seed: of the draw.
 
-        Raises ValueError: no cuboids at all.
+        Raises ValueError: no cuboids at all, as nothing moves.
         """
         reservoir = Reservoir(MOST_CUBOIDS, seed)
         for index, clip in enumerate(clips):
@@ -79,6 +79,8 @@ class SparseCombinations:
                 of_clip.add(cuboids)
             if of_clip.n_seen:
                 reservoir.add(of_clip.rows())
+        if not reservoir.n_seen:
+            raise ValueError("clips: expected frames in which something moves, got none")
         x = reservoir.rows()
         projection = leading_directions(np.cov(x, rowvar=False), n_components)
         return cls(projection, sparse_combinations(x @ projection, n_directions, threshold, least_share))
