@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
+import cv2
 import keras
 import numpy as np
 import pytest
 
 from data_prep import walkway
 from data_prep.backbones import Backbone
-from data_prep.datasets import find_datasets
+from data_prep.datasets import find_datasets, read_labelled_set
+from data_prep.errors import InputError
 from data_prep.extraction import extract
 from data_prep.frames import count_frames
 from experiments.lab.publishing.published import STAND_INS, published
@@ -135,6 +137,21 @@ def test_boxes_of_shards_are_the_cells_of_the_frames(source_of, dataset):
         assert source.frame_shape == frame_shape
         config = task_of(system, source, PAPER, 0).config["cells"]
         assert config == vars(SYSTEMS[system].reads.recipe(PAPER).grid(frame_shape))
+
+
+@pytest.mark.parametrize("system", ["HOFM", "SF", "Reddy et al.", "after Biswas et al."])
+def test_a_clip_on_its_side_is_refused_though_it_has_as_many_cells(system, tmp_path):
+    for clip, shape in {"training/frames/a": (80, 120), "testing/frames/b": (120, 80)}.items():
+        (tmp_path / "yard" / clip).mkdir(parents=True)
+        for number in range(4):
+            cv2.imwrite(str(tmp_path / "yard" / clip / f"{number}.png"), np.zeros((*shape, 3), np.uint8))
+    (tmp_path / "yard/labels.csv").write_text("clip,first,last\nb,2,3\n")
+    reads = SYSTEMS[system].reads
+    folder = extract(read_labelled_set(tmp_path / "yard"), reads.recipe(PAPER), tmp_path, progress=False)
+    source = reads.source(folder, "cells", PAPER)
+    assert len(list(source.split("train"))) == 1
+    with pytest.raises(InputError, match=r"b\.h5: expected frames of 120x80 px, as .* got 80x120 px"):
+        list(source.split("test"))
 
 
 def test_data_is_told_by_frames_and_labels(dataset):

@@ -15,7 +15,9 @@ import numpy as np
 
 from data_prep.backbones import Backbone
 from data_prep.datasets import Dataset
+from data_prep.errors import InputError
 from data_prep.frames import Source, iter_frames, read_frames, source_digest
+from data_prep.images import size_of
 from data_prep.read_ahead import stack_batches
 from data_prep.recipes import Maker
 from data_prep.shards import Shard, list_shards
@@ -100,9 +102,15 @@ class CellShards:
     sample_frames: Callable | None = None
 
     def split(self, split: str) -> Iterator[Footage]:
-        """Yield the clips of a split, in the dataset's order."""
+        """Yield the clips of a split, in the dataset's order. InputError: frames of another size."""
+        expected = self.frame_shape
         for path in list_shards(self.folder, split):
             with Shard(path) as shard:
+                if (got := frame_shape_of(shard)) != expected:  # as many cells may lie otherwise
+                    raise InputError(
+                        f"{path}: expected frames of {size_of(expected)}, as the first training clip has, "
+                        f"got {size_of(got)}: cells are compared at their places"
+                    )
                 yield Footage(shard.info.clip, shard.labels, functools.partial(cells_of, path))
 
     @property
@@ -114,7 +122,7 @@ class CellShards:
     def frame_shape(self) -> Shape:
         """Return (H, W) of the frames."""
         with Shard(list_shards(self.folder, "train")[0]) as shard:
-            return tuple(shard.boxes.max(axis=0)[[3, 2]].astype(int).tolist())
+            return frame_shape_of(shard)
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,11 @@ class Frames:
     def frame_shape(self) -> Shape:
         """Return (H, W) of the frames."""
         return read_frames(self.dataset.split("train")[0].source, [0])[0].shape[:2]
+
+
+def frame_shape_of(shard: Shard) -> Shape:
+    """Return (H, W) of the frames of a shard of cells, which reach to their edges."""
+    return tuple(shard.boxes.max(axis=0)[[3, 2]].astype(int).tolist())
 
 
 def cells_of(path: Path) -> Iterator[np.ndarray]:
