@@ -28,7 +28,7 @@ from experiments.lab.systems.reads import Reads
 EXHIBIT = "figure_05"
 READS = Reads()
 SAMPLES = 5
-TITLE = "Sample frames; abnormal ones framed in orange, the anomaly outlined in blue"
+TITLE = "Sample frames; abnormal ones framed in orange, the anomaly outlined in blue where masks are at hand"
 OUTLINE_RGB = (86, 180, 233)  # Okabe and Ito's sky blue, seen on gray, red and orange alike
 KINDS = {"normal": ("train", 0), "abnormal": ("test", 1)}
 

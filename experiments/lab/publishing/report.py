@@ -128,8 +128,9 @@ def _grid(rows: Sequence[Row]) -> str:
         for system, places in systems.items()
     )
     interval = ", [95 % bootstrap interval over test clips]" if of_number else ""
-    legend = f"Ours in bold ± standard deviation over seeds{interval}, the paper's number below it, then the "
-    legend += "difference or ratio."
+    legend = f"Ours in bold ± standard deviation over seeds{interval}"
+    beside = any(row.measured and row.paper is not None for row in rows)
+    legend += ", the paper's number below it, then the difference or ratio." if beside else "."
     if any(row.metric in PERCENT_METRICS for row in rows):
         legend += " AUC in per cent, differences in percentage points."
     if measured and (named := missing(rows)):

@@ -197,8 +197,8 @@ class Annotator:
             if f.abnormal:
                 cv2.rectangle(strip, (x - step_px + 1, level), (x, low), VERMILLION, -1)
         cv2.polylines(strip, [np.array(points, np.int32)], False, BLUE, 1, cv2.LINE_AA)
-        text = f"{frame.seconds:.1f} s   frame {frame.number}   score {frame.score:.2f}"
-        _write(strip, f"{text}, abnormal below {self._threshold:.2f}", (6, margin - 6), scale, WHITE)
+        text = f"{frame.seconds:.1f} s   frame {frame.number}   score {frame.score:.3g}"
+        _write(strip, f"{text}, abnormal below {self._threshold:.3g}", (6, margin - 6), scale, WHITE)
         if frame.trained_on:
             _write(strip, "of the footage", (width - 6, margin - 6), scale, GRAY, from_right=True)
         if frame.abnormal:
