@@ -14,6 +14,7 @@ from data_prep.provenance import made_with
 from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import clips_of, load_scores, save_scores
+from experiments.lab.training.custom_gradients import custom_gradients_let_go
 from experiments.lab.training.model_card import write_model_card
 from experiments.lab.training.run_files import (
     MODEL_FILE,
@@ -40,7 +41,7 @@ def make_run(task: Task, out: Path) -> Run:
         InputError: bad settings, training that diverges, or a file of the run that cannot be read.
     """
     folder = out / "checkpoints" / task.dataset / task.name
-    with locked(folder):
+    with locked(folder), custom_gradients_let_go():
         if not is_whole(folder, task):
             (folder / "metrics.json").unlink(missing_ok=True)  # it says that a run is finished
             set_aside_other_scores(folder, task.clips["test"])
