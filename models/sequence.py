@@ -2,8 +2,8 @@
 
 Paper: Algorithm 1, Sec. 3.2 and 3.3. Matrix products are counted here: `x A` is taken for all frames at
 once, `A^T A` once, and then each step costs one product with `A^T A`. Where steps are few, A^T and A in turn
-cost less. The gradient is written out because autodiff adds up one N x N matrix
-a step; collected over all steps it is a single product.
+cost less. The gradient is written out because autodiff adds up one N x N matrix a step; collected over all
+steps it is a single product.
 """
 
 from collections.abc import Callable

@@ -61,6 +61,13 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
+def set_log_x(axes: Axes) -> None:
+    """Make the x axis logarithmic, its ticks plain numbers: matplotlib's own are formulas."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def draw_lines(
     axes: Axes,
     x: Sequence[float],
@@ -95,9 +102,7 @@ def draw_lines(
         label = f"{name}, paper"
         handles += axes.plot(list(values), list(values.values()), color=color, label=label, **look)
     if log_x:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        set_log_x(axes)
     if len(x) <= 12:
         axes.set_xticks(x, [f"{value:g}" for value in x])
         axes.xaxis.set_minor_locator(NullLocator())

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
-from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import Bbox
 
 from experiments.lab.publishing import plots
@@ -64,10 +63,8 @@ def draw(path: Path, systems: Mapping[str, Point], groups: Mapping[str, Containe
         found = [point for name, point in systems.items() if name in names]
         if found:
             panel.scatter(*np.transpose(found), color=color, marker=marker, s=28, zorder=3, label=label)
-    panel.set_xscale("log")
+    plots.set_log_x(panel)
     panel.margins(x=0.15, y=0.1)
-    panel.xaxis.set_major_formatter("{x:g}")
-    panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set(
         xlabel="frames/s, from frames to score, decoding included", ylabel="frame-level AUC (%)", title=title
     )
