@@ -3,14 +3,15 @@
 Paper: Algorithm 1, Sec. 3.2 and 3.3. Matrix products are counted here: `x A` is taken for all frames at
 once, `A^T A` once, and then each step costs one product with `A^T A`. Where steps are few, A^T and A in turn
 cost less. The gradient is written out because autodiff adds up one N x N matrix a step; collected over all
-steps it is a single product.
+steps it is a single product. Its rank is at most that of the rows of all steps: where these are few, the one
+for A is taken from them, without the N x N matrix.
 """
 
 from collections.abc import Callable
 
 from keras import ops
 
-from models.products import multiply, product, rounded
+from models.products import multiply, multiply_transposed, product, rounded
 from models.recurrence import Frame, Parameters, Stack, Step, StepGradient, frame_steps, step_gradient
 from models.tensor import Tensor
 
@@ -45,10 +46,15 @@ def sista(
     S = ops.transpose(similarity, (1, 0, 2))
     xA = product(ops.reshape(x, (-1, n_features)), A, stack.compute_dtype)
     xA = ops.reshape(xA, (n_frames, -1, n_atoms))
-    G = parameters.dictionary_gram
-    if G is None and gram_is_cheaper(n_features, n_atoms, n_rows or expected_rows, n_frames * stack.depth):
+    G, form = parameters.dictionary_gram, "gram"
+    n_rows, n_steps = n_rows or expected_rows, n_frames * stack.depth
+    if G is None and not gram_is_cheaper(n_features, n_atoms, n_rows, n_steps):
+        form = "dictionary"
+    elif G is None and factors_are_cheaper(n_features, n_atoms, n_rows * n_steps):
+        form = "both"
+    elif G is None:
         G = gram(A, stack.compute_dtype)
-    codes_of = sequence_codes(stack, has_gram=G is not None)
+    codes_of = sequence_codes(stack, form)
     codes = codes_of(xA, A if G is None else G, S, initial_codes, gamma, lambda1, lambda2)
     return ops.transpose(codes, (1, 0, 2))
 
@@ -63,6 +69,15 @@ def gram_is_cheaper(n_features: int, n_atoms: int, n_rows: int, n_steps: int) ->
     rows = 2 * max(n_rows, ROWS_OF_A_READ) + n_rows
     with_gram = 2 * n_features * n_atoms**2 + n_steps * rows * n_atoms**2
     return with_gram < n_steps * 2 * rows * n_features * n_atoms
+
+
+def factors_are_cheaper(n_features: int, n_atoms: int, n_rows: int) -> bool:
+    """Return whether the gradient for A, through `A^T A`, takes less time from its factors.
+
+    It is A (D + D^T) with D = left^T right of `n_rows` rows each: C N^2 multiplications and those of D; or
+    (left A^T)^T right + (right A^T)^T left, four times C N a row.
+    """
+    return 4 * n_rows * n_features < n_atoms * (n_rows + n_features)
 
 
 def gram(dictionary: Tensor, compute_dtype: str = "float32") -> Tensor:
@@ -81,11 +96,15 @@ def gram(dictionary: Tensor, compute_dtype: str = "float32") -> Tensor:
     return gram_of(dictionary)
 
 
-def sequence_codes(stack: Stack, has_gram: bool) -> Callable[..., Tensor]:
+def sequence_codes(stack: Stack, form: str) -> Callable[..., Tensor]:
     """Return the function (x A, matrix, S, alpha_0, gamma, lambda1, lambda2) -> codes (T, rows, N).
 
-    x A (T, rows, N), S (T, rows, 1); `matrix` is A^T A (N, N) with `has_gram`, else A (C, N). Its gradient
-    is `sequence_gradient`.
+    x A (T, rows, N), S (T, rows, 1). Its gradient is `sequence_gradient`.
+
+    Args:
+        stack: the K layers.
+        form: "gram", `matrix` is A^T A (N, N); "dictionary", it is A (C, N), and A^T and A are used in turn;
+            "both", it is A, and A^T A is taken of it.
     """
 
     @ops.custom_gradient
@@ -99,7 +118,9 @@ def sequence_codes(stack: Stack, has_gram: bool) -> Callable[..., Tensor]:
         lambda2: Tensor,
     ) -> Tensor:
         matrix = rounded(matrix, stack.compute_dtype)
-        A, G = (None, matrix) if has_gram else (matrix, None)
+        A, G = (None, matrix) if form == "gram" else (matrix, None)
+        if form == "both":
+            G = rounded(multiply(ops.transpose(A), A), stack.compute_dtype)
         theta = Parameters(A, gamma, lambda1, lambda2, G)
         weights = stack.weights(lambda2)
         frames: list[Frame] = []
@@ -167,7 +188,7 @@ def shared_gradient(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of the matrix, gamma, lambda1, and of lambda2 where it is w: sums over all steps.
 
-    With a before and a' after each step, the matrix being A^T A (N, N) or else A (C, N):
+    With a before and a' after each step, the matrix being A^T A (N, N), or A (C, N) where theta has it:
 
         d (A^T A) = -sum w a^T e,   d A = -sum w [(a A^T)^T e + (e A^T)^T a],
         d gamma = -sum <e, a' - a>,   d lambda1 = -sum <e, sign(a')>,   d w = -sum <a, e A^T A>
@@ -180,11 +201,14 @@ def shared_gradient(
     e = ops.concatenate([d.minus_slope for _, d, _ in done])
     before = ops.concatenate([step.before for step, _, _ in done])
     after = ops.concatenate([step.after for step, _, _ in done])
-    left = rounded(ops.concatenate([w * step.left for step, _, w in done]), dtype)
-    d_matrix = -multiply(ops.transpose(left), e)
-    if theta.dictionary_gram is None:
-        left = rounded(ops.concatenate([w * d.left for _, d, w in done]), dtype)
-        d_matrix = d_matrix - multiply(ops.transpose(left), before)
+    left, right = [w * step.left for step, _, w in done], e
+    if theta.dictionary is not None:
+        left += [w * d.left for _, d, w in done]
+        right = ops.concatenate([e, before])
+    left = rounded(ops.concatenate(left), dtype)
+    if theta.dictionary is not None and theta.dictionary_gram is not None:
+        left = rounded(multiply_transposed(left, theta.dictionary), dtype)
+    d_matrix = -multiply(ops.transpose(left), right)
     d_lambda2 = 0.0
     for step, d, w in done:
         if w is theta.lambda2:

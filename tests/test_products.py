@@ -80,11 +80,12 @@ def problem():
     return [value.astype(np.float32) for value in (A, x, S, rng.uniform(0, 0.1, (ROWS, ATOMS)))]
 
 
-def codes_and_gradients(dtype, weights, with_gram, monkeypatch):
+def codes_and_gradients(dtype, weights, form, monkeypatch):
     """Codes, and the gradients of sum(weights * codes) for A, alpha_0, gamma, lambda1 and lambda2."""
     import tensorflow as tf
 
-    monkeypatch.setattr("models.sequence.gram_is_cheaper", lambda *_: with_gram)
+    monkeypatch.setattr("models.sequence.gram_is_cheaper", lambda *_: form != "dictionary")
+    monkeypatch.setattr("models.sequence.factors_are_cheaper", lambda *_: form == "both")
     A, x, S, alpha_0 = map(tf.Variable, problem())
     gamma, lambda1, lambda2 = map(tf.Variable, (6.0, 0.05, 0.7))
     with tf.GradientTape() as tape:
@@ -95,11 +96,11 @@ def codes_and_gradients(dtype, weights, with_gram, monkeypatch):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes the gradient with TensorFlow")
-@pytest.mark.parametrize("with_gram", [True, False])
-def test_the_recurrence_in_bfloat16_stays_beside_that_in_float32(with_gram, monkeypatch):
+@pytest.mark.parametrize("form", ["gram", "both", "dictionary"])
+def test_the_recurrence_in_bfloat16_stays_beside_that_in_float32(form, monkeypatch):
     weights = np.random.default_rng(3).standard_normal((ROWS, T, ATOMS)).astype(np.float32)
-    exact, exact_gradients = codes_and_gradients("float32", weights, with_gram, monkeypatch)
-    got, gradients = codes_and_gradients("bfloat16", weights, with_gram, monkeypatch)
+    exact, exact_gradients = codes_and_gradients("float32", weights, form, monkeypatch)
+    got, gradients = codes_and_gradients("bfloat16", weights, form, monkeypatch)
     # Each of the 3 T steps takes the products' relative error of 2 half units on into the codes.
     bound = 2 * HALF_ULP * 3 * T
     assert 1e-5 < np.linalg.norm(got - exact) / np.linalg.norm(exact) < bound

@@ -7,7 +7,7 @@ from keras import ops
 
 from models.proximal import soft_threshold
 from models.recurrence import Frame, Parameters, Stack, sista_step, step_gradient
-from models.sequence import gram, gram_is_cheaper, sista
+from models.sequence import factors_are_cheaper, gram, gram_is_cheaper, sista
 from models.sparse_solver import Problem
 
 C, N, ROWS, T = 7, 11, 3, 4
@@ -24,10 +24,11 @@ def problem():
     return A, x, S, alpha_0
 
 
-@pytest.fixture(params=["given", "taken", "none"])
+@pytest.fixture(params=["given", "taken", "factors", "none"])
 def way(request, monkeypatch):
-    """A^T A is the caller's, or is taken by `sista`, or A^T and A are used in turn."""
-    monkeypatch.setattr("models.sequence.gram_is_cheaper", lambda *_: request.param == "taken")
+    """A^T A is the caller's, or `sista` takes it, its gradient from factors or not; or A^T and A in turn."""
+    monkeypatch.setattr("models.sequence.gram_is_cheaper", lambda *_: request.param != "none")
+    monkeypatch.setattr("models.sequence.factors_are_cheaper", lambda *_: request.param == "factors")
     return request.param
 
 
@@ -185,6 +186,13 @@ def test_gram_is_chosen_by_counting_products():
     assert gram_is_cheaper(11_570, 2048, 4, 30)
     assert not gram_is_cheaper(11_570, 2048, 4, 3)
     assert gram_is_cheaper(50_625, 2048, 84, 300)
+
+
+def test_factors_of_the_gradient_are_chosen_by_counting_products():
+    # Moving-MNIST, 4 rows and 30 steps: 11 thousand million multiplications against 49.
+    assert factors_are_cheaper(11_570, 2048, 120)
+    # C = N = 2048, 84 rows: the rows of all steps are more than atoms.
+    assert not factors_are_cheaper(2048, 2048, 84 * 30)
 
 
 def test_gram_is_taken_inside_fit_where_the_number_of_rows_is_unknown(monkeypatch):

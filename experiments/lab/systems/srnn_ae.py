@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 
-import keras
 import numpy as np
 
 from experiments.lab.settings.schema import Settings
@@ -14,6 +13,7 @@ from experiments.lab.training.gradients import Gradients
 from experiments.lab.training.runs import Run
 from experiments.lab.training.task import Task
 from models.blocks import jit_compile
+from models.rmsprop import RMSProp
 from models.srnn_ae import SRNNAE, Streaming
 
 
@@ -33,7 +33,7 @@ def build_srnn_ae(n_features: int, n_rows: int, settings: Settings, seed: int) -
     """Return a fresh sRNN-AE, compiled with RMSProp, for batches of `n_rows` rows."""
     train = settings.train
     model = SRNNAE(n_features, **asdict(settings.model), expected_rows=n_rows, seed=seed)
-    optimizer = keras.optimizers.RMSprop(train.learning_rate, train.rho, epsilon=train.epsilon)
+    optimizer = RMSProp(train.learning_rate, train.rho, epsilon=train.epsilon)
     model.compile(optimizer, jit_compile=jit_compile())
     optimizer.build(model.trainable_variables)
     for variable in optimizer.variables:
