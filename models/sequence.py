@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-from models.products import multiply, multiply_transposed, product, rounded
+from models.products import multiply, multiply_transposed, product, rounded, transposed
 from models.recurrence import Frame, Parameters, Stack, Step, StepGradient, frame_steps, step_gradient
 from models.tensor import Tensor
 
@@ -91,7 +91,7 @@ def gram(dictionary: Tensor, compute_dtype: str = "float32") -> Tensor:
             G = args[0] if upstream is None else upstream
             return multiply(A, G + ops.transpose(G))
 
-        return multiply(ops.transpose(A), A), gradient
+        return multiply(transposed(A), A), gradient
 
     return gram_of(dictionary)
 
@@ -120,7 +120,7 @@ def sequence_codes(stack: Stack, form: str) -> Callable[..., Tensor]:
         matrix = rounded(matrix, stack.compute_dtype)
         A, G = (None, matrix) if form == "gram" else (matrix, None)
         if form == "both":
-            G = rounded(multiply(ops.transpose(A), A), stack.compute_dtype)
+            G = rounded(multiply(transposed(A), A), stack.compute_dtype)
         theta = Parameters(A, gamma, lambda1, lambda2, G)
         weights = stack.weights(lambda2)
         frames: list[Frame] = []
@@ -205,10 +205,10 @@ def shared_gradient(
     if theta.dictionary is not None:
         left += [w * d.left for _, d, w in done]
         right = ops.concatenate([e, before])
-    left = rounded(ops.concatenate(left), dtype)
+    left = rounded(-ops.concatenate(left), dtype)
     if theta.dictionary is not None and theta.dictionary_gram is not None:
         left = rounded(multiply_transposed(left, theta.dictionary), dtype)
-    d_matrix = -multiply(ops.transpose(left), right)
+    d_matrix = multiply(transposed(left), right)
     d_lambda2 = 0.0
     for step, d, w in done:
         if w is theta.lambda2:

@@ -10,6 +10,7 @@ from keras import ops
 
 from models.products import Factor, product
 from models.tensor import Shape, Tensor
+from models.weight_decay import WeightDecay
 
 SIMILARITIES = ("learned", "gaussian")
 
@@ -65,8 +66,8 @@ class LearnedSimilarity(keras.layers.Layer):
             units,
             activation="relu",
             kernel_initializer=initial_weights(seed),
-            kernel_regularizer=keras.regularizers.L2(weight_decay),
-            bias_regularizer=keras.regularizers.L2(weight_decay),
+            kernel_regularizer=WeightDecay(weight_decay),
+            bias_regularizer=WeightDecay(weight_decay),
             dtype=self.dtype_policy,
             name="phi",
         )

@@ -11,6 +11,7 @@ from models.recurrence import Frame, Parameters, Stack, frame_steps
 from models.sequence import sista
 from models.similarity import SIMILARITIES, GaussianSimilarity, LearnedSimilarity, initial_weights
 from models.tensor import Shape, State, Tensor
+from models.weight_decay import WeightDecay
 
 SMALLEST_POSITIVE = 1e-6
 
@@ -112,7 +113,7 @@ class StackedRNN(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         """Create A (C, N), alpha_0 (N,) and the scalars gamma, lambda1, lambda2."""
         options = self.options
-        decay = keras.regularizers.L2(options.weight_decay)
+        decay = WeightDecay(options.weight_decay)
         self.dictionary = self.add_weight(
             name="dictionary",
             shape=(input_shape[-1], self.options.n_atoms),

@@ -13,6 +13,7 @@ from models.sequence import gram
 from models.similarity import initial_weights
 from models.sista import Factors, StackedRNN
 from models.tensor import Tensor
+from models.weight_decay import WeightDecay
 
 
 @keras.saving.register_keras_serializable("srnn_ae")
@@ -38,7 +39,7 @@ class SRNNAE(keras.Model):
             name="decoder",
             shape=(self.options.n_atoms, n_features),
             initializer=initial_weights(self.options.seed + 2),
-            regularizer=keras.regularizers.L2(self.options.weight_decay),
+            regularizer=WeightDecay(self.options.weight_decay),
         )
         self.reconstruction = keras.metrics.Mean("reconstruction")
         self.weight_decay = keras.metrics.Mean("weight_decay")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.products import multiply, product, rounded
+from models.products import multiply, multiply_transposed, product, rounded, transposed
 from models.recurrence import Parameters, Stack
 from models.sequence import gram, sista
 
@@ -122,3 +122,17 @@ def test_gradient_of_the_gram_matrix():
     np.testing.assert_allclose(G, exact.T @ exact, rtol=1e-5, atol=1e-5)
     expected = exact @ to_bfloat16(upstream + upstream.T)
     np.testing.assert_allclose(tape.gradient(G, A, upstream), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_products_with_what_is_transposed(dtype):
+    rng = np.random.default_rng(5)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((6, 5), (4, 5)))
+    rounded_a, rounded_b = (ops.cast(ops.convert_to_tensor(x), dtype) for x in (a, b))
+    exact_a, exact_b = (ops.convert_to_numpy(ops.cast(x, "float32")) for x in (rounded_a, rounded_b))
+    got = multiply_transposed(rounded_a, rounded_b)
+    assert keras.backend.standardize_dtype(got.dtype) == "float32"
+    np.testing.assert_allclose(ops.convert_to_numpy(got), exact_a @ exact_b.T, rtol=1e-5, atol=1e-5)
+    turned = transposed(rounded_a)
+    assert keras.backend.standardize_dtype(turned.dtype) == dtype
+    np.testing.assert_array_equal(ops.convert_to_numpy(ops.cast(turned, "float32")), exact_a.T)
