@@ -15,6 +15,7 @@ from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import clips_of, load_scores, save_scores
 from experiments.lab.training.custom_gradients import custom_gradients_let_go
+from experiments.lab.training.freed_memory import freed_memory_kept
 from experiments.lab.training.model_card import write_model_card
 from experiments.lab.training.run_files import (
     MODEL_FILE,
@@ -41,7 +42,7 @@ def make_run(task: Task, out: Path) -> Run:
         InputError: bad settings, training that diverges, or a file of the run that cannot be read.
     """
     folder = out / "checkpoints" / task.dataset / task.name
-    with locked(folder), custom_gradients_let_go():
+    with locked(folder), custom_gradients_let_go(), freed_memory_kept():
         if not is_whole(folder, task):
             (folder / "metrics.json").unlink(missing_ok=True)  # it says that a run is finished
             set_aside_other_scores(folder, task.clips["test"])

@@ -1,0 +1,69 @@
+"""Freed memory stays with the process inside, and goes back to the system at the end."""
+
+import ctypes
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.lab.training.freed_memory import freed_memory_kept
+from tests.synthetic_lab import context_in
+
+N_BYTES, TIMES = 64 * 2**20, 6
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallopt") or not Path("/proc/self/statm").exists(),
+    reason="needs glibc and Linux",
+)
+
+
+def page_faults():
+    """How many pages the kernel has had to hand out so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def faults_of_blocks():
+    """The page faults of taking and freeing a large block some times, after a first time."""
+    np.ones(N_BYTES, np.uint8)
+    before = page_faults()
+    for _ in range(TIMES):
+        np.ones(N_BYTES, np.uint8)
+    return page_faults() - before
+
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_a_block_that_is_taken_again_has_its_pages():
+    outside = faults_of_blocks()
+    with freed_memory_kept():
+        inside = faults_of_blocks()
+        np.ones(4 * N_BYTES, np.uint8)
+        kept = resident_bytes()
+    assert inside < outside / 4
+    assert faults_of_blocks() > 4 * inside  # and outside it is as before
+    assert resident_bytes() < kept - 2 * N_BYTES
+
+
+def test_memory_is_given_back_after_an_error():
+    kept = []
+
+    def fails():
+        np.ones(4 * N_BYTES, np.uint8)
+        kept.append(resident_bytes())
+        raise KeyError
+
+    with pytest.raises(KeyError), freed_memory_kept():
+        fails()
+    assert resident_bytes() < kept[0] - 2 * N_BYTES
+
+
+def test_a_run_is_made_with_it(tmp_path, monkeypatch):
+    from experiments.lab.training import train
+
+    entered = []
+    monkeypatch.setattr(train, "freed_memory_kept", lambda: entered.append(1) or freed_memory_kept())
+    context_in(tmp_path / "out").run("walkway", "spatial", 0, "sRNN-AE")
+    assert entered
