@@ -5,14 +5,13 @@ Products of two such numbers are exact in float32; they are added up in float32,
 float32. Weights, optimizer slots, codes, statistics and errors are float32: nothing here touches them.
 """
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from models.backend import bfloat16_multiply, bfloat16_transpose
 from models.tensor import Tensor
 
 COMPUTE_DTYPES = ("float32", "bfloat16")
@@ -83,7 +82,7 @@ def multiply(a: Tensor, b: Tensor | Factor) -> Tensor:
         return ops.transpose(multiply(b.transposed, ops.transpose(a)))
     if not _is_bfloat16(a, b):
         return ops.matmul(a, b)
-    return _bfloat16_multiply()(rounded(a, "bfloat16"), rounded(b, "bfloat16"))
+    return bfloat16_multiply()(rounded(a, "bfloat16"), rounded(b, "bfloat16"))
 
 
 def multiply_transposed(a: Tensor, b: Tensor) -> Tensor:
@@ -93,43 +92,14 @@ def multiply_transposed(a: Tensor, b: Tensor) -> Tensor:
     """
     if not _is_bfloat16(a, b):
         return ops.matmul(a, ops.transpose(b))
-    return _bfloat16_multiply(transposed=True)(rounded(a, "bfloat16"), rounded(b, "bfloat16"))
+    return bfloat16_multiply(transposed=True)(rounded(a, "bfloat16"), rounded(b, "bfloat16"))
 
 
 def transposed(a: Tensor) -> Tensor:
     """Return a^T, (n, m), of a (m, n), as it lies in memory: a product of it is then as fast as one of a."""
-    if keras.backend.backend() != "tensorflow" or not _is_bfloat16(a):
-        return ops.transpose(a)
-    return _bfloat16_transpose()(a)
-
-
-@functools.cache
-def _bfloat16_transpose() -> Callable[[Tensor], Tensor]:
-    """Return TensorFlow's transpose through XLA: its own took up to twelve times as long in bfloat16."""
-    import tensorflow as tf
-
-    return tf.function(tf.transpose, jit_compile=True, autograph=False)
+    return bfloat16_transpose()(a) if _is_bfloat16(a) else ops.transpose(a)
 
 
 def _is_bfloat16(*matrices: Tensor) -> bool:
+    """Return whether any of the matrices is."""
     return "bfloat16" in {keras.backend.standardize_dtype(matrix.dtype) for matrix in matrices}
-
-
-@functools.cache
-def _bfloat16_multiply(transposed: bool = False) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the function of two bfloat16 matrices that gives a b, or a b^T if `transposed`, in float32.
-
-    `ops.matmul` would round the sums to bfloat16. TensorFlow has such products through XLA alone.
-    """
-    if keras.backend.backend() == "jax":
-        import jax.numpy as jnp
-
-        return lambda a, b: jnp.matmul(a, b.T if transposed else b, preferred_element_type="float32")
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        def float32_sums(a: Tensor, b: Tensor) -> Tensor:
-            return tf.matmul(a, b, transpose_b=transposed, output_type=tf.float32)
-
-        return tf.function(float32_sums, jit_compile=True, autograph=False)
-    raise ValueError(f"bfloat16 products: expected Keras on tensorflow or jax, got {keras.backend.backend()}")
