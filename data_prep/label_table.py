@@ -36,7 +36,7 @@ def read_table_intervals(path: Path) -> dict[str, np.ndarray]:
         lines = list(csv.reader(content, strict=True, skipinitialspace=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected text in UTF-8 with commas, got another ({error})") from error
-    stripped = [(number, [cell.strip() for cell in cells]) for number, cells in enumerate(lines, start=1)]
+    stripped = [(number, _cells(cells)) for number, cells in enumerate(lines, start=1)]
     (_, header), *filled = [(number, cells) for number, cells in stripped if any(cells)] or [(1, [])]
     if header != list(COLUMNS):
         raise InputError(f"{path}: expected the first line {','.join(COLUMNS)}, got {','.join(header)!r}")
@@ -50,6 +50,12 @@ def read_table_intervals(path: Path) -> dict[str, np.ndarray]:
             )
         intervals.setdefault(clip, []).extend(interval)
     return {clip: np.array(found, np.int64).reshape(-1, 2) for clip, found in intervals.items()}
+
+
+def _cells(cells: list[str]) -> list[str]:
+    """Return the cells of a line without space around them, and without empty columns beside the table."""
+    cells = [cell.strip() for cell in cells]
+    return cells if any(cells[len(COLUMNS) :]) else cells[: len(COLUMNS)]
 
 
 def _line(path: Path, number: int, cells: list[str]) -> tuple[str, list[tuple[int, int]]]:

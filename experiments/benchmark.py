@@ -186,10 +186,13 @@ def step_seconds(model, batch: np.ndarray) -> list[float]:
     """Return the seconds of training steps inside `fit`: to start and end it takes up to 3 s, once a run."""
     import keras
 
+    from experiments.lab.training.freed_memory import freed_memory_kept
+
     ends: list[float] = []
     clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(now()))
     batches = ((batch,) for _ in range(STEPS_A_ROUND))
-    model.fit(batches, steps_per_epoch=STEPS_A_ROUND, shuffle=False, verbose=0, callbacks=[clock])
+    with freed_memory_kept():  # as a run has it
+        model.fit(batches, steps_per_epoch=STEPS_A_ROUND, shuffle=False, verbose=0, callbacks=[clock])
     return np.diff(ends).tolist()
 
 

@@ -9,6 +9,7 @@ from keras import ops
 
 from models.blocks import BlockModel, jit_compile, squared_error
 from models.products import Factor, product, rounded
+from models.rmsprop import RMSProp as RMSProp  # a trained model names it: who loads one needs it
 from models.sequence import gram
 from models.similarity import initial_weights
 from models.sista import Factors, StackedRNN

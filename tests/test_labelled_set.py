@@ -111,6 +111,19 @@ def test_a_table_has_the_line_ends_of_any_system_and_empty_lines(scene, ends):
     assert {name: labels.tolist() for name, labels in dataset.test_labels.items()} == LABELS
 
 
+def test_a_table_has_empty_columns_beside_it(scene):
+    lines = ["clip,first,last,,", "02,2,3,,", ",,,,", "10,,,,"]
+    (without_labels(scene) / "labels.csv").write_text("\n".join(lines))
+    dataset = read_labelled_set(scene)
+    assert {name: labels.tolist() for name, labels in dataset.test_labels.items()} == LABELS
+
+
+def test_a_fourth_column_with_something_in_it_is_refused(scene):
+    (without_labels(scene) / "labels.csv").write_text("clip,first,last\n02,2,3,4\n10,,\n")
+    with pytest.raises(InputError, match=r"labels\.csv: line 2: expected a clip"):
+        read_labelled_set(scene)
+
+
 @pytest.mark.parametrize(("folder", "table"), [("NFC", "NFD"), ("NFD", "NFC")])
 def test_a_table_spells_an_accent_in_either_way(scene, folder, table):
     frames = without_labels(scene) / "testing/frames"

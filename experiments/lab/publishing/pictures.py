@@ -185,6 +185,8 @@ def sequence_samples(
         abnormal = sample.labels[shown]
         _draw_images(strips, [sample.frames[shown], thick], [captions, [""] * len(shown)], [abnormal] * 2)
         _outline(strips.axes, np.tile(abnormal, 2), sample.box)
+        for row, name in zip((0, len(shown)), ("frames", "errors"), strict=True):
+            strips.axes[row].set_ylabel(name, fontsize=9)
         panel = curve.subplots()
         _shade_abnormal(panel, sample.labels)
         panel.plot(np.arange(1, sample.labels.size + 1), sample.score, color=COLORS[0])

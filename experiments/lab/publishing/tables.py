@@ -156,6 +156,10 @@ def caption(main: Sequence[Row], profile: str) -> str:
         sentences.append("AUC in per cent.")
     sentences += [f"Backbone: {', '.join(backbones)}."] if backbones else []
     sentences += [f"Seeds: {', '.join(map(str, seeds))}."] if seeds else []
+    absent = sorted({str(row.ours) for row in main if not row.measured})
+    sentences += (
+        [f"Cells with {' or '.join(map(repr, absent))} have the paper's number alone."] if absent else []
+    )
     return " ".join(sentences)
 
 
