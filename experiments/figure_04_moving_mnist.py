@@ -23,7 +23,7 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of
 from experiments.lab.scoring.fusion import anomaly
-from experiments.lab.systems.moving_mnist import IN_PLACE, UNREAD, error_maps, task_on_sequences
+from experiments.lab.systems.moving_mnist import UNREAD, error_maps, idle_settings, task_on_sequences
 from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.sequences import Files, sequence_files
 from experiments.lab.training.runs import Run
@@ -36,11 +36,7 @@ READS = Reads(
     ("pixels",),
     scored=False,
     also=("moving_mnist",),
-    without=(
-        *UNREAD,
-        *(name for name in IN_PLACE.values() if "tsc" in name or "conv" in name),
-        "mnist_held_out_sequences",
-    ),
+    without=(*UNREAD, *idle_settings((SYSTEM,))),
     walkway="never",
 )
 SAMPLES = {  # caption -> kind, split

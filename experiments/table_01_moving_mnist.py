@@ -1,22 +1,28 @@
 """Table 1: frame-level AUC on Moving-MNIST, anomalies of appearance and of motion.
 
-    python -m experiments.table_01_moving_mnist --data DIR
+    python -m experiments.table_01_moving_mnist --data DIR [--systems "TSC,sRNN-AE"] [--anomalies spatial]
 
 Paper: Table 1, Sec. 4.2. Over the frames of all test sequences, scores normalized per sequence (Eq. 14), and
 over all sequences at once beside it. Ours are the rows of the mean training frame, scored as Conv-AE is, and
-the controls of every system (`lab.scoring.controls`). DIR may hold `mnist.npz`; else the digits are
-downloaded, or those that come with a package stand in.
+the controls of every system (`lab.scoring.controls`). At the paper's size a system takes hours: --systems and
+--anomalies run some, others read "not run". DIR may hold `mnist.npz`; else the digits are downloaded, or
+those that come with a package stand in.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.runs_parser(__doc__))
+    flags = cli.runs_parser(__doc__)
+    flags.add_argument("--systems", type=cli.listed, help="some of the systems, by commas (default: all)")
+    flags.add_argument("--anomalies", type=cli.listed, help="spatial, temporal, or both (default)")
+    cli.main(__spec__.name, flags)
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
+from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point
 from experiments.lab.distributing.sequence_points import sequence_points
@@ -30,8 +36,14 @@ from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.changes import differences as settings_differences
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems.catalogue import SYSTEMS, systems_of
-from experiments.lab.systems.moving_mnist import UNREAD, control_scores, task_on_sequences
+from experiments.lab.systems.catalogue import SYSTEMS, asked_for, systems_of
+from experiments.lab.systems.moving_mnist import (
+    STARTED,
+    UNREAD,
+    control_scores,
+    idle_settings,
+    task_on_sequences,
+)
 from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.sequences import Files, sequence_files
 from experiments.lab.training.train import make_run
@@ -44,7 +56,7 @@ READS = Reads(
     without=UNREAD,
     walkway="never",
 )
-ANOMALIES = {"Spatial Anomaly": "spatial", "Temporal Anomaly": "temporal"}
+ANOMALIES = {"spatial": "Spatial Anomaly", "temporal": "Temporal Anomaly"}  # kind -> column
 CONTROLS_NOTE = (
     'Rows of controls: "no anomaly" has the test sequences without their anomalies under the same labels, '
     "which is what the place of a frame in its sequence is worth under the paper's protocol (50: nothing); "
@@ -58,28 +70,64 @@ def n_seeds(context: Context, system: str) -> int:
     return context.n_ablation_seeds if SYSTEMS[system].drawn else 1
 
 
-def points(context: Context) -> list[Point]:
-    """Return the runs that the table needs."""
-    several = [
-        sequence_points(context, ANOMALIES.values(), system, n_seeds(context, system))
-        for system in systems_of(EXHIBIT)
+def reads(context: Context, systems: Sequence[str] | None = None, **_) -> Reads:
+    """Return what a call with these flags reads: the settings of the systems asked for."""
+    asked = asked_for(EXHIBIT, context.profile, systems)
+    return replace(READS, systems=asked, without=(*UNREAD, *idle_settings(asked)))
+
+
+def kinds_of(anomalies: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the kinds of --anomalies in the table's order, both for None. InputError for an unknown one."""
+    if strangers := [name for name in anomalies or () if name not in ANOMALIES]:
+        raise InputError(f"--anomalies {', '.join(strangers)}: unknown, expected {' or '.join(ANOMALIES)}")
+    return tuple(kind for kind in ANOMALIES if anomalies is None or kind in anomalies)
+
+
+def points(
+    context: Context, systems: Sequence[str] | None = None, anomalies: Sequence[str] | None = None
+) -> list[Point]:
+    """Return the runs that the table needs, of the flags of `run`."""
+    return [
+        point
+        for system in asked_for(EXHIBIT, context.profile, systems)
+        for point in sequence_points(context, kinds_of(anomalies), system, n_seeds(context, system))
     ]
-    return [point for of_system in several for point in of_system]
 
 
-def run(context: Context) -> None:
-    """Generate the sequences, train and score the systems on both kinds, write the table."""
-    folder, rows, notes = context.generated_dir / "moving_mnist", [], []
-    for column, kind in ANOMALIES.items():
+def run(
+    context: Context, systems: Sequence[str] | None = None, anomalies: Sequence[str] | None = None
+) -> None:
+    """Generate the sequences, train and score the systems, write the table.
+
+    Args:
+        context: what it runs in.
+        systems: some of those of this table; None for all.
+        anomalies: of "spatial" and "temporal"; None for both.
+    """
+    asked, kinds = asked_for(EXHIBIT, context.profile, systems), kinds_of(anomalies)
+    command = context.command("experiments.table_01_moving_mnist")
+    if systems is not None:
+        command += f" --systems {shlex.quote(','.join(asked))}"
+    if anomalies is not None:
+        command += f" --anomalies {','.join(kinds)}"
+    folder, rows = context.generated_dir / "moving_mnist", []
+    for kind in kinds:
         files = sequence_files(kind, context.settings, folder, context.data_dir)
-        for system in systems_of(EXHIBIT):
-            rows += system_rows(context, system, column, files)
-        notes += [order_note(column, rows), pixels_note(column, files)]
-    told = [*notes, CONTROLS_NOTE, held_out_note(rows), differences(context, files)]
-    publish(context, EXHIBIT, rows, rows[0].command, " ".join(told))
+        for system in asked:
+            rows += system_rows(context, system, ANOMALIES[kind], files, command)
+    publish(context, EXHIBIT, rows, command, lambda all_rows: note(context, files, all_rows))
 
 
-def system_rows(context: Context, system: str, column: str, files: Files) -> list[Row]:
+def note(context: Context, files: Files, rows: Sequence[Row]) -> str:
+    """Return how the systems rank, what the controls are, and what differs from the paper in the rows."""
+    measured = {row.row for row in rows if row.measured}
+    systems = [name for name in systems_of(EXHIBIT) if name in measured]
+    told = [order_note(column, rows) for column in ANOMALIES.values()]
+    told += [pixels_note(files), CONTROLS_NOTE, held_out_note(rows), differences(context, files, systems)]
+    return " ".join(filter(None, told))
+
+
+def system_rows(context: Context, system: str, column: str, files: Files, command: str) -> list[Row]:
     """Return the rows of one system on one kind of anomaly: every protocol, the controls, what it learned."""
     seeds = range(n_seeds(context, system))
     tasks = [task_on_sequences(system, files, context.settings, seed) for seed in seeds]
@@ -108,7 +156,7 @@ def system_rows(context: Context, system: str, column: str, files: Files) -> lis
         "column": column,
         "dataset": f"Moving-MNIST (digits of {data['digits']}, steps of {data['step_px']} px)",
         "backbone": "",
-        "command": context.command("experiments.table_01_moving_mnist"),
+        "command": command,
         **identity_of(seeded),
     }
     return [
@@ -118,8 +166,11 @@ def system_rows(context: Context, system: str, column: str, files: Files) -> lis
 
 
 def order_note(column: str, rows: Sequence[Row]) -> str:
-    """Return a sentence on how the systems rank on a column, and whether the paper's rank so."""
-    first = {row.row: row for row in reversed(rows) if row.column == column and row.paper is not None}
+    """Return a sentence on how the systems rank on a column, and whether the paper's rank so; "" for one."""
+    compared = [row for row in rows if row.column == column and row.measured and row.paper is not None]
+    first = {row.row: row for row in reversed(compared)}
+    if len(first) < 2:
+        return ""
     ours, paper = (
         sorted(first, key=lambda name: -getattr(first[name], value)) for value in ("ours", "paper")
     )
@@ -127,14 +178,14 @@ def order_note(column: str, rows: Sequence[Row]) -> str:
     return f"{column}: {' > '.join(ours)}, {said}."
 
 
-def pixels_note(column: str, files: Files) -> str:
+def pixels_note(files: Files) -> str:
     """Return a sentence on how many of a frame's pixels TSC and sRNN-AE hold."""
     return (
         f"Of the C = 50,625 pixels, {len(files.pixels):,} are ever lit in training and enter TSC and sRNN-AE."
     )
 
 
-def differences(context: Context, files: Files) -> str:
+def differences(context: Context, files: Files, systems: Sequence[str]) -> str:
     """Return sentences on the data, on TSC's similarity, and on every setting that is not the paper's."""
     settings, data, usual = context.settings, files.settings, PAPER.model
     options = settings.moving_mnist
@@ -142,18 +193,26 @@ def differences(context: Context, files: Files) -> str:
     sentences = [
         f"{data['train']['n_sequences']} training and {data['test']['n_sequences']} test sequences of each "
         f"kind, digits of {data['test']['digits']}, steps of {data['test']['step_px']} px (the paper gives "
-        "no step).",
-        f"S of TSC is never below {least:.2f}: frames of length 1 lie within sqrt(2) of each other, and "
-        f"delta^2 = {settings.tsc.tsc_delta_squared:g}.",
-        f"sRNN-AE starts at lambda1 = {options.mnist_lambda1:g} (elsewhere {usual.lambda1:g}, with which "
-        f"every code of a frame of length 1 stays zero); its weight decay is {options.mnist_weight_decay:g} "
-        f"(paper: {usual.weight_decay:g}, with which it reconstructs such frames less well).",
+        "no step)."
     ]
-    if options.mnist_start == "principal":
+    if "TSC" in systems:
+        sentences.append(
+            f"S of TSC is never below {least:.2f}: frames of length 1 lie within sqrt(2) of each other, and "
+            f"delta^2 = {settings.tsc.tsc_delta_squared:g}."
+        )
+    if "sRNN-AE" in systems:
+        sentences.append(
+            f"sRNN-AE starts at lambda1 = {options.mnist_lambda1:g} (elsewhere {usual.lambda1:g}, with which "
+            "every code of a frame of length 1 stays zero); its weight decay is "
+            f"{options.mnist_weight_decay:g} (paper: {usual.weight_decay:g}, with which it reconstructs such "
+            "frames less well)."
+        )
+    if options.mnist_start == "principal" and STARTED.keys() & set(systems):
         sentences.append(
             "TSC and sRNN-AE start at principal directions of training frames, each with both signs (the "
             "paper gives no initial values), so that N atoms begin as N / 2 directions."
         )
-    without = ("frames_hold_out_every", "conv_ae_iterations")
-    names = [name for name in names_of("moving_mnist", "conv_ae", "frames") if name not in without]
+    groups = ("conv_ae", "frames") if "Conv-AE" in systems else ()
+    without = ("frames_hold_out_every", "conv_ae_iterations", *idle_settings(systems))
+    names = [name for name in names_of("moving_mnist", *groups) if name not in without]
     return " ".join([*sentences, settings_differences(settings, names)])

@@ -26,7 +26,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point, flat, late_fusion_points
 from experiments.lab.publishing.notes import held_out_note
@@ -36,7 +35,7 @@ from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
 from experiments.lab.settings.chosen import CHOSEN_ROW
 from experiments.lab.settings.flow_windows import reads_windows
-from experiments.lab.systems.catalogue import SYSTEMS, systems_of
+from experiments.lab.systems.catalogue import SYSTEMS, asked_for, systems_of
 from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_03"
@@ -45,21 +44,12 @@ READS = Reads(systems_of(EXHIBIT))
 
 def reads(context: Context, systems: Sequence[str] | None = None, **_) -> Reads:
     """Return what a call with these flags reads: the settings of the systems asked for."""
-    return replace(READS, systems=asked_for(context, systems))
-
-
-def asked_for(context: Context, systems: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the systems of --systems, those of the profile for None. InputError for an unknown one."""
-    known = systems_of(EXHIBIT)
-    systems = systems_of(EXHIBIT, context.profile) if systems is None else tuple(systems)
-    if strangers := [name for name in systems if name not in known]:
-        raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(known)}")
-    return systems
+    return replace(READS, systems=asked_for(EXHIBIT, context.profile, systems))
 
 
 def points(context: Context, systems: Sequence[str] | None = None, with_chosen: bool = True) -> list[Point]:
     """Return the runs that the table needs, of the flags of `run`."""
-    places = [(context, name) for name in asked_for(context, systems)]
+    places = [(context, name) for name in asked_for(EXHIBIT, context.profile, systems)]
     if context.beside and with_chosen:
         places += [(context.beside, name) for _, name in places if follows(name, context.beside)]
     return flat(
@@ -77,7 +67,7 @@ def run(context: Context, systems: Sequence[str] | None = None, with_chosen: boo
         systems: some of those of this table; None for all that the profile has by itself.
         with_chosen: whether rows of the settings of `--chosen` stand beside those of the profile.
     """
-    usual, systems = asked_for(context, None), asked_for(context, systems)
+    usual, systems = asked_for(EXHIBIT, context.profile, None), asked_for(EXHIBIT, context.profile, systems)
     command = context.command("experiments.table_03_methods")
     if systems != usual:
         command += f" --systems {shlex.quote(','.join(systems))}"

@@ -10,13 +10,11 @@ import pytest
 
 from data_prep.errors import InputError
 from data_prep.mnist_digits import Digits
-from data_prep.moving_mnist import SPLITS, MovingMNIST, generate, intensities
-from data_prep.moving_mnist import Settings as Drawn
+from data_prep.moving_mnist import MovingMNIST, intensities
 from experiments import figure_04_moving_mnist, moving_mnist_sizes, table_01_moving_mnist
 from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import HELD_OUT, Row, read_rows
-from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems import sequences
 from experiments.lab.systems.catalogue import systems_of
 from experiments.lab.systems.moving_mnist import (
@@ -29,33 +27,14 @@ from experiments.lab.systems.moving_mnist import (
     task_on_sequences,
     with_mnist_settings,
 )
-from experiments.lab.systems.sequences import Files, SequenceWindows, score_sequences, sequence_files
+from experiments.lab.systems.sequences import SequenceWindows, score_sequences, sequence_files
 from experiments.lab.systems.srnn_ae import build_srnn_ae
 from experiments.lab.training import alternation
 from experiments.lab.training.train import make_run
 from models.blocks import squared_error
 from models.srnn_ae import Streaming
+from tests.synthetic_mnist import TINY, noise_files
 
-TINY = PAPER.override(
-    mnist_train_sequences=5,
-    mnist_test_sequences=3,
-    mnist_held_out_sequences=2,
-    mnist_n_atoms=4,
-    mnist_similarity_units=3,
-    mnist_iterations=4,
-    mnist_batch_sequences=2,
-    mnist_learning_rate=1e-3,
-    mnist_tsc_alternations=2,
-    mnist_conv_ae_iterations=4,
-    depth=2,
-    tsc_depth=3,
-    tsc_update_steps=5,
-    checkpoint_every=4,
-    log_every=4,
-    conv_ae_size_px=39,
-    conv_ae_filters=8,
-    conv_ae_batch_clips=8,
-)
 ON_SEQUENCES = with_mnist_settings(TINY)
 ON_MNIST, MEAN_FRAME = systems_of("table_01"), "mean frame (error of Conv-AE)"
 
@@ -66,15 +45,7 @@ def made(system, files, settings, seed, out):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Blobs of noise as digits, so that no two frames are alike."""
-    rng = np.random.default_rng(0)
-    digits = Digits(rng.integers(0, 200, (9, 28, 28)).astype(np.uint8), "noise")
-    folder = tmp_path_factory.mktemp("files")
-    paths = {
-        split: generate(folder / f"{split}.h5", Drawn("spatial", split, n), digits, progress=False)
-        for split, n in zip(SPLITS, (5, 3, 3), strict=True)
-    }
-    return Files("spatial", **paths)
+    return noise_files(tmp_path_factory.mktemp("files"))
 
 
 def all_frames(path):
@@ -273,7 +244,7 @@ def test_every_system_has_an_error_a_frame_and_controls_in_table_1(files, runs, 
         np.testing.assert_allclose(clip.error[:first], twin.error[:first], rtol=1e-4)
         assert np.abs(clip.error - twin.error).max() > 0
     context = Context("smoke", TINY, out)
-    rows = table_01_moving_mnist.system_rows(context, system, "Spatial Anomaly", files)
+    rows = table_01_moving_mnist.system_rows(context, system, "Spatial Anomaly", files, "a command")
     names = [system, f"{system}, no anomaly", f"{system}, equal times"]
     assert list(dict.fromkeys(row.row for row in rows)) == names
     assert {row.seeds for row in rows} == {1}

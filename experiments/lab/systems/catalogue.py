@@ -5,10 +5,11 @@ To add a system: its model in `models/`, the module that makes its task here, it
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_prep.errors import InputError
 from experiments.lab.settings.changes import RECORDING
 from experiments.lab.settings.flow_windows import reads_windows, with_window_settings
 from experiments.lab.settings.schema import Settings
@@ -179,6 +180,18 @@ def systems_of(table: str, profile: str = "paper") -> tuple[str, ...]:
         for name, entry in SYSTEMS.items()
         if table in entry.tables and (profile == "paper" or not entry.paper_profile_alone)
     )
+
+
+def asked_for(table: str, profile: str, systems: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the systems of `--systems`, those that the profile has by itself for None.
+
+    Raises InputError: a system without a row in the exhibit.
+    """
+    known = systems_of(table)
+    asked = systems_of(table, profile) if systems is None else tuple(systems)
+    if strangers := [name for name in asked if name not in known]:
+        raise InputError(f"--systems {', '.join(strangers)}: unknown, expected some of {', '.join(known)}")
+    return asked
 
 
 def named(function: str) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ stay zero. What a test frame has at such pixels is not reconstructed and adds to
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +21,12 @@ from data_prep.frames import resize
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST, intensities
 from experiments.lab.scoring.score import ClipScores, step_function
 from experiments.lab.scoring.score_files import clips_of, load_scores, save_scores
+from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS, task_of
 from experiments.lab.systems.features import FeatureBlock
 from experiments.lab.systems.gray_frames import WINDOWS_AT_ONCE, WindowErrors, steps_of_windows
+from experiments.lab.systems.inputs import GrayFrames
 from experiments.lab.systems.principal import directions_of
 from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, SequenceWindows, score_sequences
 from experiments.lab.training.fitting import Fit
@@ -56,6 +58,17 @@ IN_PLACE = {
 }
 # Settings of systems that act on nothing here: those replaced, and those of a frame's regions and streams.
 UNREAD = (*IN_PLACE, "features", "frame_error", "tsc_windows", "temporal_window_frames", "alignment")
+
+
+def idle_settings(systems: Sequence[str]) -> tuple[str, ...]:
+    """Return the settings of `MovingMNISTSettings` that act on none of some systems of the catalogue."""
+    acting = {name for system in systems for name in names_of(*SYSTEMS[system].settings)}
+    idle = set(IN_PLACE.values()) - {own for name, own in IN_PLACE.items() if name in acting}
+    if not any(isinstance(SYSTEMS[system].reads, GrayFrames) for system in systems):
+        idle.add("mnist_held_out_sequences")
+    if not any(system in STARTED for system in systems):
+        idle.add("mnist_start")
+    return tuple(sorted(idle))
 
 
 def task_on_sequences(system: str, files: Files, settings: Settings, seed: int) -> Task:
