@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-from models.products import multiply, multiply_transposed, product, rounded, transposed
+from models.products import multiply, multiply_transposed, product, rounded, self_product, transposed
 from models.recurrence import Frame, Parameters, Stack, Step, StepGradient, frame_steps, step_gradient
 from models.tensor import Tensor
 
@@ -91,7 +91,7 @@ def gram(dictionary: Tensor, compute_dtype: str = "float32") -> Tensor:
             G = args[0] if upstream is None else upstream
             return multiply(A, G + ops.transpose(G))
 
-        return multiply(transposed(A), A), gradient
+        return self_product(A), gradient
 
     return gram_of(dictionary)
 
@@ -120,7 +120,7 @@ def sequence_codes(stack: Stack, form: str) -> Callable[..., Tensor]:
         matrix = rounded(matrix, stack.compute_dtype)
         A, G = (None, matrix) if form == "gram" else (matrix, None)
         if form == "both":
-            G = rounded(multiply(transposed(A), A), stack.compute_dtype)
+            G = rounded(self_product(A), stack.compute_dtype)
         theta = Parameters(A, gamma, lambda1, lambda2, G)
         weights = stack.weights(lambda2)
         frames: list[Frame] = []

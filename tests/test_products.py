@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.products import multiply, multiply_transposed, product, rounded, transposed
+from models import products
+from models.products import multiply, multiply_transposed, product, rounded, self_product, transposed
 from models.recurrence import Parameters, Stack
 from models.sequence import gram, sista
 
@@ -68,6 +69,28 @@ def test_gradients_are_products_of_rounded_factors(factors):
     rows, d = to_bfloat16(factors[0]), to_bfloat16(d).reshape(M, N)
     np.testing.assert_allclose(d_a, (d @ to_bfloat16(factors[1]).T).reshape(2, 3, K), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(d_b, rows.T @ d, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("compute_dtype", products.COMPUTE_DTYPES)
+@pytest.mark.parametrize("columns", [1, 3, 4, 30])  # fewer than blocks, as many, and blocks of unequal width
+def test_a_product_with_itself_by_blocks_is_the_whole_one(columns, compute_dtype, factors, monkeypatch):
+    """Against float64 NumPy: symmetric to the last bit, as what is below the diagonal is a copy."""
+    multiplied = []
+
+    def counted(a, b):
+        multiplied.append(a.shape[0] * b.shape[1])
+        return multiply(a, b)
+
+    monkeypatch.setattr(products, "multiply", counted)
+    monkeypatch.setattr(products, "SELF_PRODUCT_COLUMNS", 4)
+    a = np.random.default_rng(3).standard_normal((K, columns)).astype(np.float32)
+    got = ops.convert_to_numpy(self_product(rounded(ops.convert_to_tensor(a), compute_dtype)))
+    exact = to_bfloat16(a) if compute_dtype == "bfloat16" else a.astype(np.float64)
+    np.testing.assert_allclose(got, exact.T @ exact, rtol=1e-5, atol=1e-4)
+    assert got.dtype == np.float32
+    if columns >= 4:
+        assert np.array_equal(got, got.T)
+        assert sum(multiplied) < 0.7 * columns**2  # 10 of 16 blocks
 
 
 C, ATOMS, ROWS, T = 40, 24, 5, 3
