@@ -4,7 +4,7 @@ An alternation takes the place of a step, and the test clips are scored after th
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,11 +47,12 @@ class Alternations:
         finished = len(history) == self.n_alternations and (folder / MODEL_FILE).exists()
         model = load_model(folder) if finished else self.begin(folder, len(history))
         shown = {"total": self.n_alternations, "desc": task.title, "unit": "alternation"}
+        blocks = ShownBlocks(self.blocks)
         with tqdm(initial=len(history), **shown) as bar:
             while len(history) < self.n_alternations:
                 clock = time.perf_counter()
                 # One at a time: a resumed run then goes through the very same operations.
-                (record,) = alternate(model, self.blocks, 1, self.update_steps, self.atom_norm, self.coding)
+                (record,) = alternate(model, blocks, 1, self.update_steps, self.atom_norm, self.coding)
                 seconds = time.perf_counter() - clock
                 history.append({"step": len(history) + 1, **curves(record), "seconds": seconds})
                 keep(folder, model, history)
@@ -80,6 +81,24 @@ class Alternations:
             "loss": history[-1]["objective"],
             "training_seconds": sum(row["seconds"] for row in history),
         }
+
+
+class ShownBlocks:
+    """The training blocks, each time anew, under a bar: an alternation over many can take minutes.
+
+    Args:
+        blocks: gives them; how many there are is known after the first time.
+    """
+
+    def __init__(self, blocks: Callable[[], Iterable[Block]]) -> None:
+        self.blocks = blocks
+        self.n_blocks: int | None = None
+
+    def __call__(self) -> Iterator[Block]:
+        """Yield the blocks, each shown when it is done."""
+        with tqdm(self.blocks(), "coding", self.n_blocks, unit="block", leave=False) as bar:
+            yield from bar
+            self.n_blocks = bar.n
 
 
 def curves(record: Alternation) -> dict[str, float]:
