@@ -7,6 +7,7 @@ a step in bfloat16.
 
 import contextlib
 import ctypes
+import sys
 from collections.abc import Iterator
 
 # The names and numbers of <malloc.h>.
@@ -19,7 +20,7 @@ USUAL = {M_MMAP_MAX: 65_536, M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 
 @contextlib.contextmanager
 def freed_memory_kept() -> Iterator[None]:
     """Keep freed memory meanwhile, and give it back at the end; nothing happens where there is no glibc."""
-    libc = ctypes.CDLL(None)
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # Windows takes no None
     if not hasattr(libc, "mallopt"):
         yield
         return
