@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from data_prep import moving_mnist
 from data_prep.errors import InputError
@@ -147,16 +148,19 @@ def score_sequences(
     scored = []
     with MovingMNIST(path) as reader:
         last = min(n_sequences, len(reader.labels))
-        for first in range(0, last, SEQUENCES_AT_ONCE):
-            frames = reader.frames(first, min(first + SEQUENCES_AT_ONCE, last))
-            labels = reader.labels[first : first + len(frames)]
-            missing = SEQUENCES_AT_ONCE - len(frames)
-            scores = scores_of(np.pad(frames, ((0, missing), (0, 0), (0, 0), (0, 0))))
-            for index, truth in enumerate(labels):
-                columns = {name: values[index][:, None] for name, values in scores.items()}
-                if not np.isfinite(columns["error"]).all():
-                    raise InputError(f"{path}: sequence {first + index}: expected finite errors, got others")
-                scored.append(ClipScores(f"{first + index:05d}", truth, **columns))
+        with tqdm(total=last, desc=f"scoring {path.stem}", unit="sequence", leave=False) as bar:
+            for first in range(0, last, SEQUENCES_AT_ONCE):
+                frames = reader.frames(first, min(first + SEQUENCES_AT_ONCE, last))
+                labels = reader.labels[first : first + len(frames)]
+                missing = SEQUENCES_AT_ONCE - len(frames)
+                scores = scores_of(np.pad(frames, ((0, missing), (0, 0), (0, 0), (0, 0))))
+                for index, truth in enumerate(labels):
+                    columns = {name: values[index][:, None] for name, values in scores.items()}
+                    if not np.isfinite(columns["error"]).all():
+                        fault = f"sequence {first + index}: expected finite errors, got others"
+                        raise InputError(f"{path}: {fault}")
+                    scored.append(ClipScores(f"{first + index:05d}", truth, **columns))
+                bar.update(len(frames))
     return scored
 
 
