@@ -110,7 +110,6 @@ def self_product(a: Tensor) -> Tensor:
     are transposes of those above it: at n = 2048 that takes three quarters of the time of the whole product.
     """
     n = a.shape[1]
-    n = a.shape[1]
     if n < SELF_PRODUCT_COLUMNS:
         return multiply(transposed(a), a)
     cuts = [n * i // SELF_PRODUCT_BLOCKS for i in range(SELF_PRODUCT_BLOCKS + 1)]
