@@ -76,3 +76,18 @@ def camera(tmp_path):
 
     with serving(tmp_path) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def patch():
+    """Set what a module holds under a name, until the tests of a file are over."""
+    with pytest.MonkeyPatch.context() as patches:
+        yield lambda where, name, what: patches.setattr(where, name, what, raising=False)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, patch):
+    """Return a laboratory of fakes in which any command runs at once, see `settings_recorder`."""
+    from tests.settings_recorder import open_lab  # not above, likewise
+
+    return open_lab(tmp_path_factory.mktemp("shards"), patch)
