@@ -143,7 +143,10 @@ def sista_step(a: Tensor, frame: Frame, theta: Parameters, w: Tensor, threshold:
 
 
 def frame_steps(frame: Frame, theta: Parameters, stack: Stack) -> list[Step]:
-    """Return the K steps of one frame, from the codes of the frame before on."""
+    """Return the K steps of one frame, from the codes of the frame before on.
+
+    Paper: the K layers of Eq. (6), step by step as Eq. (8) writes them.
+    """
     steps, a = [], frame.previous
     for w in stack.weights(theta.lambda2):
         steps.append(sista_step(a, frame, theta, w, stack.threshold))

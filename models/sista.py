@@ -18,7 +18,7 @@ SMALLEST_POSITIVE = 1e-6
 
 @dataclass(frozen=True)
 class StackedRNNOptions:
-    """What a stacked RNN is made with; initial values: SPEC section 2.
+    """What a stacked RNN is made with; the choice of initial values: DEVIATIONS.md.
 
     Attributes:
         n_atoms: N, columns of A.

@@ -5,7 +5,7 @@ from experiments.lab.settings.schema import PAPER
 PROFILES = {
     "paper": PAPER,
     # A quarter of the atoms and 150 of the 20,000 iterations of the paper, the others likewise: minutes,
-    # not hours. 30 times its learning rate, chosen by the training loss after so few, see DEVIATIONS.md.
+    # not hours. Ten times its learning rate, chosen by the training loss after so few.
     "quick": PAPER.override(
         backbone="thin_resnet50",  # a quarter of the multiplications, and nothing to download
         learning_rate=1e-4,
