@@ -33,6 +33,7 @@ from experiments.lab.scenes import Scene, SceneContext
 from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import DivergedError
+from experiments.lab.settings.changes import changed
 from experiments.lab.settings.chosen import CHOSEN
 from experiments.lab.systems.reads import Reads
 
@@ -110,9 +111,9 @@ STAGES = (
 def reads(context: Context, **_) -> Reads:
     """Return what the command reads: nothing that its candidates or its start set."""
     names = {name for stage in STAGES for candidate in stage.candidates for name in candidate}
-    also = ("flow", "windows", "normalization", "temporal_weight")
+    also = ("flow", "windows", "temporal_weight")
     systems = tuple(dict.fromkeys(stage.system for stage in STAGES))
-    return Reads(systems, also=also, without=(*START, *names), walkway="always")
+    return Reads(systems, also=also, without=(*START, *names, "normalization"), walkway="always")
 
 
 def run(context: Context, development: Sequence[Path], where: Where = HERE) -> None:
@@ -124,7 +125,9 @@ def run(context: Context, development: Sequence[Path], where: Where = HERE) -> N
     path = context.results_dir / "choice.csv"
     write_csv(path, lines)
     print("chosen " + " ".join(f"--set {name}={value}" for name, value in chosen.items()))
-    print(f"settings.CHOSEN has {'the same' if chosen == CHOSEN else CHOSEN}; see {path}")
+    others = changed(context.changed(**CHOSEN).settings, context.changed(**chosen).settings)
+    has = " ".join(f"{name}={value}" for name, value in others.items()) or "the same"
+    print(f"--chosen has {has}; what was tried: {path}")
 
 
 def choose(
@@ -214,6 +217,6 @@ class Trial:
 
     def line(self) -> dict[str, str]:
         """Return what is written of it, AUCs in per cent."""
-        changed = " ".join(f"{name}={value}" for name, value in self.candidate.items())
+        candidate = " ".join(f"{name}={value}" for name, value in self.candidate.items())
         aucs = {name: f"{100 * value:.2f}" for name, value in self._aucs.items()}
-        return {"stage": self.stage.name, "system": self.stage.system, "candidate": changed, **aucs}
+        return {"stage": self.stage.name, "system": self.stage.system, "candidate": candidate, **aucs}

@@ -111,7 +111,8 @@ def checkpoint_course(context: Context, seeded: Sequence[Mapping[str, Run]]) -> 
     """Return a line for each checkpoint of all runs: micro AUC, a fraction, `NAME_std` as above, and mean S.
 
     `auc_per_clip` and `auc_global` are those of the fused streams, the others of one stream alone, per clip.
-    `similarity_STREAM` is the mean of S_{t-1,t} over all regions and frames of the test clips.
+    `similarity_STREAM` is the mean of S_{t-1,t} over all regions and frames of the test clips
+    (of flow windows, those not at rest).
     """
     headline = Protocol.of(context.settings.score)
     course, fused = [], replace(headline, fusion="paper", normalization="per_clip")
@@ -123,9 +124,7 @@ def checkpoint_course(context: Context, seeded: Sequence[Mapping[str, Run]]) -> 
         for stream in context.settings.score.streams:
             values = [auc(runs, replace(fused, streams=(stream,)), step) for runs in seeded]
             line[f"auc_{stream}"], line[f"auc_{stream}_std"] = mean_and_std(values)
-            clips = [
-                clip.of_codes("similarity").ravel() for runs in seeded for clip in runs[stream].scores(step)
-            ]
+            clips = [clip.of_regions("similarity") for runs in seeded for clip in runs[stream].scores(step)]
             line[f"similarity_{stream}"] = float(np.concatenate(clips).mean())
         course.append(line)
     return course

@@ -15,13 +15,13 @@ those that the paper quotes: "Reddy et al.", HOFM, "after Lu et al." and others.
 minutes; most need no network, and some give a frame's score a few frames later.
 
 Writes to results/<profile>/watch/<name>/ scores.csv, a line a frame; intervals.csv, the intervals in which
-the score is below the threshold; overview.png; annotated.mp4, the most abnormal of 4x4 cells outlined. A file
-that is watched again replaces its own results; what is live, or has the name of another, gets a folder of its
-own, <name>-2. A score is low where a frame is abnormal: s of Sec. 3.7, normalized by the training frames'
-errors, with no look ahead. The threshold lies below the scores of --threshold per cent of the training
-frames, and of those held out. Frames of the footage just trained on raise no alarm. docs/alarms.md says what
-helps against too many. Ctrl-C ends the watching; what was written is kept. Of the common flags, --data,
---datasets and --seeds are refused.
+the score is below the threshold; overview.png; annotated.mp4, the most abnormal region outlined, a window or
+one of 4x4 cells. A file that is watched again replaces its own results; what is live, or has the name of
+another, gets a folder of its own, <name>-2. A score is low where a frame is abnormal: s of Sec. 3.7,
+normalized by the training frames' errors. With --chosen it comes four frames late. The threshold lies below
+the scores of --threshold per cent of the training frames, and of those held out. Frames of the footage just
+trained on raise no alarm. docs/alarms.md says what helps against too many. Ctrl-C ends the watching; what was
+written is kept. Of the common flags, --data, --datasets and --seeds are refused.
 """
 
 import argparse

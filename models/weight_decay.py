@@ -8,7 +8,7 @@ from models.tensor import Tensor
 
 @keras.saving.register_keras_serializable("srnn_ae")
 class WeightDecay(keras.regularizers.L2):
-    """`weight * ||theta||^2` of Eq. (9), as `keras.regularizers.L2`; its gradient is one product, `2 weight theta`."""
+    """`weight * ||theta||^2` of Eq. (9); its gradient is one product, `2 weight theta`."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the scalar `weight * sum x^2` of one parameter, float32 of any shape."""

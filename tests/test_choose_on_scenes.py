@@ -19,6 +19,7 @@ from experiments.lab.distributing.where import HERE, Where
 from experiments.lab.scenes import Scene, SceneContext, scenes_for
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.profiles import PROFILES
+from experiments.lab.training.gradients import Recorder
 from tests.walkers import walkers, write_clip
 
 CONTEXT = SceneContext("smoke", PROFILES["smoke"], None)
@@ -32,6 +33,15 @@ SCENES = [Scene(name, None, None, is_real) for name, is_real in (("a", True), ("
 )
 def test_who_is_within_half_a_point_of_the_best_stays(criterion, left):
     assert within_tie(range(len(criterion)), criterion) == left
+
+
+def test_training_that_diverges_is_what_the_choice_leaves_out(tmp_path):
+    """What training raises, not a stand-in for it."""
+    recorder = Recorder(tmp_path, None, None, SimpleNamespace(log_every=5, checkpoint_every=5))
+    recorder.set_model(SimpleNamespace())
+    recorder.clock = 0.0
+    with pytest.raises(DivergedError, match="training diverged, the loss is nan at step 5"):
+        recorder.on_epoch_end(0, {"loss": np.nan})
 
 
 def test_every_candidate_diverged():

@@ -16,6 +16,7 @@ from data_prep.flow_windows.place import FILE, load_place
 from data_prep.flow_windows.rows import ACTIVE
 from data_prep.frames import iter_frames
 from data_prep.shards import Shard, list_shards, validate_shard
+from experiments.lab.training.task import shards_data
 from tests.walkers import SINGLE, walkers, write_clip
 
 
@@ -93,6 +94,18 @@ def test_other_training_clips_make_another_place_and_other_shards(dataset, tmp_p
     assert load_place(folder).source != before.source
     assert written == ["train/01", "train/02", "test/01", "test/02"]
     assert "made with another resizing" in capfd.readouterr().err
+
+
+def test_shards_of_an_extraction_that_was_broken_off_are_refused(dataset, tmp_path, monkeypatch):
+    """The folder has the new place, but one of its shards was made with the old one."""
+    folder = extract(dataset, tmp_path)
+    shards_data(folder)
+    sorted(dataset.clips[1].source.iterdir())[-1].unlink()
+    old = (folder / "train" / "01.h5").read_bytes()
+    extract(dataset, tmp_path)
+    (folder / "train" / "01.h5").write_bytes(old)
+    with pytest.raises(InputError, match=r"01\.h5: made with .* run the extraction to its end"):
+        shards_data(folder)
 
 
 def test_damaged_boxes_are_found(dataset, tmp_path):

@@ -3,7 +3,13 @@
 import pytest
 
 from data_prep.errors import InputError
-from experiments.lab.watching.footage import footage_dataset, frames_of_footage, held_out_blocks
+from experiments.lab.watching.footage import (
+    footage_dataset,
+    frames_of_footage,
+    held_out_blocks,
+    held_out_frames,
+    least_frames,
+)
 from tests.videos import pictures, write_video
 
 
@@ -44,6 +50,18 @@ def test_held_out_blocks_are_spread_over_a_clip(n_frames):
     assert max(between) <= 0.9 * n_frames / len(blocks)
 
 
+@pytest.mark.parametrize("window_frames", [2, 4, 10, 20])
+def test_every_part_that_is_trained_on_holds_a_window(window_frames):
+    least = least_frames(window_frames)
+    assert least - held_out_frames(least) >= window_frames > least - 1 - held_out_frames(least - 1)
+    for n_frames in range(least, 40 * window_frames):
+        blocks = held_out_blocks(n_frames, window_frames)
+        edges = [0, *(edge for block in blocks for edge in block), n_frames]
+        between = [stop - start for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+        assert all(n >= window_frames for n in between if n), n_frames
+        assert 0 < sum(stop - start for start, stop in blocks) <= held_out_frames(n_frames)
+
+
 def test_frames_of_the_footage_in_a_video(tmp_path):
     (tmp_path / "normal").mkdir()
     video = write_video(tmp_path / "normal" / "a.avi", pictures(20))
@@ -55,9 +73,7 @@ def test_frames_of_the_footage_in_a_video(tmp_path):
 
 
 def test_footage_that_does_not_do(tmp_path):
-    with pytest.raises(
-        InputError, match=r"a\.avi: too short to train on, expected more than 10 frames, got 6"
-    ):
+    with pytest.raises(InputError, match=r"a\.avi: too short to train on, expected 12 frames or more, got 6"):
         footage_dataset(write_video(tmp_path / "a.avi", pictures(12)), 0.5)
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="none: nothing to train on"):

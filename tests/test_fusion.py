@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data_prep.errors import InputError
 from experiments.lab.scoring import fusion, metrics
 from experiments.lab.scoring.protocol import Protocol
 
@@ -61,7 +62,7 @@ def test_what_counts_against_training_errors_looks_at_no_other_frame(changed):
     first, _ = alone(clips, TRAIN, **changed)
     (begun,) = alone(clips[:1, :4], TRAIN, **changed)
     np.testing.assert_array_equal(begun, first[:4])
-    with pytest.raises(ValueError, match="train_errors: expected errors that differ"):
+    with pytest.raises(InputError, match="errors of training frames: expected some that differ"):
         alone(clips, np.ones(10), **changed)
 
 
@@ -113,6 +114,20 @@ def test_calibrated_errors_are_added_and_logs_weigh_the_spatial_stream():
         np.testing.assert_allclose(added[index], -sum(z(name, index) for name in names))
         of_motion = log(z("temporal", index)) + log(z("flow", index))
         np.testing.assert_allclose(logs[index], -(of_motion + 0.4 * log(z("spatial", index))))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.7, 0.95, 0.995])
+def test_a_scene_at_rest_most_of_the_time_has_a_scale(share):
+    """Windows at rest have errors of 0, so that median and upper quantile may both be 0."""
+    moving = 1 + np.random.default_rng(1).gamma(2.0, size=round(1000 * (1 - share)))
+    train = np.r_[np.zeros(1000 - moving.size), moving]
+    low, high = fusion.train_limits(train, "calibrated")
+    assert (low == 0) == (share > 0.5)
+    assert low < high <= moving.max()
+    if share > 0.9:
+        assert high == np.median(moving)
+    (score,) = alone([[0.0, high, 3 * high]], train, fusion="calibrated")
+    assert np.all(np.diff(score) < 0)
 
 
 def test_a_weak_stream_of_large_errors_drowns_no_other():

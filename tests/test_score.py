@@ -83,6 +83,8 @@ def test_windows_at_rest_score_nothing(model, tmp_path):
             x = shard.features().transpose(1, 0, 2)
         expected = np.sum((x - keras.ops.convert_to_numpy(model(x)["reconstruction"])) ** 2, -1).T
         np.testing.assert_allclose(clip.error[moving], expected[moving], rtol=1e-4, atol=1e-5)
+        codes = keras.ops.convert_to_numpy(model(x)["codes"])
+        assert clip.of_regions("sparsity").mean() == pytest.approx((codes == 0).mean(-1).T[moving].mean())
     save_scores(tmp_path / "scores.npz", scored)
     for one, other in zip(scored, load_scores(tmp_path / "scores.npz"), strict=True):
         np.testing.assert_array_equal(one.error.max(axis=1), other.error.max(axis=1))

@@ -92,6 +92,12 @@ def test_the_outline_is_around_the_cell(abnormal):
     assert (picture == 90).all()
 
 
+def test_a_threshold_above_which_no_frame_is_lies_across_the_middle():
+    annotator = Annotator(SimpleNamespace(threshold=0.0, highest=0.0))  # most training frames are at rest
+    canvas = annotator.draw(np.full((70, 140, 3), 90, np.uint8), FrameScore(1, 0.0, 0.0, False, box_of(6)))
+    assert canvas.shape[0] > 70
+
+
 def test_a_small_region_has_an_outline_that_is_seen():
     annotator = Annotator(SimpleNamespace(threshold=0.0, highest=1.5))
     picture = np.full((300, 400, 3), 90, np.uint8)

@@ -1,5 +1,6 @@
 """What can be chosen about flow windows."""
 
+import math
 from dataclasses import asdict, dataclass
 
 from data_prep.errors import InputError
@@ -43,7 +44,7 @@ class FlowWindowOptions:
         least = {"width_px": 32, "height_px": 32, "window_px": 4, "least_window_px": 4}
         least |= {"direction_weight": 0, "flow_frames": 1, "row_frames": 1}
         for name, number in least.items():
-            if not getattr(self, name) >= number:
+            if not number <= getattr(self, name) < math.inf:
                 raise InputError(f"{name}: expected at least {number}, got {getattr(self, name)}")
         n_bytes = BYTES_PER_PX * self.width_px * self.height_px
         check_fits(f"width_px {self.width_px}, height_px {self.height_px}", n_bytes)
@@ -55,7 +56,7 @@ class FlowWindowOptions:
 
     @property
     def delay_frames(self) -> int:
-        """Return how many later frames a frame's features wait for."""
+        """Return how many later frames a frame's features wait for; a clip's first always waits for one."""
         return 0 if self.alignment == "causal" else self.flow_frames // 2 + self.row_frames // 2
 
     @property

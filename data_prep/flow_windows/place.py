@@ -1,9 +1,9 @@
 """A place: what flow windows know of a camera, learned from its normal video and kept with the features.
 
-It is the unit of speed by height and the one factor of all rows. Both come from at most SAMPLE_FRAMES frames
-of the training clips, in runs of RUN_FRAMES consecutive ones spread evenly over them, so that neither time
-nor memory grows with the footage. `flow_windows.json` in a folder of shards, and in that of a run trained on
-them, holds the place and the options: live frames need nothing else.
+It is the unit of speed by height and the one factor of all rows. Both come from some SAMPLE_FRAMES frames of
+the training clips, never twice as many, in runs of RUN_FRAMES consecutive ones spread evenly over them, so
+that the memory, and the time for flow, do not grow with the footage. `flow_windows.json` in a folder of
+shards, and in that of a run trained on them, holds the place and the options: live frames need nothing else.
 """
 
 import hashlib

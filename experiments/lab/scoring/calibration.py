@@ -123,7 +123,7 @@ def calibrate(runs: Mapping[str, Run], protocol: Protocol, percentile: float) ->
     }
     try:
         limits = {stream: fusion.train_limits(values, protocol.fusion) for stream, values in errors.items()}
-    except ValueError as fault:
+    except InputError as fault:
         folder = next(iter(runs.values())).folder
         raise InputError(f"{folder}: no threshold can be taken from its training frames, {fault}") from None
     scores = np.concatenate(regularity(train, protocol, errors))

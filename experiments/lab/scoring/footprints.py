@@ -12,7 +12,7 @@ from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS, PYRAMIDS, level_regions, region_pyramid
 
 MOST_INPUT_PX = 4096
-WINDOWS_SIDE = 60  # entries of the map that windows are drawn on; the smallest window holds two by two
+WINDOWS_SIDE = 60  # entries of the map that windows are drawn on; the smallest windows hold one or two a side
 
 
 def map_side(features: Mapping) -> int:

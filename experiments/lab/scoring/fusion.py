@@ -4,7 +4,8 @@ A stream's errors e go through a line, (e - low) / (high - low), whose ends are
 
     per_clip, global   minimum and maximum of the clip's errors, of all test clips'       Paper: Eq. (14)
     train              minimum and 99.9th percentile of the training errors
-    calibrated, log    median and 0.9 quantile of the training errors
+    calibrated, log    median and 0.9 quantile of the training errors; where these are equal, as in a scene
+                       in which most of the time nothing moves, the median of the errors above both
 
 and the streams are added by the weights of the protocol:
 
@@ -21,6 +22,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from data_prep.errors import InputError
 from experiments.lab.scoring.metrics import finite, finite_clips, finite_vector
 from experiments.lab.scoring.protocol import Protocol
 
@@ -41,7 +43,9 @@ def regularity(
         train_errors: stream -> the frame errors of the training clips, (n,); read where the protocol
             `needs_train_errors`.
 
-    Raises ValueError: numbers that are not finite, streams of other lengths, training errors all alike.
+    Raises:
+        ValueError: numbers that are not finite, streams of other lengths.
+        InputError: training errors all alike.
     """
     limits = {
         stream: error_limits(errors[stream], protocol, (train_errors or {}).get(stream))
@@ -95,14 +99,16 @@ def error_limits(
 
 
 def train_limits(train_errors: np.ndarray, fusion: str) -> tuple[float, float]:
-    """Return (low, high) from training errors, (n,). ValueError where the two are equal."""
+    """Return (low, high) from training errors, (n,). InputError: they are all alike."""
     errors = finite_vector(train_errors, "train_errors")
     if fusion == "paper":
         low, high = errors.min(), np.percentile(errors, TRAIN_PERCENTILE)
     else:
         low, high = np.percentile(errors, CALIBRATION_PERCENTILES)
+        if low == high and errors.max() > high:
+            high = np.median(errors[errors > high])
     if low == high:
-        raise ValueError(f"train_errors: expected errors that differ, got {low} throughout")
+        raise InputError(f"errors of training frames: expected some that differ, got {low} throughout")
     return float(low), float(high)
 
 

@@ -99,8 +99,9 @@ def auc_interval(seeded: Sequence[Runs], protocol: Protocol) -> tuple[float, flo
 
 
 def zero_share(runs: Runs, protocol: Protocol) -> float:
-    """Return the share of zero codes over the test frames of the protocol's streams."""
+    """Return the share of zero codes over the test frames of the protocol's streams.
+
+    Of flow windows those at rest do not count, see `ClipScores.of_regions`.
+    """
     scored = scores_of(runs, protocol).values()
-    return float(
-        np.concatenate([clip.of_codes("sparsity").ravel() for clips in scored for clip in clips]).mean()
-    )
+    return float(np.concatenate([clip.of_regions("sparsity") for clips in scored for clip in clips]).mean())

@@ -36,7 +36,7 @@ use_float32_products()  # once, by whatever trains or scores
 
 
 class DivergedError(InputError):
-    """Scores that are not finite: codes that grow along a clip longer than the training windows."""
+    """A loss or scores that are not finite: too large a step, or codes that grow along a long clip."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,13 @@ class ClipScores:
                 f"scores of clip {self.clip}: expected {name}, got none; to score again, delete them"
             )
         return values
+
+    def of_regions(self, name: str) -> np.ndarray:
+        """Return what `of_codes` does of all regions and frames, (n,), but for flow windows at rest.
+
+        A window at rest has no features and so no codes that say anything; its scores are 0.
+        """
+        return self.of_codes(name)[self.error > 0]
 
 
 @functools.lru_cache(maxsize=1)

@@ -66,7 +66,7 @@ def swept_rows(context: Context, sweep: Sweep, grid: Sequence[str] | None, row: 
 
 
 def measure(metric: str, runs: Mapping[str, Run], protocol: Protocol) -> float:
-    """Return the AUC of a point, or the share of zero codes over its test frames and streams."""
+    """Return the AUC of a point, or the share of zero codes, see `zero_share`."""
     return auc(runs, protocol) if metric == "auc" else zero_share(runs, protocol)
 
 

@@ -13,7 +13,7 @@ from data_prep.errors import InputError
 from data_prep.windows import batches
 from experiments.lab.publishing import pictures
 from experiments.lab.scoring.regularity import micro_auc, regularity
-from experiments.lab.scoring.score import ClipScores
+from experiments.lab.scoring.score import ClipScores, DivergedError
 from experiments.lab.scoring.score_files import save_scores
 from experiments.lab.settings.schema import TrainSettings
 from experiments.lab.training.held_out import MEASURED, HeldOut
@@ -162,7 +162,8 @@ class Recorder(keras.callbacks.Callback):
             values |= {"atom_norm_mean": float(norms.mean()), "atom_norm_max": float(norms.max())}
         values["seconds"] = time.perf_counter() - self.clock
         if not np.isfinite(values["loss"]):
-            raise InputError(f"{self.folder}: training diverged, the loss is {values['loss']} at step {step}")
+            told = f"training diverged, the loss is {values['loss']} at step {step}"
+            raise DivergedError(f"{self.folder}: {told}")
         is_checkpoint = step % self.train.checkpoint_every == 0
         if is_checkpoint and self.held_out:
             values |= self.held_out.measure(self.model) | self.held_out.mean_frame()

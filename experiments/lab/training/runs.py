@@ -12,6 +12,7 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.flow_windows import place
+from data_prep.flow_windows.extraction import NAME as FLOW_WINDOWS
 from experiments.lab.scoring import metrics
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores
@@ -73,7 +74,7 @@ class Run:
         sampling = config.get("sampling", config.get("train", {}))
         if config["system"] in SYSTEMS and SYSTEMS[config["system"]].in_windows:
             return sampling["window_frames"] - 1
-        if (self.folder / place.FILE).exists():
+        if config.get("backbone") == FLOW_WINDOWS:
             return place.load_place(self.folder).options.delay_frames
         centered = config["stream"] in ("temporal", "early") and sampling.get("alignment") == "centered"
         return (sampling["temporal_window_frames"] - 1) // 2 if centered else 0

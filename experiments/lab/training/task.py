@@ -11,7 +11,10 @@ from typing import Protocol
 import keras
 import numpy as np
 
+from data_prep.clip_list import SPLITS
 from data_prep.errors import InputError
+from data_prep.flow_windows.extraction import NAME as FLOW_WINDOWS
+from data_prep.flow_windows.place import FILE, load_place
 from data_prep.shards import ShardInfo, list_shards, read_info
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import config_hash
@@ -116,12 +119,14 @@ class Task:
 def shards_data(shards: Path, sample_frames=None) -> Data:
     """Return a dataset's shards as the data of a run; `sample_frames` as in `Data`.
 
-    Raises InputError: training shards that were made in different ways.
+    Raises InputError: training shards that were made in different ways, flow windows of different places.
     """
     paths = list_shards(shards, "train")
     first = read_info(paths[0])
     for path in paths[1:]:
         refuse_other_ways(path, first)
+    if first.backbone == FLOW_WINDOWS:
+        refuse_other_places(shards)
     identity = {
         "dataset": first.dataset,
         "backbone": first.backbone,
@@ -147,6 +152,16 @@ def refuse_other_ways(path: Path, first: ShardInfo) -> None:
             raise InputError(
                 f"{path}: {name} {got}, expected {expected} as in the folder's first shard; it is of other "
                 "features, extract it again"
+            )
+
+
+def refuse_other_places(shards: Path) -> None:
+    """Raise InputError where a shard was made with another place than its folder holds."""
+    place = str(load_place(shards))
+    for path in (path for split in SPLITS for path in list_shards(shards, split)):
+        if (got := read_info(path).resizing) != place:
+            raise InputError(
+                f"{path}: made with {got}, expected {place} as in {FILE}; run the extraction to its end"
             )
 
 

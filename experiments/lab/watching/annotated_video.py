@@ -26,6 +26,7 @@ KEY_FRAME_SECONDS = 2
 # RGB; the colors of `plots`.
 BLACK, WHITE, GRAY = (24, 24, 24), (240, 240, 240), (130, 130, 130)
 BLUE, VERMILLION = (86, 180, 233), (213, 94, 0)
+LEAST_RANGE = 0.5  # of the strip, above and below a threshold that no training frame's score exceeds
 SMALLEST_OUTLINE = 0.15  # of an abnormal region, as a share of the frame's height
 
 
@@ -144,7 +145,7 @@ class Annotator:
         self._threshold = calibration.threshold
         self._top = calibration.highest
         # The threshold lies across the middle; what is still lower runs along the bottom.
-        self._bottom = 2 * self._threshold - self._top
+        self._bottom = self._top - 2 * ((self._top - self._threshold) or LEAST_RANGE)
         self._recent: deque[FrameScore] = deque()
 
     def draw(self, picture: np.ndarray, frame: FrameScore) -> np.ndarray:

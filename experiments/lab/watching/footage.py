@@ -1,6 +1,7 @@
 """A user's own normal footage as a dataset, and the sRNN-AEs trained on it."""
 
 import hashlib
+import itertools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,8 +68,9 @@ def footage_dataset(footage: Path, until: float = 1.0, window_frames: int = 10) 
         edges = [0, *(edge for block in held_out for edge in block), n_frames]
         trained = list(zip(edges[::2], edges[1::2], strict=True))
         if trained[0][1] < window_frames:
+            least = least_frames(window_frames)
             raise InputError(
-                f"{source}: too short to train on, expected more than {window_frames} frames, got {n_frames}"
+                f"{source}: too short to train on, expected {least} frames or more, got {n_frames}"
             )
         for split, ranges in (("train", trained), ("test", held_out)):
             segments = [Segment(source, start, stop) for start, stop in ranges if start < stop]
@@ -102,13 +104,24 @@ def held_out_blocks(n_frames: int, window_frames: int) -> list[tuple[int, int]]:
 
     Of a clip too short for training windows on both sides of a block, it is the last frames.
     """
-    n_held_out = max(1, int(n_frames * HELD_OUT_SHARE))
+    n_held_out = held_out_frames(n_frames)
     n_blocks = min(max(1, n_held_out // BLOCK_FRAMES), MOST_BLOCKS)
     length, part = n_held_out // n_blocks, n_frames / n_blocks
     starts = [round(part * (index + 0.5) - length / 2) for index in range(n_blocks)]
-    if starts[0] < window_frames:
-        starts = [n_frames - length]
+    between = np.subtract([*starts, n_frames], [0, *(start + length for start in starts)])
+    if between.min() < window_frames:
+        starts, length = [n_frames - n_held_out], n_held_out
     return [(start, start + length) for start in starts]
+
+
+def held_out_frames(n_frames: int) -> int:
+    """Return how many frames of a clip are held out."""
+    return max(1, int(n_frames * HELD_OUT_SHARE))
+
+
+def least_frames(window_frames: int) -> int:
+    """Return how long a clip must be so that a training window is left of it."""
+    return next(n for n in itertools.count(window_frames) if n - held_out_frames(n) >= window_frames)
 
 
 def footage_clips(footage: Path) -> Mapping[str, Path]:

@@ -1,7 +1,7 @@
 """Scores while frames come: decoding, networks and sRNN-AEs in threads of their own, queues between them.
 
-Nothing here grows with the number of frames, and nothing looks ahead but the centered smoothing of scores,
-where it is asked for: a frame is then given out half of `smoothing_frames` later.
+Nothing here grows with the number of frames. What looks ahead gives a frame out as much later: flow windows
+that are centered, and the centered smoothing of scores, half of `smoothing_frames`.
 """
 
 import signal
