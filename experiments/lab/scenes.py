@@ -11,6 +11,8 @@ from data_prep.errors import InputError
 from experiments.lab.context import Context
 
 N_WALKWAYS = 2
+# What the columns beside the scenes are called, in the tables of what was tried.
+TAKEN = {"stage", "system", "candidate", "model", "zero codes", "real", "walkway"}
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ def scenes_for(context: Context, development: Sequence[Path]) -> list[Scene]:
     names = [dataset.name for dataset in datasets]
     if len(set(names)) < len(names):
         raise InputError(f"expected scenes of different names, got {', '.join(names)}")
+    if taken := [name for name in names if name in TAKEN or name.startswith("walkway ")]:
+        raise InputError(f"scene {taken[0]}: expected another name, this one is of a column of the table")
     scenes = [Scene(dataset.name, dataset, context.out, True) for dataset in datasets]
     sizes = context.settings.walkway
     for index in range(1, N_WALKWAYS + 1):
