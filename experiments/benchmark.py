@@ -11,7 +11,7 @@ the faster, and for memory the smaller:
     feature_float16      frames/s of it with feature_compute_dtype float16 | in float32
     streaming_inference  frames/s, one frame of 21 regions at a time | its matrix products at that rate
     streaming_21_rows    the same | its matrix products at the rate of products with 21 rows
-    streaming_bytes      the same | its matrices read once each at the memory's rate
+    streaming_bytes      the same | its matrices read from memory at every product, A^T A K times
     streaming_bfloat16   frames/s with compute_dtype bfloat16 | in float32
     sparse_coding        seconds for 500 rows of codes to 0.1 % | the faster of scikit-learn's two solvers
     memory_tenfold       peak MB of training on the dataset ten times over | on the dataset once
@@ -311,13 +311,15 @@ def train_a_little(shards: Path, n_atoms: int) -> None:
     from experiments.lab.settings.schema import PAPER
     from experiments.lab.systems.features import ShardFeatures
     from experiments.lab.systems.srnn_ae import build_srnn_ae
+    from experiments.lab.training.freed_memory import freed_memory_kept
 
     settings = PAPER.override(n_atoms=n_atoms)
     train = settings.train
     batch = ShardFeatures(shards, "spatial", settings).sampler(train.window_frames, train.batch_clips, 0)
     sample = batch(0)
     model = build_srnn_ae(sample.shape[-1], len(sample), settings, seed=0)
-    model.fit(batches(batch), steps_per_epoch=MEMORY_STEPS, epochs=1, shuffle=False, verbose=0)
+    with freed_memory_kept():
+        model.fit(batches(batch), steps_per_epoch=MEMORY_STEPS, epochs=1, shuffle=False, verbose=0)
 
 
 if __name__ == "__main__":

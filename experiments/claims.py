@@ -50,7 +50,7 @@ class Variant:
 
 FIXED_ZERO = {"lambda2": 0.0, "trainable_lambda2": False}
 VARIANTS = (
-    Variant("lambda2 = 0", "the temporal term helps", "Eq. (3)", FIXED_ZERO),
+    Variant("lambda2 = 0", "the temporal term helps", "Eq. (2)", FIXED_ZERO),
     Variant("K = 1", "three layers are better than one", "Fig. 8", {"depth": 1}),
     Variant("K = 30", "three layers are better than thirty", "Fig. 8", {"depth": 30}),
     Variant(

@@ -109,18 +109,19 @@ def self_product(a: Tensor) -> Tensor:
     The columns are cut into `SELF_PRODUCT_BLOCKS`, and of the blocks of the product those below the diagonal
     are transposes of those above it: at n = 2048 that takes three quarters of the time of the whole product.
     """
-    n = a.shape[1]
-    if n < SELF_PRODUCT_COLUMNS:
-        return multiply(transposed(a), a)
-    cuts = [n * i // SELF_PRODUCT_BLOCKS for i in range(SELF_PRODUCT_BLOCKS + 1)]
-    rows = transposed(a)
-    blocks = list(itertools.pairwise(cuts))
+    rows, blocks = transposed(a), column_blocks(a.shape[1])
     above = [multiply(rows[first:last], a[:, first:]) for first, last in blocks]
     whole = []
     for i, (first, last) in enumerate(blocks):
-        left = [transposed(above[j][:, first - cuts[j] : last - cuts[j]]) for j in range(i)]
-        whole.append(ops.concatenate([*left, above[i]], 1))
-    return ops.concatenate(whole, 0)
+        left = [transposed(above[j][:, first - blocks[j][0] : last - blocks[j][0]]) for j in range(i)]
+        whole.append(ops.concatenate([*left, above[i]], 1) if left else above[i])
+    return ops.concatenate(whole, 0) if len(whole) > 1 else whole[0]
+
+
+def column_blocks(n: int) -> list[tuple[int, int]]:
+    """Return first and last + 1 of the blocks of columns that `self_product` cuts n columns into."""
+    n_blocks = SELF_PRODUCT_BLOCKS if n >= SELF_PRODUCT_COLUMNS else 1
+    return list(itertools.pairwise(n * i // n_blocks for i in range(n_blocks + 1)))
 
 
 def _is_bfloat16(*matrices: Tensor) -> bool:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from models.products import COMPUTE_DTYPES, Factor, multiply
+from models.products import COMPUTE_DTYPES, Factor, multiply, multiply_transposed
 from models.proximal import THRESHOLDS, soft_threshold
 from models.tensor import Tensor
 
@@ -49,6 +49,9 @@ class Stack:
             raise ValueError(f"first_layer: expected one of {FIRST_LAYERS}, got {self.first_layer!r}")
         if self.threshold not in THRESHOLDS:
             raise ValueError(f"threshold: expected one of {THRESHOLDS}, got {self.threshold!r}")
+        if self.threshold == "two_sided" and self.compute_dtype == "bfloat16":
+            # Rounded, A^T A has eigenvalues below 0 where N > C: along these, nothing holds such codes.
+            raise ValueError("compute_dtype: expected float32 beside threshold two_sided, got bfloat16")
         if self.compute_dtype not in COMPUTE_DTYPES:
             raise ValueError(f"compute_dtype: expected one of {COMPUTE_DTYPES}, got {self.compute_dtype!r}")
 
@@ -90,7 +93,7 @@ class Parameters(NamedTuple):
         """
         if self.dictionary_gram is not None:
             return a, multiply(a, self.dictionary_gram)
-        left = multiply(a, ops.transpose(self.dictionary))
+        left = multiply_transposed(a, self.dictionary)
         return left, multiply(left, self.dictionary)
 
 

@@ -47,16 +47,20 @@ def sista(
     xA = product(ops.reshape(x, (-1, n_features)), A, stack.compute_dtype)
     xA = ops.reshape(xA, (n_frames, -1, n_atoms))
     G, form = parameters.dictionary_gram, "gram"
-    n_rows, n_steps = n_rows or expected_rows, n_frames * stack.depth
-    if G is None and not gram_is_cheaper(n_features, n_atoms, n_rows, n_steps):
-        form = "dictionary"
-    elif G is None and factors_are_cheaper(n_features, n_atoms, n_rows * n_steps):
-        form = "both"
-    elif G is None:
+    if G is None:
+        form = cheapest_form(n_features, n_atoms, n_rows or expected_rows, n_frames * stack.depth)
+    if G is None and form == "gram":
         G = gram(A, stack.compute_dtype)
     codes_of = sequence_codes(stack, form)
     codes = codes_of(xA, A if G is None else G, S, initial_codes, gamma, lambda1, lambda2)
     return ops.transpose(codes, (1, 0, 2))
+
+
+def cheapest_form(n_features: int, n_atoms: int, n_rows: int, n_steps: int) -> str:
+    """Return the form of `sequence_codes` that takes the least time, forward and backward together."""
+    if not gram_is_cheaper(n_features, n_atoms, n_rows, n_steps):
+        return "dictionary"
+    return "both" if factors_are_cheaper(n_features, n_atoms, n_rows * n_steps) else "gram"
 
 
 def gram_is_cheaper(n_features: int, n_atoms: int, n_rows: int, n_steps: int) -> bool:

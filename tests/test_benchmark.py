@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,8 @@ from experiments.lab.benchmarks.solvers import EXACT, lower_bound
 from experiments.lab.benchmarks.sparse_coding import Line
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.srnn_ae import build_srnn_ae
+from models import products
+from models.sequence import cheapest_form
 from models.sparse_solver import Problem, solve_codes
 
 C, N, ROWS = 20, 40, 12
@@ -164,17 +167,52 @@ def test_weights_of_a_streamed_frame_are_those_that_the_model_holds():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_parts_of_a_training_step_are_timed_and_its_products_are_those_counted(dtype):
+def test_parts_of_a_training_step_are_timed(dtype):
     settings = PAPER.override(n_atoms=5, similarity_units=3, compute_dtype=dtype)
     model = build_srnn_ae(7, 6, settings, seed=0)
     batch = np.ones((6, 2, 7), np.float32)
-    shapes = list(training_parts.product_shapes(model, batch))
-    assert all(a[1] == b[0] for a, b in shapes)
-    counted = sum(2 * a[0] * a[1] * b[1] for a, b in shapes)
-    assert counted == costs.training_operations(7, 5, 3, settings.model.depth, rows=6, frames=2)
     parts = training_parts.parts_of(model, batch)
     assert set(parts) == {"step", "forward", "products", "optimizer", "weight decay"}
     assert all(seconds > 0 for seconds in parts.values())
+
+
+@pytest.mark.parametrize("columns", [16, 1024])
+@pytest.mark.parametrize(
+    ("form", "size"),
+    [
+        ("gram", {"n_features": 64, "n_atoms": 64, "depth": 3, "rows": 84, "frames": 2}),
+        ("dictionary", {"n_features": 8, "n_atoms": 64, "depth": 1, "rows": 84, "frames": 3}),
+        ("both", {"n_features": 200, "n_atoms": 32, "depth": 3, "rows": 1, "frames": 1}),
+    ],
+)
+def test_products_that_are_counted_are_those_that_are_taken(form, size, columns, monkeypatch):
+    """All products of a step in bfloat16 go through one function, of which a spy is told."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(products, "SELF_PRODUCT_COLUMNS", columns)
+    taken = []
+
+    def spied(transposed=False):
+        def multiply(a, b):
+            taken.append((tuple(a.shape), tuple(b.shape)[:: -1 if transposed else 1]))
+            return tf.cast(tf.matmul(a, b, transpose_b=transposed), "float32")
+
+        return multiply
+
+    monkeypatch.setattr(products, "bfloat16_multiply", spied)
+    rows, frames, C, N = (size[name] for name in ("rows", "frames", "n_features", "n_atoms"))
+    assert cheapest_form(C, N, rows, frames * size["depth"]) == form
+    sizes = {"n_atoms": N, "depth": size["depth"], "similarity_units": 3}
+    model = build_srnn_ae(C, rows, PAPER.override(**sizes, compute_dtype="bfloat16"), seed=0)
+    tf.function(lambda: model.train_step((tf.ones((rows, frames, C)),))).get_concrete_function()
+    counted = list(costs.training_products(C, N, 3, size["depth"], rows, frames))
+    assert all(a[1] == b[0] for a, b in counted)
+    # The gradients of the input, of x A and phi, are traced too; nobody asks for them: they are not taken.
+    n = rows * frames
+    assert Counter(taken) == Counter([*counted, ((n, N), (N, C)), ((n, 3), (3, C))])
+    assert costs.training_operations(C, N, 3, size["depth"], rows, frames) == sum(
+        2 * a[0] * a[1] * b[1] for a, b in counted
+    )
 
 
 def test_costs_are_measured_as_one_size_grows_and_products_are_those_counted(monkeypatch):

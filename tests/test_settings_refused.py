@@ -12,7 +12,7 @@ from data_prep.errors import InputError
 from experiments import run
 from experiments.lab import cli, durations
 from experiments.lab.context import Context
-from experiments.lab.systems.reads import refuse_unread
+from experiments.lab.systems.reads import Reads, refuse_unread
 from tests.settings_recorder import COMMANDS, NAMES, SMOKE
 
 
@@ -91,6 +91,7 @@ def test_commands_without_exhibits_say_what_they_read():
     )
     quoted = session.reads(SimpleNamespace(train=Path("a"), system="Reddy et al.")).names(SMOKE)
     assert "reddy_known" in quoted
+    assert "slot_start" not in Reads(("LSTM-AE",)).names(SMOKE)  # its optimizer is Keras's own
     assert not {"n_atoms", "normalization"} & quoted
     assert {"n_atoms", "motion"} <= footage
     assert not {"n_atoms", "motion", "normalization", "checkpoint"} & there

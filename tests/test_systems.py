@@ -115,6 +115,9 @@ def test_tsc_codes_all_frames_or_the_same_windows(features):
             x = shard.features().transpose(1, 0, 2)
             np.testing.assert_array_equal(coded[rows][:, : shard.n_frames], x)
             assert (real[rows].sum(1) == shard.n_frames).all()
+    for n_windows in (1, 16, 20):
+        blocks = list(training_blocks(source, SMALL.override(tsc_windows=n_windows), 0))
+        assert sum(len(block.x) for block in blocks) == 21 * n_windows
     first, again = (list(training_blocks(source, SMALL, 0)) for _ in range(2))
     assert len(first) == 1
     np.testing.assert_array_equal(first[0].x, again[0].x)

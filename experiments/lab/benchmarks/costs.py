@@ -4,14 +4,17 @@
 the benchmark. Processor seconds, of all cores together, for the reason that `training_parts` gives.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from experiments.lab.settings.schema import Settings
+from models.products import column_blocks
+from models.sequence import ROWS_OF_A_READ, cheapest_form
 
 STREAMED_FRAMES = 50
+Shape = tuple[int, int]
 # Work -> what grows, and by how much: regions, clips and cameras are rows that are taken side by side.
 GROWN = {
     "training step": {"n_features": 2, "n_atoms": 2, "depth": 2, "rows": 2, "frames": 2},
@@ -30,34 +33,61 @@ class Size:
     frames: int
 
 
-def training_operations(n_features, n_atoms, units, depth, rows, frames) -> float:
-    """Return the floating point operations of the matrix products of one training step.
+def training_products(n_features, n_atoms, units, depth, rows, frames) -> Iterator[tuple[Shape, Shape]]:
+    """Yield the shapes of the two factors of each matrix product of one training step.
 
-    Forward: A^T A, x A, K products a frame, the decoder, phi. Backward: A (G + G^T); the gradients of the
-    codes and of A^T A at each step; x^T d; two for the decoder; one for phi.
+    They are those of the form that `models.sequence.cheapest_form` chooses for these sizes.
     """
-    n = rows * frames
-    gram = 2 * n_features * n_atoms**2
-    steps = 2 * n * depth * n_atoms**2
-    features = 2 * n * n_features * n_atoms
-    phi = 2 * n * n_features * units
-    return 2 * gram + 3 * steps + 2 * features + 3 * features + 2 * phi
+    C, N, n, steps = n_features, n_atoms, rows * frames, frames * depth
+    form = cheapest_form(C, N, rows, steps)
+    if form != "dictionary":
+        for first, last in column_blocks(N):  # A^T A
+            yield (last - first, C), (C, N - first)
+    for _ in range(2 * steps):  # codes, and their gradients
+        if form == "dictionary":
+            yield (rows, N), (N, C)
+            yield (rows, C), (C, N)
+        else:
+            yield (rows, N), (N, N)
+    if form == "gram":
+        yield (N, rows * steps), (rows * steps, N)  # the gradient of A^T A
+        yield (C, N), (N, N)  # that of A through it
+    else:
+        if form == "both":
+            yield (2 * rows * steps, N), (N, C)
+        yield (C, 2 * rows * steps), (2 * rows * steps, N)  # that of A, from its factors
+    yield (n, C), (C, N)  # x A
+    yield (C, n), (n, N)  # its gradient, of A
+    yield (n, N), (N, C)  # the decoder
+    yield (n, C), (C, N)  # the gradient of the codes
+    yield (N, n), (n, C)  # of the decoder
+    yield (n, C), (C, units)  # phi
+    yield (C, n), (n, units)  # its gradient
+
+
+def training_operations(n_features, n_atoms, units, depth, rows, frames) -> float:
+    """Return the floating point operations of `training_products`."""
+    products = training_products(n_features, n_atoms, units, depth, rows, frames)
+    return float(sum(2 * m * k * n for (m, k), (_, n) in products))
 
 
 def weights_read(n_features, n_atoms, units, depth) -> int:
-    """Return the matrix elements of one streamed frame: A, A^T A at each of K steps, the decoder, phi.
+    """Return the matrix elements that one streamed frame is multiplied with: A, A^T A K times, decoder, phi.
 
-    A^T A is kept. Each element is read once and multiplied with every row.
+    A^T A is kept. A cache that holds it reads it from memory once.
     """
     return 2 * n_features * n_atoms + depth * n_atoms**2 + n_features * units
 
 
 def streamed(model, frames: np.ndarray, n_frames: int) -> Callable[[], object]:
-    """Return what scores `n_frames` of the frames (rows, T, C), one after another."""
+    """Return what scores `n_frames` of the frames (rows, T, C), one after another.
+
+    Many rows are multiplied as clips are that are scored side by side, few as a live frame is.
+    """
     from experiments.lab.scoring.score import step_function
     from models.srnn_ae import Streaming
 
-    streaming = Streaming(model, frame_by_frame=True)
+    streaming = Streaming(model, frame_by_frame=len(frames) < ROWS_OF_A_READ)
     step = step_function(streaming)
 
     def stream():

@@ -6,12 +6,14 @@ Processor time, of all cores together, tells more than the clock on a machine th
 do not add up to the step: what is left is the sums and thresholds of the recurrence, copies, the input.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from time import process_time
 
 import keras
 import numpy as np
 
+from experiments.lab.benchmarks.costs import training_products
 from experiments.lab.training.freed_memory import freed_memory_kept
 from models.products import multiply, rounded
 
@@ -25,14 +27,15 @@ def parts_of(model: keras.Model, batch: np.ndarray) -> dict[str, float]:
     weights = [variable.value for variable in model.trainable_variables]
     gradients = [tf.ones_like(weight) for weight in weights]
     x = tf.constant(batch)
-    factors = [tuple(tf.random.normal(shape) for shape in shapes) for shapes in set(product_shapes(model, x))]
-    counts = [list(product_shapes(model, x)).count((a.shape, b.shape)) for a, b in factors]
-    dtype = model.options.compute_dtype
+    options, (rows, frames) = model.options, batch.shape[:2]
+    size = (model.n_features, options.n_atoms, options.similarity_units, options.depth, rows, frames)
+    counts = Counter(training_products(*size))
+    factors = {shapes: tuple(tf.random.normal(shape) for shape in shapes) for shapes in counts}
 
     def products():
-        for (a, b), count in zip(factors, counts, strict=True):
-            shared = rounded(b, dtype)
-            for _ in range(count):
+        for shapes, (a, b) in factors.items():
+            shared = rounded(b, options.compute_dtype)
+            for _ in range(counts[shapes]):
                 multiply(a, shared)
 
     def weight_decay():
@@ -60,22 +63,3 @@ def processor_seconds(work: Callable[[], object]) -> float:
             work()
             taken.append(process_time() - start)
     return float(np.median(taken))
-
-
-def product_shapes(model: keras.Model, x) -> Iterator[tuple[tuple, tuple]]:
-    """Yield the shapes of the factors of each product of a step, those of `benchmark.training_operations`."""
-    options, C = model.options, model.n_features
-    N, units, (rows, frames) = options.n_atoms, options.similarity_units, x.shape[:2]
-    n, steps = rows * frames, frames * options.depth
-    yield (N, C), (C, N)  # A^T A
-    yield (C, N), (N, N)  # its gradient
-    for _ in range(2 * steps):  # codes, and their gradients
-        yield (rows, N), (N, N)
-    yield (N, rows * steps), (rows * steps, N)  # the gradient of A^T A
-    yield (n, C), (C, N)  # x A
-    yield (n, N), (N, C)  # the decoder
-    yield (n, C), (C, N)  # the gradient of the codes
-    yield (C, n), (n, N)  # of A
-    yield (N, n), (n, C)  # of the decoder
-    yield (n, C), (C, units)  # phi
-    yield (C, n), (n, units)  # its gradient

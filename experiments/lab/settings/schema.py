@@ -67,6 +67,14 @@ class ModelSettings:
     positive_scalars: bool = choice(True)  # these three; the released code leaves them free
     compute_dtype: str = later("float32")  # of the matrix products; "bfloat16": see `models.products`
 
+    def __post_init__(self) -> None:
+        """Check what two settings say together."""
+        if self.threshold == "two_sided" and self.compute_dtype == "bfloat16":
+            raise InputError(
+                "setting compute_dtype: expected float32 beside threshold two_sided, got bfloat16: codes of "
+                "both signs grow along clips where A^T A is rounded"
+            )
+
 
 @dataclass(frozen=True)
 class TSCSettings:

@@ -29,7 +29,7 @@ GRAY = "gray frames minus the mean training frame, float32"
 CODES = "`reconstruction`, `codes`, `similarity`"
 _SYSTEMS = "experiments.lab.systems"
 # The settings of training windows, of streams, of what reads gray frames, and of a score without regions.
-_WINDOWS = ("iterations", "batch_clips", "window_frames", "rho", "slot_start", *RECORDING)
+_WINDOWS = ("iterations", "batch_clips", "window_frames", "rho", *RECORDING)
 _STREAM = ("temporal_window_frames", "alignment")
 _FRAMES = ("frames", "window_frames", "log_every")
 _OF_MEAN_FRAME = ("frames_hold_out_every", "window_frames")

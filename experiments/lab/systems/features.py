@@ -77,7 +77,9 @@ class ShardFeatures:
         if n_windows:
             at_once = min(n_windows, CLIPS_AT_ONCE)
             batch = self.sampler(self.window_frames, at_once, seed)
-            yield from ((batch(step), None, True) for step in range(-(-n_windows // at_once)))
+            for first in range(0, n_windows, at_once):
+                x = batch(first // at_once)
+                yield x[: len(x) * (n_windows - first) // at_once], None, True
             return
         paths = list_shards(self.shards, "train")
         for first in range(0, len(paths), CLIPS_AT_ONCE):  # rows enough for efficient products, as in scoring

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import keras
 import numpy as np
 
-from experiments.lab.settings.schema import Settings
+from experiments.lab.settings.schema import Settings, TrainSettings
 from experiments.lab.systems.features import FeatureSource, live_streams
 from experiments.lab.systems.inputs import LiveScores
 from experiments.lab.training.gradients import Gradients
@@ -19,7 +19,12 @@ from models.lstm_ae import LSTMAE, LSTMStreaming
 def lstm_ae_task(source: FeatureSource, settings: Settings, seed: int) -> Task:
     """Return the task of LSTM-AE: the features, windows and optimizer of sRNN-AE. Paper: Sec. 4.5."""
     options = settings.lstm_ae
-    train = replace(settings.train, learning_rate=options.lstm_learning_rate, epsilon=options.lstm_epsilon)
+    train = replace(
+        settings.train,
+        learning_rate=options.lstm_learning_rate,
+        epsilon=options.lstm_epsilon,
+        slot_start=TrainSettings().slot_start,  # Keras's own, as the optimizer is
+    )
 
     def build(sample: np.ndarray) -> LSTMAE:
         model = LSTMAE(sample.shape[-1], options.lstm_units, seed=seed)
