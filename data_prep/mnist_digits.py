@@ -15,6 +15,8 @@ from data_prep.arrays import read_npz
 from data_prep.downloads import attempt
 from data_prep.errors import InputError
 
+FILE = "mnist.npz"
+
 
 @dataclass(frozen=True)
 class Digits:
@@ -38,14 +40,14 @@ def load_digits(data_dir: Path | None = None, split: str = "train") -> Digits:
 
     Raises InputError: a `mnist.npz` that is not MNIST, or no source at all.
     """
-    path = None if data_dir is None else Path(data_dir) / "mnist.npz"
+    path = None if data_dir is None else Path(data_dir) / FILE
     for place in () if path is None else (path, path.parent / "mnist" / path.name):
         if place.exists():
-            return Digits(_read_npz(place, split), path.name)
+            return Digits(_read_npz(place, split), FILE)
     fault = _download_fault()
     if not fault:
         (train, _), (test, _) = keras.datasets.mnist.load_data()
-        return Digits(train if split == "train" else test, "keras.datasets.mnist")
+        return Digits(train if split == "train" else test, FILE)  # it is this file that Keras downloads
     where = "the data folder" if path is None else path
     images = _packaged_digits()
     if images is None:

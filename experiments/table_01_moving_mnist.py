@@ -29,10 +29,11 @@ from experiments.lab.distributing.sequence_points import sequence_points
 from experiments.lab.publishing.notes import held_out_note
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
-from experiments.lab.publishing.rows import held_out_rows, identity_of, measured_row
+from experiments.lab.publishing.rows import held_out_rows, identity_of, measured_row, number_rows
 from experiments.lab.scoring.controls import CONTROLS
-from experiments.lab.scoring.measure import auc, protocols_of, train_errors_of
+from experiments.lab.scoring.measure import Runs, auc, auc_interval, protocols_of, train_errors_of
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.settings.changes import differences as settings_differences
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.schema import PAPER
@@ -61,8 +62,11 @@ CONTROLS_NOTE = (
     'Rows of controls: "no anomaly" has the test sequences without their anomalies under the same labels, '
     "which is what the place of a frame in its sequence is worth under the paper's protocol (50: nothing); "
     '"equal times" has the abnormal frames against the same frames of those sequences, on one scale, where '
-    "the place is worth nothing."
+    'the place is worth nothing. "box on lit pixels" has the test sequences alone whose white box lies on '
+    'pixels that some training frame lights: elsewhere anything white is new, and "unlit pixels" finds it '
+    "without a model."
 )
+ON_LIT = "box on lit pixels"
 
 
 def n_seeds(context: Context, system: str) -> int:
@@ -111,19 +115,20 @@ def run(
     if anomalies is not None:
         command += f" --anomalies {','.join(kinds)}"
     folder, rows = context.generated_dir / "moving_mnist", []
-    for kind in kinds:
-        files = sequence_files(kind, context.settings, folder, context.data_dir)
+    of_kinds = [sequence_files(kind, context.settings, folder, context.data_dir) for kind in kinds]
+    for files in of_kinds:
         for system in asked:
-            rows += system_rows(context, system, ANOMALIES[kind], files, command)
-    publish(context, EXHIBIT, rows, command, lambda all_rows: note(context, files, all_rows))
+            rows += system_rows(context, system, ANOMALIES[files.kind], files, command)
+    publish(context, EXHIBIT, rows, command, lambda all_rows: note(context, of_kinds, all_rows))
 
 
-def note(context: Context, files: Files, rows: Sequence[Row]) -> str:
+def note(context: Context, of_kinds: Sequence[Files], rows: Sequence[Row]) -> str:
     """Return how the systems rank, what the controls are, and what differs from the paper in the rows."""
     measured = {row.row for row in rows if row.measured}
     systems = [name for name in systems_of(EXHIBIT) if name in measured]
     told = [order_note(column, rows) for column in ANOMALIES.values()]
-    told += [pixels_note(files), CONTROLS_NOTE, held_out_note(rows), differences(context, files, systems)]
+    told += [pixels_note(of_kinds), CONTROLS_NOTE, held_out_note(rows)]
+    told += [differences(context, of_kinds[0], systems)]
     return " ".join(filter(None, told))
 
 
@@ -135,34 +140,43 @@ def system_rows(context: Context, system: str, column: str, files: Files, comman
     data = files.settings["test"]
     remark = f"{data['n_sequences']} test sequences"
     headline, *beside = protocols_of(seeded[0], replace(Protocol.of(context.settings.score), remark=remark))
-    numbers = {
-        (system, str(protocol)): [auc(runs, protocol) for runs in seeded]
-        for protocol in (headline, *beside)
-        if protocol is headline
-        or (protocol.checkpoint == headline.checkpoint and not protocol.needs_train_errors)
-    }
-    for name, control in CONTROLS.items():
-        numbers[f"{system}, {name}", f"{headline}; control: {name}"] = [
-            control(
-                runs["pixels"].scores(),
-                control_scores(task, runs["pixels"]),
-                headline,
-                train_errors_of(runs, headline),
-            )
-            for task, runs in zip(tasks, seeded, strict=True)
-        ]
+    beside = [one for one in beside if not one.needs_train_errors]
+    numbers = {one: [auc(runs, one) for runs in seeded] for one in (headline, *beside)}
     place = {
         "exhibit": EXHIBIT,
-        "column": column,
         "dataset": f"Moving-MNIST (digits of {data['digits']}, steps of {data['step_px']} px)",
         "backbone": "",
         "command": command,
         **identity_of(seeded),
     }
-    return [
-        measured_row(context, values, row=row, metric="auc", protocol=protocol, **place)
-        for (row, protocol), values in numbers.items()
-    ] + held_out_rows(seeded, {"row": system, **place})
+    rows = number_rows(numbers, auc_interval(seeded, headline), column, {"row": system, **place})
+    last = replace(headline, checkpoint="last")  # of which there are scores of the control sequences
+    controls = {
+        name: [
+            control(
+                runs["pixels"].scores(),
+                control_scores(task, runs["pixels"]),
+                last,
+                train_errors_of(runs, last),
+            )
+            for task, runs in zip(tasks, seeded, strict=True)
+        ]
+        for name, control in CONTROLS.items()
+    }
+    if files.boxes_on_lit.any():
+        controls[ON_LIT] = [auc_on_lit(runs, files, last) for runs in seeded]
+    place["column"] = column
+    for name, values in controls.items():
+        fields = {"row": f"{system}, {name}", "metric": "auc", "protocol": f"{last}; control: {name}"}
+        rows.append(measured_row(context, values, **fields, **place))
+    return rows + held_out_rows(seeded, {"row": system, **place})
+
+
+def auc_on_lit(runs: Runs, files: Files, protocol: Protocol) -> float:
+    """Return the AUC of the sequences whose box lies on pixels that training lights."""
+    scores = runs["pixels"].scores()
+    kept = [clip for clip, on_lit in zip(scores, files.boxes_on_lit, strict=True) if on_lit]
+    return micro_auc({"pixels": kept}, protocol, train_errors_of(runs, protocol))
 
 
 def order_note(column: str, rows: Sequence[Row]) -> str:
@@ -178,11 +192,10 @@ def order_note(column: str, rows: Sequence[Row]) -> str:
     return f"{column}: {' > '.join(ours)}, {said}."
 
 
-def pixels_note(files: Files) -> str:
-    """Return a sentence on how many of a frame's pixels TSC and sRNN-AE hold."""
-    return (
-        f"Of the C = 50,625 pixels, {len(files.pixels):,} are ever lit in training and enter TSC and sRNN-AE."
-    )
+def pixels_note(of_kinds: Sequence[Files]) -> str:
+    """Return a sentence on how many of a frame's pixels TSC and sRNN-AE hold, by the kind of anomaly."""
+    lit = " and ".join(f"{len(files.pixels):,} ({files.kind})" for files in of_kinds)
+    return f"Of the C = 50,625 pixels, {lit} are ever lit in training and enter TSC and sRNN-AE."
 
 
 def differences(context: Context, files: Files, systems: Sequence[str]) -> str:
@@ -202,10 +215,9 @@ def differences(context: Context, files: Files, systems: Sequence[str]) -> str:
         )
     if "sRNN-AE" in systems:
         sentences.append(
-            f"sRNN-AE starts at lambda1 = {options.mnist_lambda1:g} (elsewhere {usual.lambda1:g}, with which "
-            "every code of a frame of length 1 stays zero); its weight decay is "
-            f"{options.mnist_weight_decay:g} (paper: {usual.weight_decay:g}, with which it reconstructs such "
-            "frames less well)."
+            f"sRNN-AE starts at lambda1 = {options.mnist_lambda1:g} (elsewhere {usual.lambda1:g}, much for "
+            f"frames of length 1); its weight decay is {options.mnist_weight_decay:g} (paper: "
+            f"{usual.weight_decay:g}, with which it reconstructs such frames less well)."
         )
     if options.mnist_start == "principal" and STARTED.keys() & set(systems):
         sentences.append(

@@ -126,12 +126,9 @@ def measured_row(context: Context, values: Sequence[float], **fields) -> Row:
     their own (`identity_of`).
     """
     mean, std = mean_and_std(values)
-    return Row(
-        ours=mean,
-        std=std,
-        seeds=len(values),
-        **{"backbone": context.backbone.name, "commit": context.commit, **fields},
-    )
+    if "backbone" not in fields:  # else no network is loaded to name it
+        fields["backbone"] = context.backbone.name
+    return Row(ours=mean, std=std, seeds=len(values), **{"commit": context.commit, **fields})
 
 
 def identity_of(seeded: SEEDED_RUNS) -> dict[str, str]:

@@ -44,7 +44,7 @@ class MovingMNISTSettings:
     mnist_checkpoint_every: int = choice(2000)  # 3,000 sequences are scored at each
     mnist_batch_sequences: int = 4  # Sec. 4.1
     mnist_learning_rate: float = 1e-5  # Sec. 4.1
-    mnist_lambda1: float = choice(0.003)  # initial; with 0.1 no code of a frame of length 1 is ever active
+    mnist_lambda1: float = choice(0.003)  # initial; 0.1 is much for frames of length 1
     mnist_weight_decay: float = choice(1e-6)  # 0.005 beside a frame of length 1, see docs/moving_mnist.md
     mnist_tsc_lambda1: float = choice(0.003)  # see docs/moving_mnist.md
     mnist_tsc_lambda2: float = choice(0.1)  # likewise; Sec. 4.4 has 2.0 for features of a network

@@ -143,6 +143,18 @@ _ENTRIES = (
         unit="fit",
     ),
     System(
+        "unlit pixels",
+        f"{_SYSTEMS}.principal:unlit_pixels_task",
+        Features(),
+        "Ours, for comparison, no model: what a frame has at pixels that training never lights is abnormal.",
+        (*_STREAM, "score"),
+        tables=("table_01",),
+        made_again="there is none: it is counted anew",
+        has_regions=True,
+        drawn=False,
+        unit="fit",
+    ),
+    System(
         "TSC",
         f"{_SYSTEMS}.tsc:tsc_task",
         Features(),

@@ -28,7 +28,13 @@ from experiments.lab.systems.features import FeatureBlock
 from experiments.lab.systems.gray_frames import WINDOWS_AT_ONCE, WindowErrors, steps_of_windows
 from experiments.lab.systems.inputs import GrayFrames
 from experiments.lab.systems.principal import directions_of
-from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, SequenceWindows, score_sequences
+from experiments.lab.systems.sequences import (
+    SEQUENCES_AT_ONCE,
+    Files,
+    SequenceWindows,
+    score_sequences,
+    unseen_energy,
+)
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.runs import Run
 from experiments.lab.training.task import Task
@@ -176,7 +182,11 @@ class SequenceFrames:
     def __init__(self, files: Files, size_px: int, settings: Settings):
         options = settings.moving_mnist
         self.files, self.size_px, self.stream = files, size_px, files.kind
-        features = {**files.data.identity["features"], "held_out": options.mnist_held_out_sequences}
+        features = {
+            **files.data.identity["features"],
+            "held_out": options.mnist_held_out_sequences,
+            "size_px": size_px,
+        }
         self.data = replace(files.data, identity={**files.data.identity, "features": features})
         self.gray = functools.partial(gray_pixels, size_px=size_px)
         self.n_sequences = options.mnist_train_sequences - options.mnist_held_out_sequences
@@ -238,7 +248,7 @@ def streamed(live: BlockModel, frames: np.ndarray, pixels: np.ndarray) -> dict[s
     The model sees `pixels` alone: what the others hold of a frame's unit energy adds to its error.
     """
     x = intensities(frames, pixels)
-    unseen = np.maximum(1 - np.einsum("ntc,ntc->nt", x, x), 0)
+    unseen = unseen_energy(x)
     step, state, blocks = step_function(live), live.initial_state(len(x)), []
     for start in range(0, SEQUENCE_FRAMES, BLOCK_FRAMES):
         scores, state = step(x[:, start : start + BLOCK_FRAMES], state)

@@ -1,4 +1,4 @@
-"""Principal directions: the linear control of TSC and sRNN-AE, and their start on Moving-MNIST. Ours."""
+"""What TSC and sRNN-AE are held against on Moving-MNIST: principal directions, their start; no model."""
 
 import functools
 import itertools
@@ -7,12 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from data_prep.moving_mnist import MovingMNIST
+from data_prep.moving_mnist import MovingMNIST, intensities
+from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.features import FeatureSource
-from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files
+from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, score_sequences, unseen_energy
 from experiments.lab.training.fitting import Fit
-from experiments.lab.training.task import Task
+from experiments.lab.training.task import Score, Task
 from models.principal import Projection, n_directions, principal_directions
 
 PRINCIPAL_BLOCKS = 32  # of training frames, from which directions are taken: 40,000 frames tell 1,024
@@ -47,3 +48,22 @@ def principal_directions_task(source: SequenceSource, settings: Settings, seed: 
     config = {"model": {"n_directions": n_directions(count, threshold)}}
     scorer = source.scorer(lambda fitted: fitted)
     return Task("principal directions", source.stream, seed, source.data, config, Fit(fit), scorer)
+
+
+def unlit_pixels_task(source: SequenceSource, settings: Settings, seed: int) -> Task:
+    """Return the task without a model: the energy of a frame at pixels that no training frame lights.
+
+    This is a part of the error of every system that reads the lit pixels, and the same for each.
+    """
+    files = source.files
+
+    def scorer(_: None) -> Score:
+        def score(split: str) -> list[ClipScores]:
+            path, pixels = getattr(files, split), files.pixels
+            return score_sequences(
+                path, lambda frames: {"error": unseen_energy(intensities(frames, pixels))}, files.n_scored
+            )
+
+        return score
+
+    return Task("unlit pixels", source.stream, seed, source.data, {}, Fit(lambda: None), scorer)

@@ -52,6 +52,14 @@ class Files:
         with MovingMNIST(self.train) as reader:
             return np.flatnonzero(reader.lit)
 
+    @functools.cached_property
+    def boxes_on_lit(self) -> np.ndarray:
+        """Return which test sequences have a white box, and it on pixels that training lights, bool (n,)."""
+        with MovingMNIST(self.train) as train, MovingMNIST(self.test) as test:
+            side = test.settings.box_px
+            under = [train.lit[y : y + side, x : x + side] for y, x in np.maximum(test.boxes, 0)]
+            return np.array([part.all() for part in under]) & (test.boxes[:, 0] >= 0)
+
     @property
     def data(self) -> Data:
         """Return the sequences as the data of a run: the settings of a split tell it from others."""
@@ -84,6 +92,14 @@ def sequence_files(kind: str, settings: Settings, folder: Path, data_dir: Path |
         )
         paths[split] = generate(folder / f"{kind}-{split}-{key}.h5", drawn, source)
     return Files(kind, **paths)
+
+
+def unseen_energy(x: np.ndarray) -> np.ndarray:
+    """Return what frames have at the pixels that x lacks, float32 (n, T), of intensities x (n, T, C).
+
+    With all its pixels a frame has length 1; a black one is taken for one that has nothing at those of x.
+    """
+    return np.maximum(1 - np.einsum("ntc,ntc->nt", x, x), 0)
 
 
 class SequenceWindows:
