@@ -142,7 +142,7 @@ def mean_rows(context: Context, dataset: str, runs: Runs, clips: Sequence[ClipSc
                     protocol=f"spatial stream, whole-frame region, {checkpoint}",
                     dataset=context.heading(dataset),
                     command=context.command("experiments.figure_06_clip_curves"),
-                    **identity_of([runs]),
+                    **identity_of([{"spatial": context.run(dataset, "spatial")}]),
                 )
             )
     return rows

@@ -76,7 +76,8 @@ def run(context: Context) -> None:
         title += f", mean of {context.n_seeds} seeds"
     plots.training_loss(context.results_dir / f"{EXHIBIT}.png", curves, title)
     write_csv(context.results_dir / f"{EXHIBIT}.csv", lines)
-    write_csv(context.results_dir / f"{EXHIBIT}_checkpoints.csv", checkpoints)
+    if checkpoints:  # streams whose features are of two kinds have no step in common
+        write_csv(context.results_dir / f"{EXHIBIT}_checkpoints.csv", checkpoints)
     publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
 
 

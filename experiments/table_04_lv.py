@@ -88,6 +88,8 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
     quoted, score = SYSTEMS[system].quoted, context.settings.score
     seeded = runs_of(cell_points(context, system, dataset))
     frame_level = held_by(seeded[0], headline(score, system) if quoted else Protocol.of(score))
+    variant = "variant for LV" if system in LV_VARIANT else ""
+    frame_level = replace(frame_level, remark="; ".join(filter(None, (frame_level.remark, variant))))
     protocols = pixel_protocols(frame_level)
     if quoted:
         protocols = with_known_limits(protocols, system, seeded)
@@ -96,7 +98,8 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
     of_seeds = {one: [scores[one] for scores, _ in by_seed] for one in protocols}
     numbers = {one: [metrics.frame_auc(scores, labels) for scores in of_seeds[one]] for one in protocols}
     interval = metrics.bootstrap_interval(of_seeds[protocols[0]], labels) if len(labels) > 1 else None
-    numbers[replace(frame_level, remark="frame level")] = [auc(runs, frame_level) for runs in seeded]
+    told = "; ".join(filter(None, (variant, "frame level")))
+    numbers[replace(frame_level, remark=told)] = [auc(runs, frame_level) for runs in seeded]
     place = {"exhibit": EXHIBIT, "row": system, "command": command, "backbone": backbones_of(seeded[0])}
     return number_rows(numbers, interval, context.heading(dataset), {**place, **identity_of(seeded)})
 

@@ -11,6 +11,7 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 
     cli.main(__spec__.name, cli.runs_parser(__doc__))
 
+from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import (
     Point,
@@ -45,7 +46,14 @@ def row_points(context: Context, dataset: str) -> dict[str, Seeded]:
 
 
 def run(context: Context) -> None:
-    """Train and score both fusions on every dataset at hand and write the table."""
+    """Train and score both fusions on every dataset at hand and write the table.
+
+    Raises InputError: settings with one stream, which leave nothing to fuse.
+    """
+    if len(streams := context.settings.score.streams) < 2:
+        raise InputError(
+            f"Table 9 compares two fusions: expected two streams or more, got {streams[0]} alone"
+        )
     command = context.command("experiments.table_09_fusion")
     rows = [row for dataset in context.datasets for row in fusion_rows(context, dataset, command)]
     publish(context, EXHIBIT, rows, command, context.differences("sRNN-AE"))

@@ -80,7 +80,7 @@ def run(context: Context) -> None:
     cell = partial(measured_row, context, exhibit=EXHIBIT, dataset=title, command=command)
     systems = systems_of(EXHIBIT, context.profile)
     rows = [row for name in systems for row in system_rows(context, dataset, name, cell)]
-    note = f"Measured on {machine()}, {title} (paper: Avenue, on a machine that it does not name)."
+    note = f"Speeds are measured on {machine()}, {title} (paper: Avenue, on a machine that it does not name)."
     rows = publish(context, EXHIBIT, rows, command, f"{note} {context.differences(*systems)}")
     draw_speed(context, rows, title)
 
@@ -174,12 +174,12 @@ def frames_per_second(results: Callable[[], Iterator[object]], n_frames: int) ->
 
 def training_row(of: Callable[..., Row], runs: Mapping[str, Run], unit: str = "iterations") -> Row:
     """Return the hours that the runs of one system took, all streams together."""
-    metrics = [run.metrics for run in runs.values()]
+    n_steps = next(iter(runs.values())).history[-1]["step"]  # those after the checkpoint that is kept, too
     return of(
-        [sum(one["training_seconds"] for one in metrics) / 3600],
+        [sum(run.metrics["training_seconds"] for run in runs.values()) / 3600],
         column="Training",
         metric="hours",
-        protocol=f"{' and '.join(runs)}, {metrics[0]['steps']:,} {unit}",
+        protocol=f"{' and '.join(runs)}, {n_steps:,} {unit}",
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +13,12 @@ from data_prep.errors import InputError
 from data_prep.flow_windows.place import load_place
 from experiments import evaluate
 from experiments.lab.context import Context
+from experiments.lab.scoring.evaluation import columns_of
 from experiments.lab.scoring.footprints import WINDOWS_SIDE, box_footprints
+from experiments.lab.scoring.frame_truth import FrameTruth
 from experiments.lab.scoring.geometry import geometry_of
+from experiments.lab.scoring.pixel_metrics import DetectionCurves, curve_thresholds, stream_masks
+from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.settings.profiles import PROFILES
 
 SETTINGS = PROFILES["smoke"].override(
@@ -76,7 +82,47 @@ def test_pixel_auc_of_windows_is_that_counted_on_pixels(context, run, tmp_path, 
             needed = int(np.ceil(0.4 * mask.sum())) - 1 if mask.any() else of_pixels.argmax()
             scores.append(of_pixels[needed])
     assert found["pixel_auc_40"] == pytest.approx(roc_auc_score(labels, scores))
-    assert 0 <= found["rbdc_single"] <= 1
+    # Against every distinct error as a threshold.
+    anomaly = {clip.clip: clip.error for clip in run.scores()}
+    geometry = geometry_of({"flow": run}, dataset)
+    every = curve_thresholds(anomaly.values(), most=10**9)
+    exact = DetectionCurves(every, geometry.covers, joined=False)
+    masks = {clip.name: partial(dataset.pixel_masks, clip) for clip in dataset.split("test")}
+    stream_masks(masks, geometry.entries, [(exact, anomaly)])
+    assert (found["rbdc_single"], found["tbdc_single"]) == pytest.approx(exact.areas(), abs=0.01)
+
+
+def test_cells_that_are_no_square_are_told(context, tmp_path, monkeypatch, capsys):
+    """HOFM's grid of a frame of 160 x 240 is no square; its components are those of rows and columns."""
+    cells = context.run("walkway", "cells", system="HOFM")
+    grid = geometry_of({"cells": cells}, context.datasets["walkway"])
+    assert grid.map_shape[0] != grid.map_shape[1]
+    command = ["evaluate", "--run", cells.folder, "--data", context.walkway_root, "--resamples", 3]
+    monkeypatch.setattr(sys, "argv", [str(part) for part in (*command, "--out", tmp_path)])
+    with pytest.raises(SystemExit) as done:
+        evaluate.main()
+    assert not done.value.code
+    assert "RBDC, joined cells" in capsys.readouterr().out
+
+
+def test_joined_cells_are_neighbours_in_rows_and_columns():
+    """Of 2 x 5 entries, 4 and 5 follow each other and are at the two ends of the map."""
+    truth = FrameTruth(np.zeros((0, 10), int), (), np.full(10, 100))
+    curves = DetectionCurves(np.ones(1), np.eye(10, dtype=bool), map_shape=(2, 5))
+    curves.add(np.isin(np.arange(10), (4, 5)).astype(float), truth)
+    curves.add(np.isin(np.arange(10), (4, 9)).astype(float), truth)
+    assert curves.false_positives.tolist() == [3]
+
+
+def test_streams_without_a_common_step_have_their_last_alone():
+    runs = {name: SimpleNamespace(steps=steps) for name, steps in (("spatial", [75, 150]), ("flow", [300]))}
+    columns = columns_of(runs, Protocol(("spatial", "flow")))
+    assert {checkpoint for _, checkpoint in columns} == {"last"}
+    runs["flow"].steps = [150, 300]
+    assert {checkpoint for _, checkpoint in columns_of(runs, Protocol(("spatial", "flow")))} == {
+        "last",
+        "best_on_test",
+    }
 
 
 def test_regions_of_two_kinds_are_told(context, run):

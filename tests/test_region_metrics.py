@@ -66,7 +66,7 @@ def test_curves_are_those_counted_on_pixels(seed, joined):
 def test_fewer_thresholds_are_points_of_the_same_curve():
     masks, errors = random_clips(2)
     exact, few = curve_thresholds(errors), curve_thresholds(errors, most=7)
-    assert few.size == 7
+    assert 5 <= few.size <= 7
     assert {exact[0], exact[-1]} <= set(few) <= set(exact)
     covers = footprints(SIDE, LEVEL)
     full, thin = listen(masks, errors, DetectionCurves(exact, covers), DetectionCurves(few, covers))

@@ -1,6 +1,7 @@
 """What an exhibit runs in: its profile, data, features, trained runs, and the folder of its results."""
 
 import functools
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -31,6 +32,7 @@ from experiments.lab.training.runs import Run
 
 # Contexts with other settings, as a choice among them makes, share a network: loading one takes seconds.
 _backbone = functools.lru_cache(maxsize=4)(load_backbone)
+DEFAULT_BACKEND = "tensorflow"  # Keras's own
 _PROCESS = secrets.token_hex(8)  # tells contexts that this process sends from those of other commands
 
 
@@ -88,7 +90,9 @@ class Context:
 
     def command(self, module: str) -> str:
         """Return the command that runs one exhibit as here."""
-        return " ".join(filter(None, (f"python -m {module}", self.flags)))
+        backend = os.environ.get("KERAS_BACKEND", DEFAULT_BACKEND)
+        named = f"KERAS_BACKEND={backend}" if backend != DEFAULT_BACKEND else ""
+        return " ".join(filter(None, (named, f"python -m {module}", self.flags)))
 
     @functools.cached_property
     def at_hand(self) -> dict[str, Dataset]:

@@ -79,14 +79,14 @@ def _verdict_lines(head: Sequence[Row]) -> list[str]:
 
 
 def _camera_line(head: Sequence[Row]) -> str:
-    """Say which settings are meant for one's own camera, and what is best with them, else of all, here."""
-    chosen = [row for row in head if row.row.endswith(CHOSEN_ROW.format(""))]
-    best: dict[str, Row] = {}
-    for row in chosen or head:
-        if row.exhibit == "table_03" and row.metric == "auc" and row.measured and row.column == row.dataset:
-            best[row.dataset] = max(best.get(row.dataset, row), row, key=lambda r: r.ours)
-    told = [f"{name}: {row.row} {format_value(row.metric, row.ours)}" for name, row in best.items()]
-    here = f" Best AUC in Table 3, on {escape('; '.join(told))}." if told else ""
+    """Say which settings are meant for one's own camera, and what the system that they run has with them."""
+    name = CHOSEN_ROW.format("sRNN-AE")
+    told = [
+        f"{row.dataset} {format_value(row.metric, row.ours)}"
+        for row in head
+        if (row.exhibit, row.row, row.metric) == ("table_03", name, "auc") and row.column == row.dataset
+    ]
+    here = f" AUC of {name} in Table 3: {escape(', '.join(told))}." if told else ""
     return (
         "<b>For your own camera</b> take the settings that were chosen on other scenes: "
         f"<code>python -m experiments.watch VIDEO --train NORMAL --chosen</code>.{here}"
@@ -96,8 +96,9 @@ def _camera_line(head: Sequence[Row]) -> str:
 def number_that_matters(rows: Sequence[Row]) -> str:
     """Return the number of an exhibit to be told alone, in words; empty where it has none.
 
-    It is the best AUC of what is swept, else that of the paper's model, else a speed, else what is first of a
-    table; a figure that shows anything else is for the eye.
+    It is the highest AUC of what is swept first, else that of the row that is the paper's best, else a speed,
+    else what is first of a table; a figure that shows anything else is for the eye. But for sweeps, no AUC of
+    ours takes part in the choice.
     """
     measured = [row for row in headline(rows) if row.measured]
     if not measured:
@@ -105,17 +106,18 @@ def number_that_matters(rows: Sequence[Row]) -> str:
     aucs = [row for row in measured if row.metric == "auc"]
     if not aucs and measured[0].exhibit.startswith("figure"):
         return ""
-    swept = aucs if measured[0].exhibit in SWEEPS else []
+    swept = [row for row in aucs if row.row == aucs[0].row] if measured[0].exhibit in SWEEPS else []
 
     def matters(row: Row) -> tuple[bool, bool, bool, bool, float]:
         is_auc = row.metric == "auc"
-        return is_auc, row.metric == "fps", row.paper is not None, "sRNN-AE" in row.row, row.ours * is_auc
+        published = (row.paper or 0.0) * is_auc
+        return is_auc, row.metric == "fps", row.paper is not None, "sRNN-AE" in row.row, published
 
     row = max(swept, key=lambda r: r.ours) if swept else max(measured, key=matters)
     paper = "" if row.paper is None else f" (the paper: {format_value(row.metric, row.paper)})"
     unit = {"auc": "AUC ", "fps": ""}.get(row.metric, f"{row.metric} ")
     dataset = f", {row.dataset}" if row.dataset and row.dataset != row.column else ""
-    best = "best at " if swept else ""
+    best = "highest on test at " if swept else ""
     return f"{row.row}, {best}{row.column}{dataset}: {unit}{format_cell(row, with_paper=False)}{paper}"
 
 

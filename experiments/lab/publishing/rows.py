@@ -1,9 +1,11 @@
 """Result rows of the systems under every protocol, the headline first."""
 
+import functools
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from data_prep.provenance import git_commit
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import late_fusion_points, runs_of
 from experiments.lab.publishing.results import HELD_OUT, INTERVAL, Row
@@ -73,12 +75,16 @@ def held_out_rows(seeded: SEEDED_RUNS, place: Mapping[str, str]) -> list[Row]:
 
 
 def rows_under(
-    protocols: Sequence[Protocol], title: str, seeded: SEEDED_RUNS, place: Mapping[str, str]
+    protocols: Sequence[Protocol],
+    title: str,
+    seeded: SEEDED_RUNS,
+    place: Mapping[str, str],
+    compared: bool = True,
 ) -> list[Row]:
     """Return the rows of the frame-level AUC of some runs under each protocol, see `number_rows`."""
     numbers = {protocol: [auc(runs, protocol) for runs in seeded] for protocol in protocols}
     place = {**place, **identity_of(seeded)}
-    return number_rows(numbers, auc_interval(seeded, protocols[0]), title, place)
+    return number_rows(numbers, auc_interval(seeded, protocols[0]), title, place, compared)
 
 
 def number_rows(
@@ -86,6 +92,7 @@ def number_rows(
     interval: tuple[float, float] | None,
     title: str,
     place: Mapping[str, str],
+    compared: bool = True,
 ) -> list[Row]:
     """Return the rows of an AUC under every protocol; after the first the ends of its interval.
 
@@ -94,6 +101,7 @@ def number_rows(
         interval: of the headline over test clips; None where it has none.
         title: what heads the column of the dataset.
         place: what the rows share: exhibit, row, command, backbone, config_hash, commit.
+        compared: whether the paper's numbers of these rows are of the same system.
     """
     rows = []
     for protocol, values in numbers.items():
@@ -106,8 +114,8 @@ def number_rows(
             **place,
         }
         # No published number beside one whose checkpoint was chosen on the test labels.
-        compared = protocol.checkpoint == "last"
-        rows.append(Row(metric="auc", ours=mean, std=std, compared=compared, **shared))
+        fair = compared and protocol.checkpoint == "last"
+        rows.append(Row(metric="auc", ours=mean, std=std, compared=fair, **shared))
         if len(rows) == 1 and interval is not None:
             ends = zip(INTERVAL, interval, strict=True)
             rows += [Row(metric=metric, ours=end, **shared) for metric, end in ends]
@@ -137,7 +145,16 @@ def identity_of(seeded: SEEDED_RUNS) -> dict[str, str]:
 
 
 def identity(configs: Sequence[dict]) -> dict[str, str]:
-    """Return the hash of the configurations of all runs behind a row, and the commits that made them."""
+    """Return the hash of the configurations of all runs behind a row, and the commits that made it.
+
+    First those that made the runs; the last is that of the code that computes the number from them.
+    """
     beside = ("commit", "versions", "earlier")  # recorded beside what the weights depend on
     hashed = [{name: value for name, value in c.items() if name not in beside} for c in configs]
-    return {"config_hash": config_hash({"runs": hashed}), "commit": commits_of(configs)}
+    return {"config_hash": config_hash({"runs": hashed}), "commit": commits_of([*configs, scored_by()])}
+
+
+@functools.cache
+def scored_by() -> dict[str, str]:
+    """Return the commit of the code that is running, as a run records its own."""
+    return {"commit": git_commit()}

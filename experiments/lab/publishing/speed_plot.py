@@ -66,7 +66,9 @@ def draw(path: Path, systems: Mapping[str, Point], groups: Mapping[str, Containe
     plots.set_log_x(panel)
     panel.margins(x=0.15, y=0.1)
     panel.set(
-        xlabel="frames/s, from frames to score, decoding included", ylabel="frame-level AUC (%)", title=title
+        xlabel="frames/s, from frames to score, decoding included",
+        ylabel="frame-level AUC (%), quoted systems: one threshold",
+        title=title,
     )
     panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=len(MARKS))
     place_labels(panel, systems)

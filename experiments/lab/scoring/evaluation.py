@@ -11,9 +11,10 @@ import numpy as np
 from data_prep.datasets import Dataset, advice, find_datasets
 from data_prep.errors import InputError
 from experiments.lab.scoring import metrics, pixel_metrics
-from experiments.lab.scoring.geometry import geometry_of
+from experiments.lab.scoring.geometry import Geometry, geometry_of
 from experiments.lab.scoring.measure import (
     Runs,
+    common_steps,
     labels_of,
     regularity_of,
     scores_of,
@@ -81,18 +82,22 @@ def first_of(runs: Runs) -> Run:
     return next(iter(runs.values()))
 
 
-def columns_of(protocol: Protocol) -> dict[tuple[str, str], Protocol]:
-    """Return (limits, checkpoint) of each column -> its protocol: all normalizations, last and best."""
+def columns_of(runs: Runs, protocol: Protocol) -> dict[tuple[str, str], Protocol]:
+    """Return (limits, checkpoint) of each column -> its protocol: all normalizations, last and best.
+
+    The last alone of streams that have no step in common, as flow windows beside features of a network.
+    """
+    checkpoints = CHECKPOINTS if common_steps(runs) else ("last",)
     if protocol.fusion == "paper":
         ways = {name: replace(protocol, normalization=name) for name in NORMALIZATIONS}
     else:
         ways = {protocol.fusion: protocol}
-    return {(way, c): replace(of_way, checkpoint=c) for way, of_way in ways.items() for c in CHECKPOINTS}
+    return {(way, c): replace(of_way, checkpoint=c) for way, of_way in ways.items() for c in checkpoints}
 
 
 def measure(runs: Runs, dataset: Dataset, protocol: Protocol, bootstrap: Bootstrap) -> tuple[dict, list[str]]:
     """Return limits -> checkpoint -> key of `LINES` -> number, and notes on what they rest on."""
-    labels, columns = labels_of(runs, protocol), columns_of(protocol)
+    labels, columns = labels_of(runs, protocol), columns_of(runs, protocol)
     steps = {column: step_of(runs, its_protocol) for column, its_protocol in columns.items()}
     scored = {(column[0], step): columns[column] for column, step in steps.items()}  # last may be best
     numbers = {}
@@ -150,8 +155,8 @@ def add_pixel_numbers(
         found[place] = {
             "pixel_auc_40": pixel_metrics.PixelScores(covers, pixel_metrics.UCSD_OVERLAP),
             "pixel_auc_20": pixel_metrics.PixelScores(covers, pixel_metrics.LV_OVERLAP),
-            "joined": pixel_metrics.DetectionCurves(thresholds, covers, joined=True),
-            "single": pixel_metrics.DetectionCurves(thresholds, covers, joined=False),
+            "joined": pixel_metrics.DetectionCurves(thresholds, covers, True, geometry.map_shape),
+            "single": pixel_metrics.DetectionCurves(thresholds, covers, False),
         }
         listeners += [(listener, cells) for listener in found[place].values()]
     truth = pixel_metrics.TruthCounts(covers)
@@ -166,21 +171,23 @@ def add_pixel_numbers(
             numbers[place][f"{key}_interval"] = bootstrap.interval(clips, truth.labels)
         for key in ("joined", "single"):
             numbers[place][f"rbdc_{key}"], numbers[place][f"tbdc_{key}"] = of_place[key].areas()
-    return mask_notes(truth, runs, list(clip_masks), geometry.name)
+    return mask_notes(truth, runs, list(clip_masks), geometry)
 
 
-def mask_notes(truth: pixel_metrics.TruthCounts, runs: Runs, names: Sequence[str], regions: str) -> list[str]:
+def mask_notes(
+    truth: pixel_metrics.TruthCounts, runs: Runs, names: Sequence[str], geometry: Geometry
+) -> list[str]:
     """Return what the pixel-level numbers rest on; `names` are those of the masks' clips."""
     scored = [clip.labels for clip in in_order(first_of(runs).scores(), names, "masks")]
     n_differ = int(np.sum(np.concatenate(scored) != np.concatenate(truth.labels)))
-    oracle = truth.oracle
+    oracle, regions = truth.oracle, geometry.name
     rbdc, tbdc = (f"{100 * area:.2f}" for area in oracle.areas())
     return [
         f"pixel AUC, RBDC, TBDC: the errors of the finest {regions}, in the pixels that each covers",
         f"pixel masks: {oracle.n_regions} regions in {oracle.n_tracks} tracks (the masks name none: "
         f"overlap from frame to frame makes them); frame labels differ in {n_differ} frames",
-        "RBDC, TBDC: IoU of 0.1 or more, area up to one false positive a frame; an oracle that picks single "
-        f"{regions} has RBDC {rbdc} and TBDC {tbdc}",
+        f"RBDC, TBDC: up to {geometry.most_thresholds:,} thresholds, IoU of 0.1 or more, area up to one false "
+        f"positive a frame; an oracle that picks single {regions} has RBDC {rbdc} and TBDC {tbdc}",
     ]
 
 
@@ -198,7 +205,7 @@ def describe(runs: Runs, dataset: Dataset, protocol: Protocol) -> str:
 
 def format_table(title: str, results: Mapping, notes: Sequence[str]) -> str:
     """Return the aligned table, a line per number and a column per limits and checkpoint."""
-    columns = [(way, checkpoint) for way in results for checkpoint in CHECKPOINTS]
+    columns = [(way, checkpoint) for way, of_way in results.items() for checkpoint in of_way]
     width = max(len(line) for line, _ in LINES)
     table = [("", *names) for names in zip(*columns, strict=True)]
     for line, key in LINES:

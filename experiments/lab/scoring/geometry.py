@@ -23,7 +23,7 @@ from experiments.lab.scoring.pixel_metrics import MAX_THRESHOLDS
 from models.quoted.cell_maps import CellGrid
 
 CELLS, CELLS_OF_PX = "cells", "cells of equal size"
-WINDOWS_THRESHOLDS = 100  # at most: windows are hundreds, and so are their errors
+WINDOWS_THRESHOLDS = 2000  # at most: windows are hundreds, and so are their errors
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ class Geometry:
     covers: np.ndarray
     most_thresholds: int
     name: str
+
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """Return the rows and columns of the map."""
+        if isinstance(self.entries, CellGrid):
+            return self.entries.rows, self.entries.columns
+        return self.entries, self.entries
 
     def regions(self, anomaly: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return clip -> (n_frames, n) of these regions, given that of all regions of a frame."""

@@ -121,11 +121,18 @@ class DetectionCurves:
         thresholds: descending, (K,); a region is detected where its error >= threshold, ties together.
         covers: see `footprints`.
         joined: detected regions are the 8-connected components of the detected entries, else the cells.
+        map_shape: rows and columns of the map; a square one where it is not given.
     """
 
-    def __init__(self, thresholds: np.ndarray, covers: np.ndarray, joined: bool = True):
+    def __init__(
+        self,
+        thresholds: np.ndarray,
+        covers: np.ndarray,
+        joined: bool = True,
+        map_shape: tuple[int, int] | None = None,
+    ):
         self.thresholds, self.covers, self.joined = np.asarray(thresholds), covers, joined
-        self.side = math.isqrt(covers.shape[1])
+        self.map_shape = map_shape or 2 * (math.isqrt(covers.shape[1]),)
         self.cells = sparse.csr_array(covers.astype(float))  # a window covers few of the entries
         self.n_frames = self.n_regions = self.n_tracks = 0
         # Changes from one threshold to the next lower one.
@@ -180,7 +187,7 @@ class DetectionCurves:
 
     def _components(self, entries: np.ndarray) -> np.ndarray:
         """Return the 8-connected components of the detected entries, (E,), bool (D, E), D >= 1."""
-        picture = entries.reshape(self.side, self.side).astype(np.uint8)
+        picture = entries.reshape(self.map_shape).astype(np.uint8)
         count, labels = cv2.connectedComponents(picture, connectivity=8)
         return labels.ravel() == np.arange(1, count)[:, None]
 
@@ -235,10 +242,14 @@ def area_to_one(false_positives: np.ndarray, rates: np.ndarray) -> float:
 
 
 def curve_thresholds(cell_errors: Iterable[np.ndarray], most: int = MAX_THRESHOLDS) -> np.ndarray:
-    """Return the distinct errors, descending; every n-th of them, ends included, where there are too many."""
+    """Return the distinct errors, descending; where there are too many, at most so many, ends included.
+
+    Ranks are then spaced evenly in their logarithm: the curve counts up to one false positive a frame, which
+    the highest errors decide.
+    """
     values = np.unique(np.concatenate([errors.ravel() for errors in cell_errors]))[::-1]
     if values.size > most:
-        values = values[np.linspace(0, values.size - 1, most).round().astype(int)]
+        values = values[np.unique(np.geomspace(1, values.size, most).round().astype(int)) - 1]
     return values
 
 

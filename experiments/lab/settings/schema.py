@@ -83,7 +83,7 @@ class TSCSettings:
     tsc_n_atoms: int = 2048  # Sec. 4.4
     tsc_depth: int = 30  # Sec. 4.4
     tsc_lambda1: float = choice(2.0)  # not given; keeps 95 % of the energy of the training features
-    tsc_lambda2: float = 2.0  # Sec. 4.1
+    tsc_lambda2: float = 2.0  # Sec. 4.4
     tsc_delta_squared: float = 100.0  # footnote 2
     tsc_alternations: int = choice(10)  # not given
     tsc_update_steps: int = choice(50)  # not given
