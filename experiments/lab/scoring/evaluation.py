@@ -186,8 +186,8 @@ def mask_notes(
         f"pixel AUC, RBDC, TBDC: the errors of the finest {regions}, in the pixels that each covers",
         f"pixel masks: {oracle.n_regions} regions in {oracle.n_tracks} tracks (the masks name none: "
         f"overlap from frame to frame makes them); frame labels differ in {n_differ} frames",
-        f"RBDC, TBDC: up to {geometry.most_thresholds:,} thresholds, IoU of 0.1 or more, area up to one false "
-        f"positive a frame; an oracle that picks single {regions} has RBDC {rbdc} and TBDC {tbdc}",
+        f"RBDC, TBDC: up to {geometry.most_thresholds:,} thresholds, IoU of 0.1 or more, area up to one "
+        f"false positive a frame; an oracle that picks single {regions} has RBDC {rbdc} and TBDC {tbdc}",
     ]
 
 
