@@ -43,6 +43,7 @@ BESIDE = {
 OF_RMSPROP = {"rho", "epsilon", "slot_start", "temporal_window_frames", "alignment"}
 OF_STOPPING = set(names_of("frames")) - {"frames_hold_out_every"}
 HASHED_ALONE = {
+    "sRNN-AE": {"delta_squared"},
     "Conv-AE": OF_RMSPROP,
     "ConvLSTM-AE": OF_RMSPROP,
     "mean frame (error of Conv-AE)": OF_STOPPING,

@@ -39,6 +39,12 @@ def test_what_is_not_read_is_refused_in_one_line(lab, name):
         ),
         ("table_03_methods", "--set smoothing=causal", "smoothing: .*smoothing_frames is 1"),
         ("table_03_methods", "--set flow_warps=1", "flow_warps"),
+        ("table_03_methods", "--set delta_squared=9", "delta_squared: .*similarity is learned"),
+        (
+            "figure_08_depth",
+            "--set similarity_units=9 --set similarity=gaussian",
+            "similarity_units: .*gaussian",
+        ),
         ("table_03_methods", "--systems OC-SVM --set depth=5", "depth"),
         ("table_10_running_time", "--set checkpoint=best_on_test", "checkpoint"),
         ("figure_08_depth", "--set depth=5", "depth"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.lab.settings.schema import ScoreSettings
+from experiments.lab.settings.schema import ModelSettings, ScoreSettings
 
 
 def idle_score_settings(score: ScoreSettings, streams: Sequence[str]) -> dict[str, str]:
@@ -22,3 +22,10 @@ def idle_score_settings(score: ScoreSettings, streams: Sequence[str]) -> dict[st
     if score.smoothing_frames == 1:
         idle["smoothing"] = "smoothing_frames is 1"
     return idle
+
+
+def idle_model_settings(model: ModelSettings) -> dict[str, str]:
+    """Return the settings of sRNN-AE that change nothing beside the others, each with the reason."""
+    if model.similarity == "gaussian":
+        return dict.fromkeys(("similarity_units", "mnist_similarity_units"), "similarity is gaussian")
+    return {"delta_squared": "similarity is learned"}

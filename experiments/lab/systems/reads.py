@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from data_prep.errors import InputError
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.flow_windows import IN_PLACE, SET_TO_FIT, reads_windows
-from experiments.lab.settings.honoured import idle_score_settings
+from experiments.lab.settings.honoured import idle_model_settings, idle_score_settings
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.systems.entry import System
@@ -46,7 +46,8 @@ class Reads:
         """Return the names of the settings that act on something under these settings."""
         acting = set().union(*(self.names_for(SYSTEMS[system], settings) for system in self.systems))
         also = self.also if self.walkway == "never" else (*self.also, "walkway")
-        return (acting | set(names_of(*also))) - set(names_of(*self.without))
+        idle = () if "similarity" in self.without else idle_model_settings(settings.model)
+        return (acting | set(names_of(*also))) - set(names_of(*self.without)) - set(idle)
 
     def names_for(self, entry: System, settings: Settings) -> set[str]:
         """Return the names of the settings that act on one system."""
@@ -113,7 +114,7 @@ def refuse_unread(
 
 def _reason(name: str, settings: Settings) -> str:
     """Return why a setting acts on nothing where another one is the reason, else what it belongs to."""
-    idle = idle_score_settings(settings.score, settings.score.streams)
+    idle = idle_score_settings(settings.score, settings.score.streams) | idle_model_settings(settings.model)
     if name in idle:
         return f": {idle[name]}"
     if name in IN_PLACE and "flow" in settings.score.streams and settings.flow.flow_input == "windows":
