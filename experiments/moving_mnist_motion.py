@@ -73,7 +73,7 @@ class Reading:
             itself in every frame; "both halves", as in testing.
         drawn: "each frame" or "once": how often the digits of the second half draw a direction.
         times: how many steps' length a step has; more than 1 needs borders.
-        bounces: whether a digit turns at the border of the image.
+        bounces: whether digits turn at the border of the image, as one while they move together.
     """
 
     name: str
@@ -150,11 +150,33 @@ def sequence(settings: Settings, reading: Reading, images: np.ndarray, split: st
     pair = images[rng.choice(len(images), 2, replace=False)]
     steps = steps_of(reading, rng, split) * options.mnist_step_px * reading.times
     start = first_corners(DIGIT_PX)
-    corners = np.concatenate([start[None], start + np.cumsum(steps, axis=0)]).round().astype(int)
-    if reading.bounces:
-        room = SIZE_PX - DIGIT_PX
-        corners = room - np.abs(corners % (2 * room) - room)
-    return painted(pair, corners)
+    free = np.concatenate([start[None], start + np.cumsum(steps, axis=0)])
+    corners = bounced(start, steps) if reading.bounces else free
+    return painted(pair, corners.round().astype(int))
+
+
+def bounced(start: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return the corners (n + 1, 2, 2) of two digits that turn at the borders.
+
+    As long as both make the same steps they are one body, 56 px wide; then each turns by itself.
+
+    Args:
+        start: corners (2, 2), side by side, (y, x).
+        steps: (n, 2, 2): step, digit, (y, x).
+    """
+    room = SIZE_PX - DIGIT_PX
+    apart = (steps[:, 0] != steps[:, 1]).any(axis=-1)
+    n_together = int(apart.argmax()) if apart.any() else len(steps)
+    body = start[0] + np.cumsum(steps[:n_together, 0], axis=0)
+    together = reflected(body, np.array([room, room - DIGIT_PX]))[:, None] + (start - start[0])
+    from_here = together[-1] if n_together else start
+    alone = reflected(from_here + np.cumsum(steps[n_together:], axis=0), room)
+    return np.concatenate([start[None], together, alone])
+
+
+def reflected(places: np.ndarray, room: np.ndarray | int) -> np.ndarray:
+    """Return places in [0, room], those beyond mirrored at the border that they cross."""
+    return room - np.abs(places % (2 * room) - room)
 
 
 def steps_of(reading: Reading, rng: np.random.Generator, split: str) -> np.ndarray:

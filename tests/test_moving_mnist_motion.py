@@ -45,6 +45,23 @@ def test_a_digit_that_bounces_stays_in_the_image_whole():
         assert ((frames > 0).sum(axis=(1, 2)) == 28 * 28).all()
 
 
+def test_digits_that_move_together_bounce_together():
+    """With steps of 12 px they reach every border; normal ones stay side by side, others part."""
+    reading, start = motion.READINGS[-1], motion.first_corners(28)
+    turned = 0
+    for index in range(20):
+        for split in ("control", "test"):
+            moves = 12 * steps(reading, split, index)
+            corners = motion.bounced(start, moves)
+            assert corners.min() >= 0
+            assert corners.max() <= 225 - 28
+            n_together = 20 if split == "control" else 10
+            assert (corners[:n_together, 1] - corners[:n_together, 0] == (0, 28)).all()
+            turned += int((np.diff(corners, axis=0)[:9, 0] != moves[:9, 0]).any())
+            assert ((corners[n_together:, 1] - corners[n_together:, 0]) != (0, 28)).any() == (split == "test")
+    assert turned > 10
+
+
 def test_every_reading_has_a_line_and_every_setting_acts(tmp_path, monkeypatch):
     monkeypatch.setattr(motion, "digits", lambda split, folder: Digits(IMAGES, "noise"))
     motion.run(Context("smoke", TINY, tmp_path))
