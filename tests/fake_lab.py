@@ -149,6 +149,7 @@ class FakeLab:
         patch(sequences, "generate", lambda path, *_: Path(path.name))
         patch(sequences.Files, "settings", property(sequence_settings))
         patch(sequences.Files, "pixels", np.arange(5))
+        patch(sequences.Files, "boxes_on_lit", np.array([True, False]))  # of two sequences, see `make_run`
         patch(Context, "commit", "abc")
 
     def walkway(self, parent: Path, settings) -> Path:

@@ -179,11 +179,16 @@ def run_command(name: str, settings, patch, **options):
     return book.numbers + pictures.curves
 
 
-def dead_settings(name: str, settings, asked, patch, **options) -> list[str]:
-    """Return those of the settings asked for that change no number of a command."""
+def dead_settings(name: str, settings, asked, patch, may_refuse=False, **options) -> list[str]:
+    """Return those of the settings asked for that change no number of a command.
+
+    `may_refuse`: whether the command may refuse what the settings have beside, and then says nothing of them.
+    """
     try:
         usual = run_command(name, settings, patch, **options)
-    except InputError:  # what is asked beside is refused
+    except InputError:
+        if not may_refuse:
+            raise
         return []
     dead = []
     for one in asked:

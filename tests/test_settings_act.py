@@ -76,7 +76,8 @@ def test_what_is_read_in_scoring_acts(lab, patch, monkeypatch, name):
         asked = module.READS.names(settings) & SCORE
         if what:  # those that act in this company alone
             asked -= module.READS.names(SMOKE)
-        assert (what, dead_settings(name, settings, sorted(asked), patch)) == (what, [])
+        dead = dead_settings(name, settings, sorted(asked), patch, may_refuse=bool(what))
+        assert (what, dead) == (what, [])
 
 
 @pytest.mark.parametrize("beside", ["", "windows"])
@@ -108,7 +109,7 @@ def test_what_a_system_reads_acts_on_it_alone(lab, patch, quick_auc, system, bes
     asked = table_03_methods.reads(Context("smoke", settings, Path("nowhere")), (system,)).names(settings)
     options = {"systems": (system,), "with_chosen": False}
     without_what_takes_time("table_03", table_03_methods, patch)
-    assert dead_settings("table_03", settings, sorted(asked - SCORE), patch, **options) == []
+    assert dead_settings("table_03", settings, sorted(asked - SCORE), patch, bool(beside), **options) == []
     usual = run_command("table_03", settings, patch, **options)
     ignored = set(NAMES) - asked - set(names_of("score"))
     acting = []

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.lab.settings.schema import Settings
-from models.products import column_blocks
-from models.sequence import ROWS_OF_A_READ, cheapest_form
 
 STREAMED_FRAMES = 50
 Shape = tuple[int, int]
@@ -38,6 +36,9 @@ def training_products(n_features, n_atoms, units, depth, rows, frames) -> Iterat
 
     They are those of the form that `models.sequence.cheapest_form` chooses for these sizes.
     """
+    from models.products import column_blocks
+    from models.sequence import cheapest_form
+
     C, N, n, steps = n_features, n_atoms, rows * frames, frames * depth
     form = cheapest_form(C, N, rows, steps)
     if form != "dictionary":
@@ -85,6 +86,7 @@ def streamed(model, frames: np.ndarray, n_frames: int) -> Callable[[], object]:
     Many rows are multiplied as clips are that are scored side by side, few as a live frame is.
     """
     from experiments.lab.scoring.score import step_function
+    from models.sequence import ROWS_OF_A_READ
     from models.srnn_ae import Streaming
 
     streaming = Streaming(model, frame_by_frame=len(frames) < ROWS_OF_A_READ)
