@@ -17,14 +17,14 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from data_prep.errors import InputError
 from data_prep.files import write_atomic
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point, Seeded, flat, late_fusion_points, runs_of
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.publishing.rows import mean_and_std
-from experiments.lab.scoring.measure import auc
+from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.settings.honoured import idle_score_settings
 from experiments.lab.systems.reads import Reads
 
 READS = Reads(("sRNN-AE",))
@@ -57,8 +57,21 @@ TRAINED: Sequence[Mapping[str, object]] = [
 
 def points(context: Context) -> list[Point]:
     """Return the runs that the table needs."""
-    contexts = [context, *(context.changed(**changed) for changed in TRAINED)]
+    trained = [changed for changed, reason in variants(context) if changed in TRAINED and not reason]
+    contexts = [context, *(context.changed(**changed) for changed in trained)]
     return flat(seeded_points_of(own, dataset) for dataset in context.datasets for own in contexts)
+
+
+def variants(context: Context) -> list[tuple[Mapping[str, object], str]]:
+    """Return every change, and why it is left out beside the context's settings: "" where it acts."""
+    found = []
+    for changed in (*SCORES, *TRAINED):
+        try:
+            acts = READS.names(context.settings.override(**changed)) >= changed.keys()
+            found.append((changed, "" if acts else "acts on nothing beside the other settings"))
+        except InputError as refused:
+            found.append((changed, str(refused)))
+    return found
 
 
 def seeded_points_of(context: Context, dataset: str) -> Seeded:
@@ -68,18 +81,21 @@ def seeded_points_of(context: Context, dataset: str) -> Seeded:
 
 def run(context: Context) -> None:
     """Train what is not there, write and print the table of every dataset at hand."""
-    lines = []
+    lines, changes = [], []
+    for changed, reason in variants(context):
+        if reason:
+            print("left out:", *(f"{name} {value}: {reason}" for name, value in changed.items()))
+        else:
+            changes.append(changed)
     for dataset in context.datasets:
         seeded = runs_of(seeded_points_of(context, dataset))
         protocol = Protocol.of(context.settings.score)
-        default = [auc(runs, protocol) for runs in seeded]
+        default = [auc(runs, held_by(runs, protocol)) for runs in seeded]
         lines.append(line(dataset, "default", "", default, default))
-        for changed in (*SCORES, *TRAINED):
+        for changed in changes:
             ((name, value),) = changed.items()
-            if name in idle_score_settings(context.settings.override(**changed).score, protocol.streams):
-                continue
             if changed in SCORES:
-                values = [auc(runs, replace(protocol, **changed)) for runs in seeded]
+                values = [auc(runs, held_by(runs, replace(protocol, **changed))) for runs in seeded]
             else:
                 values = trained_aucs(context, dataset, changed)
             lines.append(line(context.heading(dataset), name, value, values, default))
@@ -93,7 +109,7 @@ def trained_aucs(context: Context, dataset: str, changed: Mapping[str, object]) 
     """Return the AUC of every seed, trained with some settings changed."""
     context = context.changed(**changed)
     seeded = runs_of(seeded_points_of(context, dataset))
-    return [auc(runs, Protocol.of(context.settings.score)) for runs in seeded]
+    return [auc(runs, held_by(runs, Protocol.of(context.settings.score))) for runs in seeded]
 
 
 def line(title: str, name: str, value, values: Sequence[float], default: Sequence[float]) -> dict:

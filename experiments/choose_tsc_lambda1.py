@@ -31,9 +31,7 @@ from experiments.lab.systems.tsc import build_tsc, training_blocks
 from models.tsc import alternate
 
 MOST_LOST = 0.05
-READS = Reads(
-    ("TSC",), ("spatial",), scored=False, without=("tsc_lambda1", "temporal_window_frames", "alignment")
-)
+READS = Reads(("TSC",), ("spatial",), scored=False, without=("tsc_lambda1",))
 CANDIDATES = (0.1, 0.5, 2.0, 5.0, 10.0, 30.0)
 
 

@@ -37,6 +37,21 @@ def test_ablations_change_one_setting_at_a_time(context, monkeypatch):
     assert "| Walkway | threshold | two_sided |" in (context.results_dir / "ablations.md").read_text()
 
 
+def test_what_does_not_act_on_flow_windows_is_left_out_with_its_reason():
+    """Before anything is trained: a frame error that windows have not, settings of a network's features."""
+    settings = PROFILES["smoke"].override(appearance="none", motion="flow", flow_input="windows")
+    reasons = {
+        name: reason
+        for changed, reason in ablations.variants(Context("smoke", settings, None))
+        for name in changed
+    }
+    assert "expected max beside flow_input windows" in reasons["frame_error"]
+    for name in ("pooling", "feature_dtype", "temporal_weight", "alignment"):
+        assert reasons[name].startswith("acts on nothing"), name
+    for name in ("threshold", "first_layer", "smoothing_frames", "normalization", "slot_start"):
+        assert not reasons[name], name
+
+
 def test_differences_are_taken_seed_by_seed():
     one = ablations.line("ped2", "threshold", "two_sided", [0.72, 0.82, 0.92], [0.7, 0.8, 0.9])
     assert (one["auc"], one["auc_std"]) == ("82.00", "10.00")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # `experiments.train` runs where nothing of a context is inst
     from experiments.lab.context import Context
 
 
+OF_ROLLING_MAXIMUM = {"temporal_window_frames", "alignment"}  # over frames: the temporal stream alone has it
+
+
 @dataclass(frozen=True)
 class Reads:
     """What a command reads.
@@ -84,7 +87,7 @@ def _trained_with(entry: System, own: set[str], streams: Sequence[str], settings
         acting = acting | set(names_of("flow"))
     elif entry.takes_windows and "flow" in settings.score.streams:
         acting = acting | {"flow_input"}
-    return acting
+    return acting if {"temporal", "early"} & set(streams) else acting - OF_ROLLING_MAXIMUM
 
 
 def refuse_unread(
