@@ -20,13 +20,15 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.pooling import PYRAMID_LEVELS
-from data_prep.shards import Shard, list_shards
+from data_prep.shards import Shard, list_shards, read_info
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of, measured_row
+from experiments.lab.scoring.calibration import cell_boxes
+from experiments.lab.scoring.footprints import map_side
 from experiments.lab.systems.reads import Reads
 from models.similarity import GaussianSimilarity
 
@@ -81,12 +83,15 @@ def middle_pair(labels: np.ndarray, label: int) -> int | None:
     return int(pairs[len(pairs) // 2]) if len(pairs) else None
 
 
-def region_box(region: int) -> tuple[float, float, float, float]:
-    """Return left, top, width and height of a pyramid region as shares of the frame. Paper: Sec. 3.6"""
+def region_box(region: int, map_side: int) -> tuple[float, float, float, float]:
+    """Return left, top, width and height of what a pyramid region pools, as shares of the frame. Sec. 3.6.
+
+    On a map whose side the level does not divide, cells overlap.
+    """
     for level in PYRAMID_LEVELS:
         if region < level**2:
-            row, column = divmod(region, level)
-            return column / level, row / level, 1 / level, 1 / level
+            left, top, right, bottom = cell_boxes(map_side, level)[region].tolist()
+            return left, top, right - left, bottom - top
         region -= level**2
     raise ValueError(
         f"region: expected one of {sum(level**2 for level in PYRAMID_LEVELS)}, got {region} more"
@@ -121,12 +126,13 @@ def draw_pairs(context: Context, dataset: str, shards, similarities, path: Path)
         f"Gaussian {gaussian[t - 1, lowest[label]]:.3f}"
         for label, t in at.items()
     ]
-    frames = context.sample_frames(dataset)
+    frames, info = context.sample_frames(dataset), read_info(shards[number])
+    side = map_side({"layer": info.layer, "input_size_px": info.input_size_px})
     pictures.frame_pairs(
         path,
         [frames(clip, (t - 1, t)) for t in at.values()],
         captions,
-        [region_box(lowest[label]) for label in at],
+        [region_box(lowest[label], side) for label in at],
         [bool(label) for label in at],
         f"{context.heading(dataset)}, test clip {clip} "
         f"({context.backbone.name}, profile {context.profile_name})",

@@ -128,7 +128,7 @@ def test_region_boxes_hold_what_their_regions_see(row, column):
     seen = np.flatnonzero(np.asarray(region_pyramid(feature_map))[0, :, 0])
     inside = []
     for region in range(REGIONS):
-        left, top, width, height = (size * share for share in figure_10.region_box(region))
+        left, top, width, height = (size * share for share in figure_10.region_box(region, size))
         if left <= column < left + width and top <= row < top + height:
             inside.append(region)
     assert inside == seen.tolist()

@@ -156,9 +156,9 @@ def _rounded(
     return np.concatenate(regularity(larger, protocol, errors))
 
 
-def cell_boxes(map_side: int) -> np.ndarray:
-    """Return left, top, right, bottom of each 4x4 cell as shares of the frame, (16, 4): what it pools."""
-    covers = footprints(map_side, CELLS_PER_SIDE).reshape(-1, map_side, map_side)
+def cell_boxes(map_side: int, level: int = CELLS_PER_SIDE) -> np.ndarray:
+    """Return left, top, right, bottom of a level's cells as shares of the frame, (n, 4): what they pool."""
+    covers = footprints(map_side, level).reshape(-1, map_side, map_side)
     rows, columns = covers.any(axis=2), covers.any(axis=1)
     edges = [
         (c.argmax(), r.argmax(), map_side - c[::-1].argmax(), map_side - r[::-1].argmax())
