@@ -38,13 +38,27 @@ def is_fast(compute_dtype: str) -> bool:
     return bool(processor_flags() & set(FAST_FLAGS[compute_dtype])) or on_accelerator()
 
 
+def few_rows_are_faster_transposed(compute_dtype: str) -> bool:
+    """Return whether (b^T a^T)^T takes less time than a b, of few rows a and a matrix b that is kept.
+
+    In bfloat16 it does. In float32, with 21 rows and 2048 x 2048, it takes three quarters of the time on an
+    Intel Xeon with AMX and 1.3 times as long on an AMD EPYC (Zen 4); elsewhere it was not tried.
+    """
+    return compute_dtype == "bfloat16" or "GenuineIntel" in processor_says("vendor_id")
+
+
 def processor_flags() -> set[str]:
     """Return what the processor can do, in Linux' words; nothing where that is not told."""
+    return processor_says("flags")
+
+
+def processor_says(field: str) -> set[str]:
+    """Return the words that Linux has of the first processor under a name, nothing where there are none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return set()
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith(field)), set())
 
 
 def on_accelerator() -> bool:

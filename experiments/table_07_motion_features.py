@@ -36,6 +36,7 @@ from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.flow_windows import reads_windows, window_options
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.reads import Reads
+from experiments.lab.systems.srnn_ae import frame_by_frame
 from experiments.lab.watching.live import RegionErrors, TemporalMaximum
 from models.srnn_ae import Streaming
 
@@ -120,7 +121,7 @@ def speed_rows(context: Context, dataset: str, command: str) -> list[Row]:
     results = {
         name: cameras[rows[name][0]].errors(
             clip.source,
-            {stream: Streaming(run.model(), frame_by_frame=True) for stream, run in parts.items()},
+            {stream: frame_by_frame(run.model()) for stream, run in parts.items()},
         )
         for name, parts in runs.items()
     }

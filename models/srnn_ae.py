@@ -92,8 +92,8 @@ class Streaming(BlockModel):
 
     Args:
         model: a model with `srnn`, `decode` and `decoding`, as `SRNNAE`.
-        frame_by_frame: whether each block is one frame, few rows: its time is that of reading the matrices,
-            which are then kept as `products.Factor`. All kept are of the model's `compute_dtype`.
+        frame_by_frame: whether each block is one frame, few rows, and the matrices are kept for it as
+            `products.Factor`, transposed. All kept are of the model's `compute_dtype`.
     """
 
     def __init__(self, model: keras.Model, frame_by_frame: bool = False) -> None:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from data_prep import processor
 from experiments.lab.scoring.score import step_function
+from experiments.lab.systems.srnn_ae import frame_by_frame
 from models.products import Factor, multiply, product
 from models.srnn_ae import SRNNAE, Streaming
 from models.tsc import TSC
@@ -61,3 +63,19 @@ def test_a_factor_is_the_matrix():
     a, b = rng.standard_normal((2, 3, C)).astype(np.float32), rng.standard_normal((C, N)).astype(np.float32)
     np.testing.assert_allclose(product(a, Factor(b.T)), a @ b, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(multiply(a[0], Factor(b.T)), a[0] @ b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "dtype", "transposed"),
+    [
+        ("GenuineIntel", "float32", True),
+        ("AuthenticAMD", "float32", False),
+        ("AuthenticAMD", "bfloat16", True),
+        ("", "float32", False),
+    ],
+)
+def test_matrices_are_kept_as_the_processor_likes_them(vendor, dtype, transposed, monkeypatch):
+    monkeypatch.setattr(processor, "processor_says", lambda field: set(vendor.split()))
+    for model in (model_of("learned", dtype), model_of("TSC", dtype)):
+        kept = set(frame_by_frame(model).kept)
+        assert ("dictionary_transposed" in kept) == transposed

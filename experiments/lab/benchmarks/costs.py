@@ -86,10 +86,11 @@ def streamed(model, frames: np.ndarray, n_frames: int) -> Callable[[], object]:
     Many rows are multiplied as clips are that are scored side by side, few as a live frame is.
     """
     from experiments.lab.scoring.score import step_function
+    from experiments.lab.systems.srnn_ae import frame_by_frame
     from models.sequence import ROWS_OF_A_READ
     from models.srnn_ae import Streaming
 
-    streaming = Streaming(model, frame_by_frame=len(frames) < ROWS_OF_A_READ)
+    streaming = frame_by_frame(model) if len(frames) < ROWS_OF_A_READ else Streaming(model)
     step = step_function(streaming)
 
     def stream():

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
 
 import numpy as np
 
+from data_prep.processor import few_rows_are_faster_transposed
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.features import FeatureSource, live_streams
 from experiments.lab.systems.inputs import LiveScores
@@ -44,4 +44,10 @@ def build_srnn_ae(n_features: int, n_rows: int, settings: Settings, seed: int) -
 
 def live(runs: Mapping[str, Run], settings: Settings, source: FeatureSource) -> tuple[str, LiveScores]:
     """Return how sRNN-AE or TSC scores a live camera, see `features.live_streams`."""
-    return live_streams(partial(Streaming, frame_by_frame=True), runs, settings)
+    return live_streams(frame_by_frame, runs, settings)
+
+
+def frame_by_frame(model: SRNNAE) -> Streaming:
+    """Return sRNN-AE or TSC scoring frame after frame, its matrices kept as this processor likes them."""
+    dtype = model.srnn.options.compute_dtype
+    return Streaming(model, frame_by_frame=few_rows_are_faster_transposed(dtype))

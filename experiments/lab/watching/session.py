@@ -32,12 +32,12 @@ from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.flow_windows import IN_PLACE, window_options
 from experiments.lab.systems.reads import Reads
+from experiments.lab.systems.srnn_ae import frame_by_frame
 from experiments.lab.training.runs import Run, load_runs
 from experiments.lab.watching import maps
 from experiments.lab.watching.footage import frames_of_footage, train_on_footage
 from experiments.lab.watching.live import FrameScore, Networks, live_scores, stop_on_signal
 from experiments.lab.watching.outputs import Outputs, folder_for, folder_name
-from models.srnn_ae import Streaming
 
 SYSTEM, STREAMS = "sRNN-AE", ("spatial", "temporal", "flow")
 OF_MODEL = ("model", "train", *IN_PLACE.values())  # settings, and groups of them, that a run has
@@ -192,7 +192,7 @@ def network_scores(
     first = next(iter(runs.values()))
     config = first.config
     cells = cell_boxes(map_side(config["features"])) if not on_windows(first) else np.empty((0, 4))
-    models = {name: Streaming(run.model(), frame_by_frame=True) for name, run in runs.items()}
+    models = {name: frame_by_frame(run.model()) for name, run in runs.items()}
     window_frames = config["train"]["temporal_window_frames"]
     networks = networks_for(context, runs)
     return live_scores(stream, networks, models, window_frames, calibration, cells, stop)
