@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.mnist_digits import Digits
-from data_prep.moving_mnist import SPLITS, generate
+from data_prep.moving_mnist import SPLITS, MovingMNIST, generate
 from data_prep.moving_mnist import Settings as Drawn
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.sequences import Files
@@ -41,3 +41,9 @@ def noise_files(folder: Path) -> Files:
         for split, n in zip(SPLITS, (5, 3, 3), strict=True)
     }
     return Files("spatial", **paths)
+
+
+def all_frames(path: Path) -> np.ndarray:
+    """Return the pictures of a file, uint8 (n, 20, 225, 225)."""
+    with MovingMNIST(path) as reader:
+        return reader.frames()

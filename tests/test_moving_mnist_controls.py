@@ -15,17 +15,12 @@ from experiments.lab.systems import sequences
 from experiments.lab.systems.moving_mnist import task_on_sequences
 from experiments.lab.systems.sequences import sequence_files
 from experiments.lab.training.train import make_run
-from tests.synthetic_mnist import TINY, noise_files
+from tests.synthetic_mnist import TINY, all_frames, noise_files
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     return noise_files(tmp_path_factory.mktemp("files"))
-
-
-def all_frames(path):
-    with MovingMNIST(path) as reader:
-        return reader.frames()
 
 
 def test_pixels_that_training_never_lights_are_told_without_a_model(files, tmp_path):

@@ -33,7 +33,7 @@ from experiments.lab.training import alternation
 from experiments.lab.training.train import make_run
 from models.blocks import squared_error
 from models.srnn_ae import Streaming
-from tests.synthetic_mnist import TINY, noise_files
+from tests.synthetic_mnist import TINY, all_frames, noise_files
 
 ON_SEQUENCES = with_mnist_settings(TINY)
 ON_MNIST, MEAN_FRAME = systems_of("table_01"), "mean frame (error of Conv-AE)"
@@ -46,11 +46,6 @@ def made(system, files, settings, seed, out):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     return noise_files(tmp_path_factory.mktemp("files"))
-
-
-def all_frames(path):
-    with MovingMNIST(path) as reader:
-        return reader.frames()
 
 
 def test_windows_are_slices_and_depend_on_seed_and_step_alone(files):

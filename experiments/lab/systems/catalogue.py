@@ -28,9 +28,10 @@ FEATURES = "features float32 (rows, T, C), a row for each region or window of a 
 GRAY = "gray frames minus the mean training frame, float32"
 CODES = "`reconstruction`, `codes`, `similarity`"
 _SYSTEMS = "experiments.lab.systems"
-# The settings of training windows, of streams, of what reads gray frames, and of a score without regions.
+# The settings of training windows, of the rolling maximum that the temporal stream is, of what reads gray
+# frames, and of a score without regions.
 _WINDOWS = ("iterations", "batch_clips", "window_frames", "rho", *RECORDING)
-_STREAM = ("temporal_window_frames", "alignment")
+ROLLING_MAXIMUM = ("temporal_window_frames", "alignment")
 _FRAMES = ("frames", "window_frames", "log_every")
 _OF_MEAN_FRAME = ("frames_hold_out_every", "window_frames")
 _FRAME_SCORE = ("fusion", "normalization", "smoothing_frames", "smoothing", "checkpoint")
@@ -100,7 +101,7 @@ _ENTRIES = (
         f"{_SYSTEMS}.lstm_ae:lstm_ae_task",
         Features(),
         RECONSTRUCTS,
-        ("features", "lstm_ae", *_WINDOWS, *_STREAM, "score"),
+        ("features", "lstm_ae", *_WINDOWS, *ROLLING_MAXIMUM, "score"),
         tables=("table_05", "table_10"),
         use=Use("models.lstm_ae", FEATURES, "`reconstruction`"),
         has_regions=True,
@@ -135,7 +136,7 @@ _ENTRIES = (
         f"{_SYSTEMS}.principal:principal_directions_task",
         Features(),
         "Ours, for comparison: what is far from the span of the principal directions is taken for abnormal.",
-        ("n_atoms", "threshold", *_STREAM, "score"),
+        ("n_atoms", "threshold", *ROLLING_MAXIMUM, "score"),
         tables=("table_01",),
         made_again="`models.principal.principal_directions` of the same rows repeats it",
         has_regions=True,
@@ -147,7 +148,7 @@ _ENTRIES = (
         f"{_SYSTEMS}.principal:unlit_pixels_task",
         Features(),
         "Ours, for comparison, no model: what a frame has at pixels that training never lights is abnormal.",
-        (*_STREAM, "score"),
+        (*ROLLING_MAXIMUM, "score"),
         tables=("table_01",),
         made_again="there is none: it is counted anew",
         has_regions=True,
@@ -159,7 +160,7 @@ _ENTRIES = (
         f"{_SYSTEMS}.tsc:tsc_task",
         Features(),
         RECONSTRUCTS,
-        ("features", "tsc", "threshold", "compute_dtype", "window_frames", *_STREAM, "score"),
+        ("features", "tsc", "threshold", "compute_dtype", "window_frames", *ROLLING_MAXIMUM, "score"),
         tables=("table_01", "table_03", "table_04", "table_10"),
         use=Use("models.tsc", FEATURES, CODES),
         has_regions=True,

@@ -12,14 +12,11 @@ from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.flow_windows import IN_PLACE, SET_TO_FIT, reads_windows
 from experiments.lab.settings.honoured import idle_model_settings, idle_score_settings
 from experiments.lab.settings.schema import Settings
-from experiments.lab.systems.catalogue import SYSTEMS
+from experiments.lab.systems.catalogue import ROLLING_MAXIMUM, SYSTEMS
 from experiments.lab.systems.entry import System
 
 if TYPE_CHECKING:  # `experiments.train` runs where nothing of a context is installed
     from experiments.lab.context import Context
-
-
-OF_ROLLING_MAXIMUM = {"temporal_window_frames", "alignment"}  # over frames: the temporal stream alone has it
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def _trained_with(entry: System, own: set[str], streams: Sequence[str], settings
         acting = acting | set(names_of("flow"))
     elif entry.takes_windows and "flow" in settings.score.streams:
         acting = acting | {"flow_input"}
-    return acting if {"temporal", "early"} & set(streams) else acting - OF_ROLLING_MAXIMUM
+    return acting if {"temporal", "early"} & set(streams) else acting - set(ROLLING_MAXIMUM)
 
 
 def refuse_unread(
