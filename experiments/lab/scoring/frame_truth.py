@@ -6,6 +6,7 @@ has cells of so many px.
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,14 @@ from models.quoted.cell_maps import CellGrid
 Entries = int | CellGrid  # of a map: its side s, dividing the image evenly, or cells of so many px
 
 
+def map_shape(entries: Entries) -> tuple[int, int]:
+    """Return the rows and columns of a map."""
+    return (entries.rows, entries.columns) if isinstance(entries, CellGrid) else (entries, entries)
+
+
 def n_entries(entries: Entries) -> int:
     """Return how many entries a map has."""
-    return entries.rows * entries.columns if isinstance(entries, CellGrid) else entries**2
+    return math.prod(map_shape(entries))
 
 
 @dataclass(frozen=True)

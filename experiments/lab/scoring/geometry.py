@@ -17,7 +17,7 @@ from experiments.lab.scoring.footprints import (
     footprints,
     map_side,
 )
-from experiments.lab.scoring.frame_truth import Entries
+from experiments.lab.scoring.frame_truth import Entries, map_shape
 from experiments.lab.scoring.measure import Runs
 from experiments.lab.scoring.pixel_metrics import MAX_THRESHOLDS
 from models.quoted.cell_maps import CellGrid
@@ -45,9 +45,7 @@ class Geometry:
     @property
     def map_shape(self) -> tuple[int, int]:
         """Return the rows and columns of the map."""
-        if isinstance(self.entries, CellGrid):
-            return self.entries.rows, self.entries.columns
-        return self.entries, self.entries
+        return map_shape(self.entries)
 
     def regions(self, anomaly: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return clip -> (n_frames, n) of these regions, given that of all regions of a frame."""
