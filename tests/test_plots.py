@@ -58,6 +58,14 @@ def test_a_series_may_lack_some_x():
     assert line.lines[0].get_xydata().tolist() == [[1, 80], [10, 82]]
 
 
+def test_a_point_of_one_seed_has_no_bar():
+    _, axes = plots.new_figure()
+    plots.draw_lines(axes[0, 0], [1, 3], {"Ped2": [80.0, 82.0]}, {"Ped2": [np.nan, 2.0]})
+    segments = axes[0, 0].containers[0].lines[2][0].get_segments()
+    assert [segment.tolist() for segment in segments if len(segment)] == [[[3, 80], [3, 84]]]
+    assert np.isfinite(axes[0, 0].get_ylim()).all()
+
+
 @pytest.mark.parametrize(("values", "span"), [([83.0, 83.2], 5.0), ([60.0, 80.0], 22.0)])
 def test_a_small_difference_does_not_fill_the_axis(values, span):
     _, axes = plots.new_figure()

@@ -78,10 +78,10 @@ def draw_lines(
 ) -> None:
     """Draw one line per series over the same x, with markers at the measured points.
 
-    A series is NaN where it lacks an x. `std` adds error bars to the series it names; `published` adds the
-    paper's points, x -> y, as hollow stars, in the colour of the series of the same name. `log_x` spaces the
-    x values by their logarithm; up to 12 of them each have a tick. Raises ValueError for a series whose
-    length is not that of x, or x <= 0 with `log_x`.
+    A series is NaN where it lacks an x. `std` adds error bars to the series it names, but where it is NaN;
+    `published` adds the paper's points, x -> y, as hollow stars, in the colour of the series of the same
+    name. `log_x` spaces the x values by their logarithm; up to 12 of them each have a tick. Raises
+    ValueError for a series whose length is not that of x, or x <= 0 with `log_x`.
     """
     std, published = std or {}, published or {}
     if log_x and min(x) <= 0:

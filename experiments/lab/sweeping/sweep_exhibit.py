@@ -146,7 +146,8 @@ def draw(context: Context, sweep: Sweep, rows: Sequence[Row]) -> None:
             quantity = f"{UNITS[row.metric]}, chosen settings"
         if row.measured:
             place = x.index(float(row.column))
-            for curves, value in ((panels, row.ours), (std, row.std or 0)):
+            bar = math.nan if row.std is None else row.std  # one seed has no spread
+            for curves, value in ((panels, row.ours), (std, bar)):
                 curve = curves.setdefault(quantity, {}).setdefault(series, [math.nan] * len(x))
                 curve[place] = 100 * value
         if row.paper is not None:
@@ -154,9 +155,8 @@ def draw(context: Context, sweep: Sweep, rows: Sequence[Row]) -> None:
     made_of = f"{context.backbone.name}, profile {context.profile_name}"
     datasets = ", ".join(dict.fromkeys(row.dataset for row in measured))
     title = f"{exhibit_title(sweep.exhibit)}, {datasets} ({made_of})\n{NOT_A_SELECTION}"
-    several_seeds = any(row.seeds > 1 for row in measured)
     path = context.results_dir / f"{sweep.exhibit}.png"
-    plots.sweep_curves(path, x, panels, sweep.xlabel, title, std if several_seeds else None, published)
+    plots.sweep_curves(path, x, panels, sweep.xlabel, title, std, published)
 
 
 def log_hparams(context: Context, sweep: Sweep, point: Point, runs: Mapping[str, Run]) -> None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from data_prep import moving_mnist
 from data_prep.errors import InputError
 from data_prep.moving_mnist import SEQUENCE_FRAMES, SPLITS, MovingMNIST, generate
-from experiments.lab.scoring.score import ClipScores
+from experiments.lab.scoring.score import ClipScores, DivergedError
 from experiments.lab.settings.schema import Settings, config_hash
 from experiments.lab.training.task import Data
 
@@ -159,7 +159,7 @@ def score_sequences(
             name; black sequences fill up the last group, so that a model is traced for one size.
         n_sequences: how many; all, where the file has fewer.
 
-    Raises InputError: an error that is not finite.
+    Raises DivergedError: an error that is not finite.
     """
     scored = []
     with MovingMNIST(path) as reader:
@@ -174,7 +174,7 @@ def score_sequences(
                     columns = {name: values[index][:, None] for name, values in scores.items()}
                     if not np.isfinite(columns["error"]).all():
                         fault = f"sequence {first + index}: expected finite errors, got others"
-                        raise InputError(f"{path}: {fault}")
+                        raise DivergedError(f"{path}: {fault}")
                     scored.append(ClipScores(f"{first + index:05d}", truth, **columns))
                 bar.update(len(frames))
     return scored
