@@ -5,38 +5,16 @@ back.
 """
 
 import struct
-from fractions import Fraction
-from itertools import pairwise
-from pathlib import Path
 
 import av
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from data_prep.errors import InputError
-from data_prep.frames import count_frames, iter_frames, source_digest
+from data_prep.frames import source_digest
 from data_prep.live_frames import Clock, FrameStream
+from tests.recordings import HEIGHT, N_FRAMES, RATE, WIDTH, encode, frames_of
 from tests.videos import pictures
-
-RATE, N_FRAMES = 25, 40
-HEIGHT, WIDTH = 96, 128
-
-
-def encode(path, frames=None, codec="libx264", pix_fmt="yuv420p", times=None, key_every=10, **options):
-    """Write a video with PyAV; `times` are seconds, every frame's own."""
-    frames = list(pictures(N_FRAMES, HEIGHT, WIDTH)) if frames is None else frames
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=RATE, options=options)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt, stream.codec_context.gop_size = pix_fmt, key_every
-        for index, picture in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            if times is not None:
-                frame.pts, frame.time_base = round(times[index] * 1000), Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 def without_first_packets(path, new, n_left_out):
@@ -54,16 +32,6 @@ def without_first_packets(path, new, n_left_out):
 def decoded(source):
     """All frames by a second library, which knows nothing of turning."""
     return iio.imread(source, plugin="pyav")
-
-
-def frames_of(path):
-    """The frames of a file, read in every way that there is, which must agree."""
-    frames = np.stack(list(iter_frames(path)))
-    assert count_frames(path) == len(frames)
-    moments = list(FrameStream(str(path)))
-    np.testing.assert_array_equal(np.stack([frame for _, frame in moments]), frames)
-    assert all(earlier <= later for (earlier, _), (later, _) in pairwise(moments))
-    return frames
 
 
 # What is read, whatever it is
@@ -273,87 +241,6 @@ def test_a_clock_never_runs_back():
     assert steady.notes() == []
 
 
-# Damage
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "pix_fmt"), [("d.mp4", "libx264", "yuv420p"), ("d.avi", "mjpeg", "yuvj420p")]
-)
-def test_damage_in_the_middle_stops_a_file_at_its_time(tmp_path, name, codec, pix_fmt):
-    path = encode(tmp_path / name, codec=codec, pix_fmt=pix_fmt, bf="0")
-    with av.open(str(path)) as container:
-        packet = [packet for packet in container.demux(video=0) if packet.size][10]
-    content, middle = bytearray(path.read_bytes()), packet.pos + 4 * packet.size // 5  # behind headers
-    content[middle : middle + 32] = b"\xff\x00" * 16  # bits that begin no code
-    path.write_bytes(content)
-    for read in (lambda: list(iter_frames(path)), lambda: list(FrameStream(str(path)))):
-        with pytest.raises(
-            InputError, match=rf"{name}: truncated or damaged video at 0\.40 s, frame 11 (could|cannot) be"
-        ):
-            read()
-
-
-def test_a_size_that_changes_in_the_middle_is_named(tmp_path):
-    small = [picture[:48, :64] for picture in pictures(N_FRAMES, HEIGHT, WIDTH)]
-    content = encode(tmp_path / "a.ts").read_bytes() + encode(tmp_path / "b.ts", small).read_bytes()
-    (tmp_path / "resize.ts").write_bytes(content)
-    with pytest.raises(
-        InputError,
-        match=r"resize\.ts: frame 41 of another size, expected 128x96 px .*, got 64x48 px",
-    ):
-        list(iter_frames(tmp_path / "resize.ts"))
-
-
-# Growing, absent, named oddly
-
-
-def test_a_file_that_grows_is_read_as_far_as_it_was(tmp_path, capsys):
-    content = encode(tmp_path / "whole.ts").read_bytes()
-    path = tmp_path / "growing.ts"
-    path.write_bytes(content[: len(content) // 188 // 2 * 188])
-    n_frames, frames = count_frames(path), iter_frames(path)
-    read = [next(frames)]
-    path.write_bytes(content)
-    read += list(frames)
-    assert 0 < n_frames == len(read) < N_FRAMES
-    assert f"growing.ts: the file is still growing, read as far as it was: {n_frames} frames" in (
-        capsys.readouterr().err
-    )
-
-
-def test_an_unfinished_mp4_may_still_be_written(tmp_path):
-    path = encode(tmp_path / "a.mp4")
-    content = path.read_bytes()
-    path.write_bytes(content[: content.index(b"moov") - 4])
-    with pytest.raises(InputError, match=r"a\.mp4: not a readable video file .*; if it is still being"):
-        count_frames(path)
-
-
-def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
-    encode(tmp_path / "cam:12:30.mp4")
-    monkeypatch.chdir(tmp_path)
-    assert len(frames_of(Path("cam:12:30.mp4"))) == N_FRAMES
-
-
-def test_a_camera_that_is_absent_is_named():
-    with pytest.raises(InputError, match=r"^/dev/video97: no such camera, expected one of this machine"):
-        FrameStream("/dev/video97")
-
-
-@pytest.mark.parametrize("target", ["gone.mp4", "gone"])
-def test_a_dangling_link_is_named(tmp_path, target):
-    (tmp_path / "clip.mp4").symlink_to(tmp_path / target)
-    with pytest.raises(InputError, match=r"clip\.mp4: cannot be read, a link to a file that is missing"):
-        count_frames(tmp_path / "clip.mp4")
-
-
-def test_a_pointer_of_git_lfs_is_named(tmp_path):
-    path = tmp_path / "clip.mp4"
-    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
-    with pytest.raises(InputError, match=r"clip\.mp4: the pointer of Git LFS .*`git lfs pull` fetches it"):
-        count_frames(path)
-
-
 # The real ones
 
 
@@ -378,19 +265,3 @@ def test_real_files(real_data, name):
     assert frames.shape == (n_frames, *shape, 3)
     seconds = [moment for moment, _ in FrameStream(str(path))]
     np.testing.assert_allclose(seconds, np.arange(n_frames) / RATE, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("flip.mp4", "damaged video at 0.40 s, frame 11 could be decoded in part alone"),
-        ("flip_mj.avi", "damaged video at 0.60 s, frame 16 cannot be decoded"),
-        ("resize.ts", "frame 41 of another size, expected 96x64 px as the first, got 64x48 px"),
-    ],
-)
-def test_real_files_that_stop(real_data, name, message):
-    path = real_data / "video" / "cases" / name
-    if not path.is_file():
-        pytest.skip(f"no {path}")
-    with pytest.raises(InputError, match=message):
-        list(iter_frames(path))
