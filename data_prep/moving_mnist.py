@@ -132,14 +132,22 @@ def _check(settings: Settings, digits: Digits) -> None:
     for name in ("n_sequences", "digit_px", "step_px", "box_px"):
         if getattr(settings, name) < 1:
             raise InputError(f"{name}: expected at least 1, got {getattr(settings, name)}")
-    room_px = (SIZE_PX - 2 * settings.digit_px) // 2
-    if (SEQUENCE_FRAMES - 1) * settings.step_px > room_px or settings.box_px > SIZE_PX:
-        raise InputError(
-            f"digit_px, step_px, box_px: expected digits that stay in {SIZE_PX} px for {SEQUENCE_FRAMES - 1} "
-            f"steps and a box that fits, got {settings.digit_px}, {settings.step_px}, {settings.box_px}"
-        )
+    check_room(settings.step_px, settings.digit_px)
+    if settings.box_px > SIZE_PX:
+        raise InputError(f"box_px: expected a box that fits into {SIZE_PX} px, got {settings.box_px}")
     if len(digits.images) < 2:
         raise InputError(f"{digits.source}: expected at least two digits, got {len(digits.images)}")
+
+
+def check_room(step_px: int, digit_px: int = DIGIT_PX) -> None:
+    """Raise InputError for steps with which a digit can leave the image."""
+    n_steps = SEQUENCE_FRAMES - 1
+    room_px = (SIZE_PX - 2 * digit_px) // 2
+    if n_steps * step_px > room_px:
+        raise InputError(
+            f"digit_px, step_px: expected digits that stay in {SIZE_PX} px for {n_steps} steps, got "
+            f"{digit_px}, {step_px}"
+        )
 
 
 def draw_sequence(

@@ -67,8 +67,10 @@ def variants(context: Context) -> list[tuple[Mapping[str, object], str]]:
     found = []
     for changed in (*SCORES, *TRAINED):
         try:
-            acts = READS.names(context.settings.override(**changed)) >= changed.keys()
-            found.append((changed, "" if acts else "acts on nothing beside the other settings"))
+            other = context.settings.override(**changed)
+            acts = READS.names(other) >= changed.keys()
+            reason = "" if acts else "acts on nothing beside the other settings"
+            found.append((changed, "is so already" if other == context.settings else reason))
         except InputError as refused:
             found.append((changed, str(refused)))
     return found

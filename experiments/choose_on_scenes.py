@@ -29,7 +29,7 @@ from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point, Seeded, flat, late_fusion_points, make, runs_of
 from experiments.lab.distributing.where import HERE, Where
 from experiments.lab.publishing.results import write_csv
-from experiments.lab.scenes import Scene, SceneContext
+from experiments.lab.scenes import PER_CLIP, Scene, SceneContext
 from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import DivergedError
@@ -206,7 +206,7 @@ class Trial:
         headline = Protocol.of(self._context.settings.score)
         protocols = {
             scene.name: replace(headline, normalization="train"),
-            f"{scene.name} per clip": replace(headline, fusion="paper", normalization="per_clip"),
+            f"{scene.name}{PER_CLIP}": replace(headline, fusion="paper", normalization="per_clip"),
         }
         found: dict[str, list[float]] = {name: [] for name in protocols}
         for runs in runs_of(self._seeded(scene)):

@@ -16,8 +16,6 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from data_prep.errors import InputError
 from data_prep.json_files import check_shape
 from experiments.lab.context import Context
@@ -26,7 +24,7 @@ from experiments.lab.publishing import plots
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.publishing.rows import identity_of, late_fusion_runs, mean_and_std, measured_row
-from experiments.lab.scoring.measure import auc
+from experiments.lab.scoring.measure import auc, mean_of_regions
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.systems.reads import Reads
 from experiments.lab.training.run_files import TRAIN_AGAIN
@@ -76,8 +74,11 @@ def run(context: Context) -> None:
         title += f", mean of {context.n_seeds} seeds"
     plots.training_loss(context.results_dir / f"{EXHIBIT}.png", curves, title)
     write_csv(context.results_dir / f"{EXHIBIT}.csv", lines)
+    path = context.results_dir / f"{EXHIBIT}_checkpoints.csv"
     if checkpoints:  # streams whose features are of two kinds have no step in common
-        write_csv(context.results_dir / f"{EXHIBIT}_checkpoints.csv", checkpoints)
+        write_csv(path, checkpoints)
+    else:
+        path.unlink(missing_ok=True)
     publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
 
 
@@ -125,7 +126,7 @@ def checkpoint_course(context: Context, seeded: Sequence[Mapping[str, Run]]) -> 
         for stream in context.settings.score.streams:
             values = [auc(runs, replace(fused, streams=(stream,)), step) for runs in seeded]
             line[f"auc_{stream}"], line[f"auc_{stream}_std"] = mean_and_std(values)
-            clips = [clip.of_regions("similarity") for runs in seeded for clip in runs[stream].scores(step)]
-            line[f"similarity_{stream}"] = float(np.concatenate(clips).mean())
+            clips = [clip for runs in seeded for clip in runs[stream].scores(step)]
+            line[f"similarity_{stream}"] = mean_of_regions(clips, "similarity")
         course.append(line)
     return course

@@ -31,6 +31,7 @@ from data_prep.moving_mnist import (
     SEQUENCE_FRAMES,
     SIZE_PX,
     TOGETHER_FRAMES,
+    check_room,
     first_corners,
     intensities,
     painted,
@@ -107,6 +108,7 @@ def run(context: Context) -> None:
 def scored(context: Context, reading: Reading) -> dict[str, str]:
     """Return the AUC per sequence and its controls, in per cent."""
     options = context.settings.moving_mnist
+    check_room(options.mnist_step_px)
     images = {split: digits(split, context.data_dir).images for split in ("train", "test")}
 
     def frames(split: str) -> Iterator[np.ndarray]:

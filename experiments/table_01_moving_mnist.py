@@ -19,8 +19,10 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from data_prep.errors import InputError
 from experiments.lab.context import Context
@@ -31,9 +33,17 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import held_out_rows, identity_of, measured_row, number_rows
 from experiments.lab.scoring.controls import CONTROLS
-from experiments.lab.scoring.measure import Runs, auc, auc_interval, protocols_of, train_errors_of
+from experiments.lab.scoring.measure import (
+    Runs,
+    auc,
+    auc_interval,
+    labels_of,
+    protocols_of,
+    regularity_of,
+    train_errors_of,
+)
+from experiments.lab.scoring.metrics import bootstrap_interval, frame_auc
 from experiments.lab.scoring.protocol import Protocol
-from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.settings.changes import differences as settings_differences
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.schema import PAPER
@@ -164,7 +174,7 @@ def system_rows(context: Context, system: str, column: str, files: Files, comman
         for name, control in CONTROLS.items()
     }
     if files.boxes_on_lit.any():
-        controls[ON_LIT] = [auc_on_lit(runs, files, last) for runs in seeded]
+        rows += on_lit_rows(seeded, files, last, column, {"row": f"{system}, {ON_LIT}", **place})
     place["column"] = column
     for name, values in controls.items():
         fields = {"row": f"{system}, {name}", "metric": "auc", "protocol": f"{last}; control: {name}"}
@@ -172,11 +182,19 @@ def system_rows(context: Context, system: str, column: str, files: Files, comman
     return rows + held_out_rows(seeded, {"row": system, **place})
 
 
-def auc_on_lit(runs: Runs, files: Files, protocol: Protocol) -> float:
-    """Return the AUC of the sequences whose box lies on pixels that training lights."""
-    scores = runs["pixels"].scores()
-    kept = [clip for clip, on_lit in zip(scores, files.boxes_on_lit, strict=True) if on_lit]
-    return micro_auc({"pixels": kept}, protocol, train_errors_of(runs, protocol))
+def on_lit_rows(
+    seeded: Sequence[Runs], files: Files, protocol: Protocol, column: str, place: Mapping[str, str]
+) -> list[Row]:
+    """Return the rows of the AUC, and its interval, of the sequences whose box lies on lit pixels."""
+    kept = np.flatnonzero(files.boxes_on_lit)
+    remark = f"the {len(kept)} of {protocol.remark} with the box on pixels that training lights"
+    protocol = replace(protocol, remark=remark)
+    labels = [labels_of(seeded[0], protocol)[index] for index in kept]
+    scores = [regularity_of(runs, protocol) for runs in seeded]
+    anomaly = [[-of_seed[index] for index in kept] for of_seed in scores]
+    values = [frame_auc(of_seed, labels) for of_seed in anomaly]
+    interval = bootstrap_interval(anomaly, labels) if len(kept) > 1 else None
+    return number_rows({protocol: values}, interval, column, place, compared=False)
 
 
 def order_note(column: str, rows: Sequence[Row]) -> str:

@@ -24,7 +24,8 @@ SELF_PRODUCT_COLUMNS, SELF_PRODUCT_BLOCKS = 1024, 4
 class Factor:
     """A matrix (k, n) that few rows are multiplied with many times, without a gradient: kept transposed.
 
-    With 21 rows and 2048 x 2048, (b^T a^T)^T takes three quarters of the time of a b, half of it in bfloat16.
+    With 21 rows and 2048 x 2048, (b^T a^T)^T in bfloat16 takes half of the time of a b in float32 or less; in
+    float32 it is the faster form on some processors alone, see docs/performance.md.
     No tuple: Keras would look into it, and cast what it holds to the dtype of the layer that it is given to.
     """
 

@@ -46,10 +46,17 @@ def test_what_does_not_act_on_flow_windows_is_left_out_with_its_reason():
         for name in changed
     }
     assert "expected max beside flow_input windows" in reasons["frame_error"]
-    for name in ("pooling", "feature_dtype", "temporal_weight", "alignment"):
+    for name in ("pooling", "feature_dtype", "temporal_weight", "alignment", "checkpoint"):
         assert reasons[name].startswith("acts on nothing"), name
     for name in ("threshold", "first_layer", "smoothing_frames", "normalization", "slot_start"):
         assert not reasons[name], name
+
+
+def test_what_the_settings_have_already_is_left_out():
+    context = Context("smoke", PROFILES["smoke"].override(threshold="two_sided"), None)
+    reasons = {name: reason for changed, reason in ablations.variants(context) for name in changed}
+    assert reasons["threshold"] == "is so already"
+    assert not reasons["checkpoint"]
 
 
 def test_differences_are_taken_seed_by_seed():

@@ -161,8 +161,10 @@ def test_what_is_not_used_is_refused(scene):
         scenes_for(CONTEXT, [])
     with pytest.raises(InputError, match="expected scenes of different names, got yard, yard"):
         scenes_for(CONTEXT, [scene, scene])
-    with pytest.raises(InputError, match="scene real: expected another name"):
-        scenes_for(CONTEXT, [scene.rename(scene.parent / "real")])
-    (scene.parent / "real").rename(scene)
+    for name in ("real", "chosen", "yard per clip"):
+        renamed = scene.rename(scene.parent / name)
+        with pytest.raises(InputError, match=f"scene {name}: expected another name"):
+            scenes_for(CONTEXT, [renamed])
+        renamed.rename(scene)
     with pytest.raises(InputError, match="no such folder"):
         scenes_for(CONTEXT, [scene / "nowhere"])

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,6 +43,20 @@ def test_variants_are_valid_and_differ_from_what_is_usual():
         usual = profile.override(**CHOSEN)
         for variant in VARIANTS:
             assert variant.system != "sRNN-AE" or usual.override(**variant.settings) != usual
+
+
+def test_zeros_are_those_of_the_real_scenes_seed_by_seed(monkeypatch):
+    """The first seed has 0.1 and 0.3, the second 0.2 and 0.6; the walkway does not count."""
+    zeros = {"a": [0.1, 0.2], "b": [0.3, 0.6], "w": [0.9, 0.9]}
+    context = SimpleNamespace(scenes=SCENES)
+    monkeypatch.setattr(claims, "scene_points", lambda context, scene, system: scene.name)
+    monkeypatch.setattr(claims, "runs_of", lambda name: [(name, 0), (name, 1)])
+    monkeypatch.setattr(claims, "protocol_for", lambda context, runs: None)
+    monkeypatch.setattr(claims, "auc", lambda runs, protocol: 0.5)
+    monkeypatch.setattr(claims, "zero_share", lambda runs, protocol: zeros[runs[0]][runs[1]])
+    found = claims.measured(context, "sRNN-AE")
+    assert found["zero codes"] == pytest.approx([0.2, 0.4])
+    assert found["a"] == found["w"] == [0.5, 0.5]
 
 
 def test_the_command_on_a_tiny_scene(tmp_path, monkeypatch, capsys):

@@ -118,7 +118,9 @@ def test_streams_without_a_common_step_have_their_last_alone():
     runs = {name: SimpleNamespace(steps=steps) for name, steps in (("spatial", [75, 150]), ("flow", [300]))}
     columns = columns_of(runs, Protocol(("spatial", "flow")))
     assert {checkpoint for _, checkpoint in columns} == {"last"}
-    runs["flow"].steps = [150, 300]
+    runs["flow"].steps = [150, 300]  # one is no choice
+    assert {checkpoint for _, checkpoint in columns_of(runs, Protocol(("spatial", "flow")))} == {"last"}
+    runs["flow"].steps = [75, 150, 300]
     assert {checkpoint for _, checkpoint in columns_of(runs, Protocol(("spatial", "flow")))} == {
         "last",
         "best_on_test",

@@ -49,8 +49,14 @@ def test_boxes_on_lit_pixels_are_scored_apart(kind, monkeypatch, tmp_path):
     # Seen is what is on lit pixels; elsewhere normal frames have the larger errors.
     errors = np.where(made.boxes_on_lit[:, None], truth, 1.0 - truth)[..., None]
     clips = [ClipScores(f"{i:05d}", one, e) for i, (one, e) in enumerate(zip(truth, errors, strict=True))]
-    runs = {"pixels": SimpleNamespace(scores=lambda *_: clips)}
-    assert table_01_moving_mnist.auc_on_lit(runs, made, Protocol(("pixels",))) == 1
+    runs = {"pixels": SimpleNamespace(steps=[1], scores=lambda *_: clips)}
+    place = dict.fromkeys(("exhibit", "row", "command", "backbone", "config_hash", "commit"), "")
+    place["exhibit"] = "table_01"
+    protocol = Protocol(("pixels",), remark="60 test sequences")
+    auc, low, high = table_01_moving_mnist.on_lit_rows([runs, runs], made, protocol, "appearance", place)
+    assert (auc.ours, auc.seeds, auc.paper) == (1, 2, None)
+    assert (low.metric, low.ours, high.metric, high.ours) == ("auc_ci_low", 1, "auc_ci_high", 1)
+    assert f"the {made.boxes_on_lit.sum()} of 60 test sequences" in auc.protocol
 
 
 def test_the_mean_frame_of_another_size_is_another_run(files):

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from data_prep.errors import InputError
 from data_prep.mnist_digits import Digits
 from experiments import moving_mnist_motion as motion
 from experiments.lab.context import Context
@@ -60,6 +61,11 @@ def test_digits_that_move_together_bounce_together():
             turned += int((np.diff(corners, axis=0)[:9, 0] != moves[:9, 0]).any())
             assert ((corners[n_together:, 1] - corners[n_together:, 0]) != (0, 28)).any() == (split == "test")
     assert turned > 10
+
+
+def test_steps_that_lead_out_of_the_image_are_refused():
+    with pytest.raises(InputError, match="digits that stay in 225 px for 19 steps, got 28, 5"):
+        motion.scored(Context("smoke", TINY.override(mnist_step_px=5), None), motion.READINGS[0])
 
 
 def test_every_reading_has_a_line_and_every_setting_acts(tmp_path, monkeypatch):

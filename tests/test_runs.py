@@ -30,9 +30,9 @@ def test_a_rows_hash_is_of_what_the_weights_depend_on_alone():
     there = {"seed": 0, "commit": "bbb", "versions": {"keras": "4"}, "earlier": [here]}
     assert identity([here])["config_hash"] == identity([there])["config_hash"]
     assert identity([here])["config_hash"] != identity([here | {"seed": 1}])["config_hash"]
-    assert (
-        identity([there])["commit"] == f"aaa + bbb + {git_commit()}"
-    )  # the last is of what computes the number
+    now = git_commit()  # the last is of what computes the number
+    assert identity([there])["commit"] == f"aaa + bbb + {now}"
+    assert identity([{"commit": "ccc"}, {"commit": now}, {"commit": "aaa"}])["commit"] == f"ccc + aaa + {now}"
 
 
 SMALL = PAPER.override(

@@ -115,3 +115,21 @@ def test_commands_without_exhibits_say_what_they_read():
                 stream=None,
             )
         )
+
+
+def test_early_fusion_stacks_the_rolling_maximum_whatever_is_fused_late(tmp_path):
+    from experiments import table_09_fusion
+
+    of_flow = SMOKE.override(motion="flow")
+    assert {"alignment", "temporal_window_frames"} <= table_09_fusion.READS.names(of_flow)
+    alone = Context("smoke", SMOKE.override(appearance="none", motion="flow"), tmp_path, ("walkway",))
+    with pytest.raises(InputError, match="expected two streams or more, got flow alone"):
+        table_09_fusion.row_points(alone, "walkway")
+
+
+def test_a_checkpoint_is_chosen_among_several_alone():
+    for system in ("TSC", "OC-SVM"):
+        assert "checkpoint" not in Reads((system,)).names(SMOKE)
+    assert "checkpoint" in Reads(("sRNN-AE",)).names(SMOKE)
+    windows = SMOKE.override(appearance="none", motion="flow", flow_input="windows")
+    assert "checkpoint" not in Reads(("sRNN-AE",)).names(windows)

@@ -12,7 +12,8 @@ from experiments.lab.context import Context
 
 N_WALKWAYS = 2
 # What the columns beside the scenes are called, in the tables of what was tried.
-TAKEN = {"stage", "system", "candidate", "model", "zero codes", "real", "walkway"}
+TAKEN = {"stage", "system", "candidate", "model", "zero codes", "real", "walkway", "chosen"}
+PER_CLIP = " per clip"  # ends the name of a second column of a scene
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,9 @@ def scenes_for(context: Context, development: Sequence[Path]) -> list[Scene]:
     names = [dataset.name for dataset in datasets]
     if len(set(names)) < len(names):
         raise InputError(f"expected scenes of different names, got {', '.join(names)}")
-    if taken := [name for name in names if name in TAKEN or name.startswith("walkway ")]:
+    if taken := [
+        name for name in names if name in TAKEN or name.startswith("walkway ") or name.endswith(PER_CLIP)
+    ]:
         raise InputError(f"scene {taken[0]}: expected another name, this one is of a column of the table")
     scenes = [Scene(dataset.name, dataset, context.out, True) for dataset in datasets]
     sizes = context.settings.walkway

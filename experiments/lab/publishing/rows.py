@@ -151,7 +151,9 @@ def identity(configs: Sequence[dict]) -> dict[str, str]:
     """
     beside = ("commit", "versions", "earlier")  # recorded beside what the weights depend on
     hashed = [{name: value for name, value in c.items() if name not in beside} for c in configs]
-    return {"config_hash": config_hash({"runs": hashed}), "commit": commits_of([*configs, scored_by()])}
+    last = scored_by()
+    made_by = [commit for commit in commits_of(configs).split(" + ") if commit != last["commit"]]
+    return {"config_hash": config_hash({"runs": hashed}), "commit": " + ".join([*made_by, last["commit"]])}
 
 
 @functools.cache

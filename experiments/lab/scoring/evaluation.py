@@ -85,9 +85,9 @@ def first_of(runs: Runs) -> Run:
 def columns_of(runs: Runs, protocol: Protocol) -> dict[tuple[str, str], Protocol]:
     """Return (limits, checkpoint) of each column -> its protocol: all normalizations, last and best.
 
-    The last alone of streams that have no step in common, as flow windows beside features of a network.
+    The last alone where there is no choice: streams that were not scored at two steps or more that all have.
     """
-    checkpoints = CHECKPOINTS if common_steps(runs) else ("last",)
+    checkpoints = CHECKPOINTS if len(common_steps(runs)) > 1 else ("last",)
     if protocol.fusion == "paper":
         ways = {name: replace(protocol, normalization=name) for name in NORMALIZATIONS}
     else:

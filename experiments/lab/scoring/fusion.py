@@ -4,10 +4,11 @@ A stream's errors e go through a line, (e - low) / (high - low), whose ends are
 
     per_clip, global   minimum and maximum of the clip's errors, of all test clips'       Paper: Eq. (14)
     train              minimum and 99.9th percentile of the training errors
-    calibrated, log    median and 0.9 quantile of the training errors; where these are equal, as in a scene
-                       in which most of the time nothing moves, the median of the errors above both
+    calibrated, log    median and 0.9 quantile of the training errors
 
-and the streams are added by the weights of the protocol:
+An upper end that comes of the training errors is at least the median of those above the lower one: in a scene
+where nothing moves most of the time, that is of the frames in which something does. The streams are added by
+the weights of the protocol:
 
     paper        s = (1 - r_spatial) + temporal_weight (1 - r_motion)       Paper: Sec. 3.7
     calibrated   s = -(z_spatial + z_motion)
@@ -105,8 +106,8 @@ def train_limits(train_errors: np.ndarray, fusion: str) -> tuple[float, float]:
         low, high = errors.min(), np.percentile(errors, TRAIN_PERCENTILE)
     else:
         low, high = np.percentile(errors, CALIBRATION_PERCENTILES)
-        if low == high and errors.max() > high:
-            high = np.median(errors[errors > high])
+    if (above := errors[errors > low]).size:
+        high = max(high, np.median(above))
     if low == high:
         raise InputError(f"errors of training frames: expected some that differ, got {low} throughout")
     return float(low), float(high)

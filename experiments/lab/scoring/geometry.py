@@ -23,7 +23,7 @@ from experiments.lab.scoring.pixel_metrics import MAX_THRESHOLDS
 from models.quoted.cell_maps import CellGrid
 
 CELLS, CELLS_OF_PX = "cells", "cells of equal size"
-WINDOWS_THRESHOLDS = 2000  # at most: windows are hundreds, and so are their errors
+WINDOWS_THRESHOLDS = 2000  # at most: a frame has windows by the dozen, each with an error of its own
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.errors import InputError
 from data_prep.pooling import PYRAMIDS
 from experiments.lab.scoring import metrics
 from experiments.lab.scoring.protocol import ONE_ERROR, Protocol
@@ -101,7 +102,15 @@ def auc_interval(seeded: Sequence[Runs], protocol: Protocol) -> tuple[float, flo
 def zero_share(runs: Runs, protocol: Protocol) -> float:
     """Return the share of zero codes over the test frames of the protocol's streams.
 
-    Of flow windows those at rest do not count, see `ClipScores.of_regions`.
+    Of flow windows those at rest do not count, see `ClipScores.of_regions`; InputError where all are.
     """
     scored = scores_of(runs, protocol).values()
-    return float(np.concatenate([clip.of_regions("sparsity") for clips in scored for clip in clips]).mean())
+    return mean_of_regions([clip for clips in scored for clip in clips], "sparsity")
+
+
+def mean_of_regions(clips: Sequence[ClipScores], name: str) -> float:
+    """Return the mean of `ClipScores.of_regions` over clips. InputError: all are flow windows at rest."""
+    values = np.concatenate([clip.of_regions(name) for clip in clips])
+    if not values.size:
+        raise InputError(f"no window of the test clips moves: there are no codes that have a {name}")
+    return float(values.mean())
