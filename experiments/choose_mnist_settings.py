@@ -24,6 +24,7 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -109,7 +110,7 @@ def energy_lost(system: str, files: Files, settings: Settings, n_steps: int) -> 
         n_steps: how many gradient steps the model takes before, for sRNN-AE; infinite where it diverges.
     """
     task = task_on_sequences(system, files, settings, seed=0)
-    trainer = task.trainer
+    trainer: Any = task.trainer  # each kind has a way of its own to its first model
     if system == "principal directions":
         model = trainer.fit()
     elif system == "TSC":
