@@ -82,7 +82,7 @@ def _normalized(folder: Path, method: str) -> Path:
 
 def chosen_datasets(data_dir: Path, names: Sequence[str] | None) -> list[Dataset]:
     """Return the datasets of these names, all that are on disk for None; InputError for one that is not."""
-    found = find_datasets(data_dir)
+    found = find_datasets(data_dir, needed=names)
     if not found:
         raise InputError(f"--data {data_dir}: no dataset in the folder. {advice(data_dir)}")
     missing = [name for name in names or () if name not in found]

@@ -9,7 +9,7 @@ dataset has pixel masks.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.exhibit_parser(__doc__))
 
 from itertools import islice
 

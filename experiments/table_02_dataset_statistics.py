@@ -8,7 +8,7 @@ Paper: Table 2, Sec. 4.3. The embedded walkway has a column of its own; absent d
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    cli.main(__spec__.name, cli.parser(__doc__))
+    cli.main(__spec__.name, cli.exhibit_parser(__doc__))
 
 from collections.abc import Sequence
 from pathlib import Path

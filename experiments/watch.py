@@ -21,7 +21,7 @@ another, gets a folder of its own, <name>-2. A score is low where a frame is abn
 normalized by the training frames' errors. With --chosen it comes four frames late. The threshold lies below
 the scores of --threshold per cent of the training frames, and of those held out. Frames of the footage just
 trained on raise no alarm. docs/alarms.md says what helps against too many. Ctrl-C ends the watching; what was
-written is kept. Of the common flags, --data, --datasets and --seeds are refused.
+written is kept.
 """
 
 import argparse
@@ -33,12 +33,12 @@ from experiments.lab import cli
 
 DEFAULT_PERCENTILE = 99.5
 DEFAULT_SYSTEM = "sRNN-AE"
-NOT_USED = ("data", "datasets", "seeds")
 
 
 def main() -> None:
     """Parse the flags, watch, exit."""
-    flags = cli.parser(__doc__)
+    flags = cli.with_weights(cli.settings_parser(__doc__))
+    flags.set_defaults(data=None, datasets=None)  # of a context, which is of datasets elsewhere
     add = flags.add_argument
     add(
         "video",
@@ -79,9 +79,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Raise InputError for flags that do not go together or are out of range."""
-    for flag in NOT_USED:
-        if getattr(arguments, flag) is not None:
-            raise InputError(f"--{flag}: not used here, expected a video and --train or --run alone")
     if not arguments.train and not arguments.run:
         raise InputError(
             "expected --train NORMAL (footage of the same camera on which nothing abnormal happens; for a "

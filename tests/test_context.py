@@ -19,7 +19,7 @@ def looked(monkeypatch):
     """Ped2 in whole and a sample of Avenue are on disk; return the folders that were looked into."""
     folders = []
 
-    def find(folder):
+    def find(folder, needed=None):
         folders.append(folder)
         if folder != DATA:
             return {"walkway": found("walkway")}

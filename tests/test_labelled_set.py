@@ -1,5 +1,6 @@
 """A labelled set of one's own: read as it lies there, refused in one line where a part is missing."""
 
+import re
 import shutil
 from unicodedata import normalize
 
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from data_prep.command_line import chosen_datasets
 from data_prep.datasets import find_datasets, read_labelled_set
+from data_prep.datasets.__main__ import main as list_datasets
 from data_prep.errors import InputError
 from experiments.lab.publishing.results import Row
 from tests.videos import write_video
@@ -325,3 +328,19 @@ def test_no_published_number_stands_beside_it():
     assert Row("table_10", "TSC", "Inference", "fps", ours=3.0, dataset="Ped2").paper == 7
     assert Row("table_10", "TSC", "Inference", "fps", ours=3.0, dataset="my camera").paper is None
     assert Row("table_09", "Late Fusion", "Ped2", "auc", ours=0.5, dataset="my camera").paper is None
+
+
+def test_a_set_with_a_fault_stops_only_what_needs_it(scene, capsys):
+    """What is left out is told; asked for by name, or where all are, its fault is raised."""
+    shutil.copytree(scene, scene.parent / "lot")
+    fault = scene.parent / "lot" / "testing" / "test_frame_mask" / "10.npy"
+    np.save(fault, np.zeros(7, np.uint8))
+    assert [one.name for one in chosen_datasets(scene.parent, [scene.name])] == [scene.name]
+    assert re.search(rf"WARNING: {fault}.*; lot is left out\n", capsys.readouterr().err)
+    for names in (None, [scene.name, "lot"]):
+        with pytest.raises(InputError, match=re.escape(str(fault))):
+            chosen_datasets(scene.parent, names)
+    assert list_datasets(["--data", str(scene.parent)]) == 2
+    told = capsys.readouterr()
+    assert f"--datasets {scene.name}" in told.out
+    assert told.err.count(str(fault)) == 1

@@ -214,7 +214,7 @@ def test_a_bad_command_line_is_one_line_without_secrets(words, monkeypatch, caps
 
 
 def context_of(*words):
-    return cli.context(cli.parser("").parse_args(words))
+    return cli.context(cli.exhibit_parser("").parse_args(words))
 
 
 @pytest.mark.parametrize(

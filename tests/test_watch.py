@@ -210,7 +210,7 @@ def test_one_run_alone_on_a_folder_of_images_with_the_rate_it_is_given(trained, 
             "--threshold: expected a percentage from 50 to 100, got 49",
         ),
         (["--train", "x.avi", "--rate", "-1"], "--rate: expected frames per second above 0, got -1"),
-        (["--train", "x.avi", "--seeds", "2"], "--seeds: not used here"),
+        (["--train", "x.avi", "--seeds", "2"], "unrecognized arguments: --seeds 2"),
         (["--train", "x.avi", "--set", "alignment=centered"], "setting alignment: expected causal"),
         (
             ["--run", "nowhere", "--set", "n_atoms=4"],

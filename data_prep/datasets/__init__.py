@@ -5,6 +5,8 @@ What is published is in `records.RECORDS`; labelled sets of one's own are read b
 Paper: Table 2, Sec. 4.3.
 """
 
+import sys
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,39 +40,77 @@ __all__ = [
     "dataset_counts",
     "find_datasets",
     "near_misses",
+    "read_datasets",
     "read_labelled_set",
     "refuse_empty",
     "where_to_get",
 ]
 
 
-def find_datasets(data_dir: Path | None, check_counts: bool = True) -> dict[str, Dataset]:
+def find_datasets(
+    data_dir: Path | None, check_counts: bool = True, needed: Container[str] | None = None
+) -> dict[str, Dataset]:
     """Return what is under `data_dir`, keyed by name, in the order of `RECORDS`, then sets of one's own.
 
     Nothing for None.
     Where a dataset is there in several layouts, the official one is taken; where it is not there at all, its
     sample, which is not `complete`. `check_counts=False` accepts copies that are smaller than the official
     ones. No frame is decoded.
+
+    Args:
+        data_dir: the folder.
+        check_counts: whether the counts of clips and frames have to be the official ones.
+        needed: names whose faults are raised, None for all; others with a fault are left out with a warning.
+
     Raises InputError: no such folder, a dataset that is incomplete or damaged, counts that are not official.
     """
-    if data_dir is None:
-        return {}
+    found, faults = read_datasets(data_dir, check_counts) if data_dir is not None else ({}, {})
+    for name, fault in faults.items():
+        if needed is None or name in needed:
+            raise fault
+        print(f"WARNING: {fault}; {name} is left out", file=sys.stderr)
+    return found
+
+
+def read_datasets(
+    data_dir: Path, check_counts: bool = True
+) -> tuple[dict[str, Dataset], dict[str, InputError]]:
+    """Return the datasets under a folder by name, and by name the fault of each that cannot be read.
+
+    As `find_datasets`. Raises InputError: no such folder, two sets of one title.
+    """
     data_dir = Path(data_dir)
     if not data_dir.is_dir():
         raise InputError(f"{data_dir}: no such folder, expected a folder of datasets")
-    found = {}
+    found: dict[str, Dataset] = {}
+    faults: dict[str, InputError] = {}
     for name, record in RECORDS.items():
-        if place := stored(record, data_dir):
-            found[name] = _build(record, data_dir, *place)
-            if check_counts:
-                _check_counts(found[name])
-        elif place := stored(record, data_dir, SAMPLE_SUFFIX):
-            found[name] = _build(record, data_dir, *place, sample=True)
-    own = [read_labelled_set(root) for root in own_folders(data_dir)]
+        try:
+            if dataset := _published(record, data_dir, check_counts):
+                found[name] = dataset
+        except InputError as fault:
+            faults[name] = fault
+    own = []
+    for root in own_folders(data_dir):
+        try:
+            own.append(read_labelled_set(root))
+        except InputError as fault:
+            faults[root.name] = fault
     titles = [dataset.record.title for dataset in own]
     if twice := [title for title in titles if titles.count(title) > 1]:
         raise InputError(f"{data_dir}: two sets of the title {twice[0]!r}, expected one of each")
-    return found | {dataset.name: dataset for dataset in own}
+    return found | {dataset.name: dataset for dataset in own}, faults
+
+
+def _published(record: Record, data_dir: Path, check_counts: bool) -> Dataset | None:
+    """Return a published dataset, or a sample of it, None where neither is there; InputError as above."""
+    if place := stored(record, data_dir):
+        dataset = _build(record, data_dir, *place)
+        if check_counts:
+            _check_counts(dataset)
+        return dataset
+    place = stored(record, data_dir, SAMPLE_SUFFIX)
+    return _build(record, data_dir, *place, sample=True) if place else None
 
 
 def where_to_get(name: str) -> str:

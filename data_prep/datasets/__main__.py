@@ -15,8 +15,8 @@ from data_prep.datasets import (
     advice,
     compare_with_masks,
     dataset_counts,
-    find_datasets,
     near_misses,
+    read_datasets,
     where_to_get,
 )
 from data_prep.labels import MaskLabels, read_frame_labels, read_mat_intervals
@@ -96,22 +96,30 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list(data_dir: Path | None) -> None:
-    """Print what is in a folder of datasets, and where to get the rest."""
-    found = find_datasets(data_dir)
+    """Print what is in a folder of datasets, and where to get the rest.
+
+    Raises InputError, after all that can be read is listed: a dataset that cannot.
+    """
+    found, faults = read_datasets(data_dir) if data_dir else ({}, {})
     missed = near_misses(data_dir) if data_dir else {}
     print("found:" if found else f"none found. {advice(data_dir)}" if data_dir else "none found")
     for dataset in found.values():
         print(describe(dataset), flush=True)
     print("\nmissing:")
     for name, record in RECORDS.items():
-        if name not in found or found[name].partial:
+        if name not in faults and (name not in found or found[name].partial):
             print(f"{'the rest of ' if name in found else ''}{where_to_get(name)}")
             if name not in found and data_dir and (labels := released_labels(record, data_dir)):
                 print(f"  {labels}")
     if missed:  # last, where a reader looks first
         print("\nnot read, though it looks like a labelled set:")
-    for folder, fault in missed.items():
-        print(f"{folder}: {fault}")
+    for folder, lack in missed.items():
+        print(f"{folder}: {lack}")
+    if faults:
+        *others, last = faults.values()
+        for fault in others:
+            print(f"error: {fault}", file=sys.stderr)
+        raise last
 
 
 if __name__ == "__main__":

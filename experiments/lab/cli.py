@@ -28,8 +28,12 @@ def parser(description: str) -> argparse.ArgumentParser:
     add = flags.add_argument
     add("--data", type=given_path, help="folder of datasets (default: none, the embedded ones run)")
     add("--datasets", type=listed, help="names to use of those at hand, e.g. ped2,walkway (default: all)")
-    add("--seeds", type=given_int, help="number of seeds (default: the profile's)")
-    add("--weights", type=given_path, help="weights file of the backbone (default: download)")
+    return with_weights(flags)
+
+
+def with_weights(flags: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Return a parser with the flag of the backbone's weights."""
+    flags.add_argument("--weights", type=given_path, help="weights file of the backbone (default: download)")
     return flags
 
 
@@ -90,9 +94,9 @@ def check_out(out: Path) -> None:
 
 def context(arguments: argparse.Namespace):
     """Return the `Context` of parsed flags. InputError for a bad value."""
-    all_settings = settings(arguments)
-    if arguments.seeds is not None and not 1 <= arguments.seeds <= MOST_SEEDS:
-        raise InputError(f"--seeds: expected 1 to {MOST_SEEDS}, got {arguments.seeds}")
+    all_settings, seeds = settings(arguments), getattr(arguments, "seeds", None)
+    if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(f"--seeds: expected 1 to {MOST_SEEDS}, got {seeds}")
     if arguments.data is not None and not arguments.data.is_dir():
         raise InputError(f"--data {arguments.data}: no such folder")
     if arguments.data is not None:
@@ -111,8 +115,8 @@ def context(arguments: argparse.Namespace):
         data_dir=arguments.data,
         only_datasets=() if arguments.datasets is None else tuple(arguments.datasets),
         weights=arguments.weights,
-        n_seeds=arguments.seeds or default_seeds(arguments.profile, arguments.data is not None),
-        n_ablation_seeds=arguments.seeds or ABLATION_SEEDS[arguments.profile],
+        n_seeds=seeds or default_seeds(arguments.profile, arguments.data is not None),
+        n_ablation_seeds=seeds or ABLATION_SEEDS[arguments.profile],
         chosen=arguments.chosen,
         flags=_flags_text(arguments),
     )
@@ -130,8 +134,8 @@ def _flags_text(arguments: argparse.Namespace) -> str:
         flags.append(f"--data {shlex.quote(str(arguments.data))}")
     if arguments.datasets is not None:
         flags.append(f"--datasets {shlex.quote(','.join(arguments.datasets))}")
-    if arguments.seeds is not None:
-        flags.append(f"--seeds {arguments.seeds}")
+    if (seeds := getattr(arguments, "seeds", None)) is not None:
+        flags.append(f"--seeds {seeds}")
     if arguments.chosen:
         flags.append("--chosen")
     if arguments.weights is not None:
@@ -139,9 +143,16 @@ def _flags_text(arguments: argparse.Namespace) -> str:
     return " ".join([*flags, *(f"--set {shlex.quote(item)}" for item in arguments.set)])
 
 
+def exhibit_parser(description: str) -> argparse.ArgumentParser:
+    """Return the parser of an exhibit: every one takes --seeds, as `experiments.run` hands it on."""
+    flags = parser(description)
+    flags.add_argument("--seeds", type=given_int, help="number of seeds (default: the profile's)")
+    return flags
+
+
 def runs_parser(description: str) -> argparse.ArgumentParser:
-    """Return the parser of a command that trains: the common flags, and where its work is done."""
-    return with_where(parser(description))
+    """Return the parser of a command that trains under several seeds: an exhibit's, and where it is done."""
+    return with_where(exhibit_parser(description))
 
 
 def with_where(flags: argparse.ArgumentParser) -> argparse.ArgumentParser:

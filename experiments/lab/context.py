@@ -100,7 +100,8 @@ class Context:
 
         The smoke profile looks at what --datasets names alone, so that it takes as long everywhere.
         """
-        found = find_datasets(self.data_dir) if self.looks_at_data else {}
+        needed = self.only_datasets or None
+        found = find_datasets(self.data_dir, needed=needed) if self.looks_at_data else {}
         # A sample of a dataset gives no number that may stand beside the paper's.
         found = {name: dataset for name, dataset in found.items() if dataset.complete}
         return {**found, "walkway": find_datasets(self.walkway_root)["walkway"]}

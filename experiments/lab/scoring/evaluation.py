@@ -60,7 +60,8 @@ class Bootstrap:
 
 def find_test_set(data_dir: Path, runs: Runs) -> Dataset:
     """Return the dataset of the runs. InputError when it is not there or its test clips are others."""
-    datasets, name = find_datasets(data_dir), first_of(runs).config["dataset"]
+    name = first_of(runs).config["dataset"]
+    datasets = find_datasets(data_dir, needed=[name])
     if name not in datasets:
         found = ", ".join(datasets) or f"none. {advice(data_dir)}"
         raise InputError(f"{data_dir}: expected {name}, on which the run was scored, got datasets: {found}")
