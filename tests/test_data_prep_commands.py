@@ -23,7 +23,7 @@ command = command if hasattr(command, "main") else importlib.import_module("data
 def meanwhile(*_, **__):
     {body}
 for module in (command, importlib.import_module("data_prep.command_line")):
-    for name in ("generate", "find_datasets", "chosen_datasets"):
+    for name in ("generate", "read_datasets", "chosen_datasets"):
         if hasattr(module, name):
             setattr(module, name, meanwhile)
 sys.exit(command.main(sys.argv[1:]))
