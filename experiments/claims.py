@@ -54,7 +54,7 @@ VARIANTS = (
     Variant("K = 1", "three layers are better than one", "Fig. 8", {"depth": 1}),
     Variant("K = 30", "three layers are better than thirty", "Fig. 8", {"depth": 30}),
     Variant(
-        "Gaussian similarity",
+        "Gaussian similarity, lambda2 fixed",
         "learned similarity is better than Gaussian",
         "Table 6",
         {"similarity": "gaussian", "trainable_lambda2": False},

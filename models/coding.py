@@ -57,7 +57,7 @@ class Coded(NamedTuple):
 def code_blocks(model: "TSC", blocks: Iterable[Block], coding: str = "sista") -> Iterator[Coded]:
     """Yield the codes of each block.
 
-    Paper: Algorithm 1. Each frame starts at the codes of the one before, across blocks too.
+    Paper: Eq. (4), Algorithm 1. Each frame starts at the codes of the one before, across blocks too.
     """
     G = model.dictionary.astype(np.float64)
     G = G.T @ G

@@ -137,6 +137,8 @@ def sista_step(a: Tensor, frame: Frame, theta: Parameters, w: Tensor, threshold:
     """Return one step of Algorithm 1 from the codes `a` (rows, N); w = 1, but for Eq. (7)'s first layer.
 
     a <- soft(a - (1/gamma) [w a A^T A - x_t A + lambda2 S_t (a - a_{t-1})], lambda1 / gamma)
+
+    This is soft_b(W a_{t-1} + U a + V x_t) with W, U, V and b of Eq. (7), k > 1.
     """
     xA, S, previous = frame
     left, aAtA = theta.times_gram(a)

@@ -90,7 +90,7 @@ class Solution:
 
 
 def solve_codes(problem: Problem, tolerance: float = 1e-4, max_iterations: int = 1000) -> Solution:
-    """Return the codes that minimize F, each row to a duality gap of at most `tolerance` * F.
+    """Return the codes that minimize F, each row to a duality gap of at most `tolerance` * F. Paper: Eq. (4).
 
     Like Algorithm 1 it starts at a_{t-1}; where it ends does not depend on that.
 

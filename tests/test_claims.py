@@ -75,7 +75,7 @@ def test_the_command_on_a_tiny_scene(tmp_path, monkeypatch, capsys):
     assert made == {point.run().folder for point in claims.points(context, [root])}
     with (context.results_dir / "claims.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [line["model"] for line in lines] == ["sRNN-AE", "Gaussian similarity", "TSC"]
+    assert [line["model"] for line in lines] == ["sRNN-AE", "Gaussian similarity, lambda2 fixed", "TSC"]
     assert list(lines[0]) == ["model", "yard", "walkway 1", "zero codes"]
     text = (context.results_dir / "claims.md").read_text()
     assert text in capsys.readouterr().out

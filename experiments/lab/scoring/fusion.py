@@ -83,7 +83,7 @@ def score(
 def error_limits(
     clip_errors: Sequence[np.ndarray], protocol: Protocol, train_errors: np.ndarray | None = None
 ) -> list[tuple[float, float]]:
-    """Return the ends of the line of one stream, one (low, high) a clip.
+    """Return the ends of the line of one stream, one (low, high) a clip. Paper: min and max of Eq. (14).
 
     Args:
         clip_errors: the stream's frame errors, (n_frames,) a clip.
@@ -114,7 +114,7 @@ def train_limits(train_errors: np.ndarray, fusion: str) -> tuple[float, float]:
 
 
 def anomaly(errors: np.ndarray, limits: tuple[float, float], fusion: str) -> np.ndarray:
-    """Return r, z or g(z) of the module's docstring in the shape given; zeros where the limits are equal.
+    """Return r of Eq. (14), z or g(z), see above, in the shape given; zeros where the limits are equal.
 
     It rises with the error, so that of a frame's regions the one of the largest error has the largest value.
     """
