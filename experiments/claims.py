@@ -18,6 +18,7 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 
     cli.main(__spec__.name, cli.scenes_parser(__doc__))
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +144,13 @@ def verdict(usual: Mapping, other: Mapping, scenes: Sequence[Scene]) -> tuple[st
     return f"{mean:+.2f} ± {std:.2f}", "holds" if mean > 0 else "refuted"
 
 
-def markdown(context: Context, lines: Sequence[Mapping], verdicts: Sequence[tuple]) -> str:
+def command_of(context: SceneContext) -> str:
+    """Return the command that makes the table."""
+    folders = shlex.join(map(str, context.development))
+    return context.command("experiments.claims") + (f" --development {folders}" if folders else "")
+
+
+def markdown(context: SceneContext, lines: Sequence[Mapping], verdicts: Sequence[tuple]) -> str:
     """Return both tables for readers."""
     columns = list(lines[0])
     models = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
@@ -156,6 +163,4 @@ def markdown(context: Context, lines: Sequence[Mapping], verdicts: Sequence[tupl
     title = f"# What the paper claims of its model: profile {context.profile_name}\n"
     told = f"AUC and share of zero codes in per cent, {context.n_ablation_seeds} seeds. "
     told += context.differences("sRNN-AE", "TSC")
-    return "\n".join(
-        [title, *claims, "", *models, "", told, f"\n`{context.command('experiments.claims')}`\n"]
-    )
+    return "\n".join([title, *claims, "", *models, "", told, f"\n`{command_of(context)}`\n"])

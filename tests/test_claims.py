@@ -79,5 +79,6 @@ def test_the_command_on_a_tiny_scene(tmp_path, monkeypatch, capsys):
     assert list(lines[0]) == ["model", "yard", "walkway 1", "zero codes"]
     text = (context.results_dir / "claims.md").read_text()
     assert text in capsys.readouterr().out
+    assert f"experiments.claims --development {root}`" in text
     for variant in VARIANTS[-2:]:
         assert f"| {variant.claim} | {variant.source} | {variant.name} |" in text
