@@ -87,7 +87,9 @@ def n_seeds(context: Context, system: str) -> int:
 def reads(context: Context, systems: Sequence[str] | None = None, **_) -> Reads:
     """Return what a call with these flags reads: the settings of the systems asked for."""
     asked = asked_for(EXHIBIT, context.profile, systems)
-    return replace(READS, systems=asked, without=(*UNREAD, *idle_settings(asked)))
+    # From principal directions, gamma starts at what the dictionary asks for.
+    set_by_start = ("gamma",) if context.settings.moving_mnist.mnist_start == "principal" else ()
+    return replace(READS, systems=asked, without=(*UNREAD, *set_by_start, *idle_settings(asked)))
 
 
 def kinds_of(anomalies: Sequence[str] | None) -> tuple[str, ...]:

@@ -85,7 +85,8 @@ def test_the_command_chooses_by_its_rules_from_the_table_that_it_writes(context,
         if line["candidate"] == f"mnist_lambda1={printed['mnist_lambda1']}"
     )
     assert (
-        keeping("sRNN-AE", "2", float(before))[0] == f"mnist_learning_rate={printed['mnist_learning_rate']}"
+        keeping("sRNN-AE", "2", float(before) + 0.001)[0]
+        == f"mnist_learning_rate={printed['mnist_learning_rate']}"
     )
     assert len(lines) == 1 + 9 + 3 + 3
     assert float(printed["mnist_weight_decay"]) in 10.0 ** np.arange(-12, 0)

@@ -8,6 +8,7 @@ import pytest
 from experiments import table_01_moving_mnist
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import read_rows
+from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.systems.catalogue import systems_of
 from experiments.lab.systems.moving_mnist import idle_settings
 from tests.synthetic_mnist import TINY, noise_files
@@ -54,6 +55,7 @@ def test_systems_and_anomalies_asked_for_are_run_alone_and_join_the_table(tmp_pa
             "--set mnist_held_out_sequences: acts",
         ),
         (["--systems", "Conv-AE", "--set", "mnist_start=own"], "--set mnist_start: acts on nothing"),
+        (["--systems", "sRNN-AE", "--set", "gamma=2"], "--set gamma: acts on nothing"),  # set by the start
     ],
 )
 def test_what_a_call_for_some_systems_does_not_read_is_refused(flags, message, tmp_path):
@@ -75,3 +77,9 @@ def test_what_a_call_for_some_systems_does_not_read_is_refused(flags, message, t
 )
 def test_settings_that_act_on_none_of_the_systems(systems, idle):
     assert set(idle_settings(systems)) == idle
+
+
+def test_gamma_acts_where_the_start_is_the_systems_own(tmp_path):
+    for start, acts in (("principal", False), ("own", True)):
+        context = Context("smoke", PROFILES["smoke"].override(mnist_start=start), tmp_path)
+        assert ("gamma" in table_01_moving_mnist.reads(context).names(context.settings)) == acts
