@@ -161,7 +161,7 @@ def test_regularity_by_hand(shards):
     np.testing.assert_allclose(regularity(three, Protocol(("flow",)))[0], [0, 1, 0.5])  # one of them alone
     smooth = regularity(both, Protocol(smoothing_frames=3))[0]
     np.testing.assert_allclose(smooth, [0.5, 2 / 3, 0.5])
-    train = {"spatial": np.array([0.0, 4.0])}
+    train = {"spatial": np.array([0.0, 2.0, 4.0])}
     by_train = regularity({"spatial": spatial}, Protocol(("spatial",), normalization="train"), train)[0]
     np.testing.assert_allclose(by_train, 1 - np.array([1, 3, 2]) / np.percentile(train["spatial"], 99.9))
 
