@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data_prep.backbones import load_backbone
 from data_prep.clip_list import SPLITS
-from data_prep.datasets import Dataset, advice, find_datasets
+from data_prep.datasets import Dataset, advice, leave_out, read_datasets
 from data_prep.errors import InputError
 from data_prep.extraction import extract
 from data_prep.network_features import NetworkRecipe
@@ -82,8 +82,9 @@ def _normalized(folder: Path, method: str) -> Path:
 
 def chosen_datasets(data_dir: Path, names: Sequence[str] | None) -> list[Dataset]:
     """Return the datasets of these names, all that are on disk for None; InputError for one that is not."""
-    found = find_datasets(data_dir, needed=names)
-    if not found:
+    found, faults = read_datasets(data_dir)
+    leave_out(faults, names)
+    if not found and not faults:
         raise InputError(f"--data {data_dir}: no dataset in the folder. {advice(data_dir)}")
     missing = [name for name in names or () if name not in found]
     if missing:

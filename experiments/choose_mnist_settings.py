@@ -7,10 +7,10 @@ of the appearance kind, drawn with the next seed from the digits of training. Mo
 
 - TSC's lambda2, then its lambda1, and sRNN-AE's initial lambda1: the largest of the grid that loses at most
   MOST_MORE more than the principal directions at which they start.
-- sRNN-AE's learning rate, where the profile has not the paper's: the largest of the grid after which
-  N_STEPS steps lose no more than before, to a thousandth.
 - sRNN-AE's weight decay: the largest power of ten that is at most a tenth of the energy that the weakest
   direction of the start holds of a frame, on average over the frames held out.
+- With these, sRNN-AE's learning rate, where the profile has not the paper's: the largest of the grid after
+  which N_STEPS steps lose no more than before, to a thousandth.
 
 No test sequence and no label is read. Paper: Sec. 4.2; docs/moving_mnist.md has what was chosen.
 Writes results/<profile>/mnist_settings.csv, a line a candidate, and prints each choice as a flag.
@@ -52,7 +52,8 @@ READS = Reads(
         *UNREAD, "gamma", "tsc_coding", "atom_norm", "log_every", "mnist_test_sequences",
         "mnist_held_out_sequences", "mnist_start", "mnist_iterations", "mnist_checkpoint_every",
         "mnist_tsc_alternations", "mnist_tsc_update_steps", "mnist_conv_ae_iterations",
-        "mnist_tsc_lambda1", "mnist_tsc_lambda2", "mnist_lambda1",
+        "mnist_tsc_lambda1", "mnist_tsc_lambda2", "mnist_lambda1", "mnist_weight_decay",
+        "mnist_learning_rate",
     ),
     walkway="never",
 )  # fmt: skip
@@ -68,7 +69,7 @@ def run(context: Context) -> None:
         lost = energy_lost(system, files, settings.override(**candidate), n_steps)
         lines.append({"system": system, "candidate": shown(candidate), "steps": n_steps, "energy_lost": lost})
         write_csv(path, lines)
-        print(f"{system} {shown(candidate)}: {lost:.2%} lost after {n_steps} steps", flush=True)
+        print(" ".join(filter(None, (system, shown(candidate)))) + f": {lost:.2%} lost after {n_steps} steps")
         return lost
 
     limit = tried("principal directions") + MOST_MORE
@@ -77,14 +78,14 @@ def run(context: Context) -> None:
     firsts = [{"mnist_lambda1": lambda1} for lambda1 in LAMBDA1]
     before = [tried("sRNN-AE", **first) for first in firsts]
     of_srnn_ae = chosen(firsts, before, limit)
-    settings = settings.override(**of_srnn_ae)
-    decay = weight_decay(weakest_energy(files, settings))
-    found = {**of_tsc, **of_srnn_ae, "mnist_weight_decay": decay}
+    found = {**of_tsc, **of_srnn_ae, "mnist_weight_decay": weight_decay(weakest_energy(files, settings))}
+    settings = settings.override(**found)
+    told(found)
     if settings.moving_mnist.mnist_learning_rate != PAPER.moving_mnist.mnist_learning_rate:
         rates = [{"mnist_learning_rate": rate} for rate in LEARNING_RATES]
         after = [tried("sRNN-AE", N_STEPS, **rate) for rate in rates]
-        found |= chosen(rates, after, before[firsts.index(of_srnn_ae)] + A_THOUSANDTH)
-    print(f"chosen: {' '.join(f'--set {name}={value:g}' for name, value in found.items())}; see {path}")
+        told(chosen(rates, after, before[firsts.index(of_srnn_ae)] + A_THOUSANDTH))
+    print(f"see {path}")
 
 
 def held_out_files(context: Context) -> Files:
@@ -150,6 +151,11 @@ def weakest_energy(files: Files, settings: Settings) -> float:
 def weight_decay(energy: float) -> float:
     """Return the largest power of ten that is at most a tenth of an energy, above 0."""
     return 10.0 ** math.floor(math.log10(energy / 10))
+
+
+def told(found: dict[str, float]) -> None:
+    """Print what is chosen, as flags."""
+    print(f"chosen: {' '.join(f'--set {name}={value:g}' for name, value in found.items())}", flush=True)
 
 
 def shown(candidate: dict[str, float]) -> str:

@@ -161,6 +161,6 @@ def markdown(context: SceneContext, lines: Sequence[Mapping], verdicts: Sequence
         for variant, points, said in verdicts
     ]
     title = f"# What the paper claims of its model: profile {context.profile_name}\n"
-    told = f"AUC and share of zero codes in per cent, {context.n_ablation_seeds} seeds. "
+    told = f"AUC, and share of zero codes on the real scenes, in per cent, {context.n_ablation_seeds} seeds. "
     told += context.differences("sRNN-AE", "TSC")
     return "\n".join([title, *claims, "", *models, "", told, f"\n`{command_of(context)}`\n"])

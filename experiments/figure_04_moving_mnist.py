@@ -23,7 +23,13 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of
 from experiments.lab.scoring.fusion import anomaly
-from experiments.lab.systems.moving_mnist import UNREAD, error_maps, idle_settings, task_on_sequences
+from experiments.lab.systems.moving_mnist import (
+    UNREAD,
+    error_maps,
+    idle_settings,
+    set_by_start,
+    task_on_sequences,
+)
 from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.sequences import Files, sequence_files
 from experiments.lab.training.runs import Run
@@ -49,6 +55,11 @@ TITLE = (
     "outlined in blue"
 )
 SHOWN = np.linspace(0, SEQUENCE_FRAMES - 1, 10).round().astype(int)
+
+
+def reads(context: Context, **_) -> Reads:
+    """Return what a call reads: all of `READS`, but what the start sets."""
+    return replace(READS, without=(*READS.without, *set_by_start(context.settings)))
 
 
 def points(context: Context) -> list[Point]:

@@ -53,6 +53,7 @@ from experiments.lab.systems.moving_mnist import (
     UNREAD,
     control_scores,
     idle_settings,
+    set_by_start,
     task_on_sequences,
 )
 from experiments.lab.systems.reads import Reads
@@ -87,9 +88,8 @@ def n_seeds(context: Context, system: str) -> int:
 def reads(context: Context, systems: Sequence[str] | None = None, **_) -> Reads:
     """Return what a call with these flags reads: the settings of the systems asked for."""
     asked = asked_for(EXHIBIT, context.profile, systems)
-    # From principal directions, gamma starts at what the dictionary asks for.
-    set_by_start = ("gamma",) if context.settings.moving_mnist.mnist_start == "principal" else ()
-    return replace(READS, systems=asked, without=(*UNREAD, *set_by_start, *idle_settings(asked)))
+    without = (*UNREAD, *set_by_start(context.settings), *idle_settings(asked))
+    return replace(READS, systems=asked, without=without)
 
 
 def kinds_of(anomalies: Sequence[str] | None) -> tuple[str, ...]:

@@ -52,7 +52,9 @@ WINDOWS_ROW = "Flow windows based only"
 # Those of the last row act whatever `flow_input` is.
 ON_WINDOWS = Reads(("sRNN-AE",), ("flow",)).names(PAPER.override(flow_input="windows"))
 READS = Reads(
-    ("sRNN-AE",), ("spatial", "temporal", "flow"), also=tuple(ON_WINDOWS.intersection(names_of("windows")))
+    ("sRNN-AE",),
+    ("spatial", "temporal", "flow"),
+    also=("checkpoint", *ON_WINDOWS.intersection(names_of("windows"))),
 )
 WARM_FRAMES = 5
 TIMED_FRAMES = 50

@@ -123,7 +123,7 @@ class FakeLab:
         self.asked: set[str] = set()  # the runs that were asked for, by the hash of their configuration
         self.labels: dict = {}  # of the test clips behind a folder of shards, and behind its fingerprint
         patch(context_module, "_backbone", self.backbone)
-        patch(context_module, "find_datasets", lambda root, needed=None: {"walkway": fake_dataset(root)})
+        patch(context_module, "find_datasets", lambda root: {"walkway": fake_dataset(root)})
         patch(
             context_module,
             "frames_of",

@@ -67,7 +67,8 @@ def test_steps_that_diverge_lose_all_there_is(context):
 def test_the_command_chooses_by_its_rules_from_the_table_that_it_writes(context, capsys):
     choose.run(context)
     lines = list(csv.DictReader((context.results_dir / "mnist_settings.csv").open()))
-    printed = dict(re.findall(r"--set (\w+)=(\S+?)[ ;]", capsys.readouterr().out.splitlines()[-1]))
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("chosen: ")]
+    printed = dict(re.findall(r"--set (\w+)=(\S+)", " ".join(told)))
 
     def keeping(system, n_steps, most):
         """Return the candidates, largest first, that lose at most `most`."""

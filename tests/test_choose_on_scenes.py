@@ -143,7 +143,7 @@ def test_scenes_are_named_by_their_folders_or_in_a_folder_of_datasets(scene, tmp
     monkeypatch.setattr(scenes.walkway, "generate_under", lambda *_: tmp_path)
     monkeypatch.setattr(scenes, "find_datasets", lambda _: {"walkway": None})
     monkeypatch.setattr(Context, "walkway_root", tmp_path)
-    with_walkway = lambda root, needed=None: find(root) | {"walkway": WALKWAY}  # noqa: E731
+    with_walkway = lambda root: find(root) | {"walkway": WALKWAY}  # noqa: E731
     monkeypatch.setattr(context_module, "find_datasets", with_walkway)
     given = scenes_for(Context("smoke", PROFILES["smoke"], tmp_path), [scene])
     named = Context("smoke", PROFILES["smoke"], tmp_path, scene.parent, only_datasets=("yard",))

@@ -128,8 +128,13 @@ def test_early_fusion_stacks_the_rolling_maximum_whatever_is_fused_late(tmp_path
 
 
 def test_a_checkpoint_is_chosen_among_several_alone():
+    from experiments import table_07_motion_features, table_08_streams, table_09_fusion
+
     for system in ("TSC", "OC-SVM"):
         assert "checkpoint" not in Reads((system,)).names(SMOKE)
     assert "checkpoint" in Reads(("sRNN-AE",)).names(SMOKE)
     windows = SMOKE.override(appearance="none", motion="flow", flow_input="windows")
     assert "checkpoint" not in Reads(("sRNN-AE",)).names(windows)
+    beside = SMOKE.override(motion="flow", flow_input="windows")  # some rows are of network features alone
+    for command in (table_07_motion_features, table_08_streams, table_09_fusion):
+        assert "checkpoint" in command.READS.names(beside)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from experiments import table_01_moving_mnist
+from experiments import figure_04_moving_mnist, moving_mnist_sizes, table_01_moving_mnist
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import read_rows
 from experiments.lab.settings.profiles import PROFILES
@@ -82,4 +82,5 @@ def test_settings_that_act_on_none_of_the_systems(systems, idle):
 def test_gamma_acts_where_the_start_is_the_systems_own(tmp_path):
     for start, acts in (("principal", False), ("own", True)):
         context = Context("smoke", PROFILES["smoke"].override(mnist_start=start), tmp_path)
-        assert ("gamma" in table_01_moving_mnist.reads(context).names(context.settings)) == acts
+        for command in (table_01_moving_mnist, moving_mnist_sizes, figure_04_moving_mnist):
+            assert ("gamma" in command.reads(context).names(context.settings)) == acts

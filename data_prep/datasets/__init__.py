@@ -6,7 +6,7 @@ Paper: Table 2, Sec. 4.3.
 """
 
 import sys
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,12 +39,16 @@ __all__ = [
     "compare_with_masks",
     "dataset_counts",
     "find_datasets",
+    "leave_out",
     "near_misses",
     "read_datasets",
     "read_labelled_set",
     "refuse_empty",
     "where_to_get",
 ]
+
+
+_TOLD: set[str] = set()  # warnings of this process
 
 
 def find_datasets(
@@ -65,11 +69,23 @@ def find_datasets(
     Raises InputError: no such folder, a dataset that is incomplete or damaged, counts that are not official.
     """
     found, faults = read_datasets(data_dir, check_counts) if data_dir is not None else ({}, {})
+    leave_out(faults, needed)
+    return found
+
+
+def leave_out(faults: Mapping[str, InputError], needed: Container[str] | None = None) -> None:
+    """Tell on stderr of datasets with a fault, once a process; raise that of the first that is needed.
+
+    Args:
+        faults: by the datasets' names.
+        needed: names; None for all.
+    """
     for name, fault in faults.items():
         if needed is None or name in needed:
             raise fault
-        print(f"WARNING: {fault}; {name} is left out", file=sys.stderr)
-    return found
+        if (told := f"WARNING: {fault}; {name} is left out") not in _TOLD:
+            _TOLD.add(told)
+            print(told, file=sys.stderr)
 
 
 def read_datasets(
@@ -77,7 +93,7 @@ def read_datasets(
 ) -> tuple[dict[str, Dataset], dict[str, InputError]]:
     """Return the datasets under a folder by name, and by name the fault of each that cannot be read.
 
-    As `find_datasets`. Raises InputError: no such folder, two sets of one title.
+    As `find_datasets`. Raises InputError: no such folder.
     """
     data_dir = Path(data_dir)
     if not data_dir.is_dir():
@@ -97,9 +113,10 @@ def read_datasets(
         except InputError as fault:
             faults[root.name] = fault
     titles = [dataset.record.title for dataset in own]
-    if twice := [title for title in titles if titles.count(title) > 1]:
-        raise InputError(f"{data_dir}: two sets of the title {twice[0]!r}, expected one of each")
-    return found | {dataset.name: dataset for dataset in own}, faults
+    for dataset, title in zip(own, titles, strict=True):
+        if titles.count(title) > 1:
+            faults[dataset.name] = InputError(f"{data_dir}: two sets of the title {title!r}, expected one")
+    return found | {dataset.name: dataset for dataset in own if dataset.name not in faults}, faults
 
 
 def _published(record: Record, data_dir: Path, check_counts: bool) -> Dataset | None:

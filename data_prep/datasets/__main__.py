@@ -102,7 +102,8 @@ def _list(data_dir: Path | None) -> None:
     """
     found, faults = read_datasets(data_dir) if data_dir else ({}, {})
     missed = near_misses(data_dir) if data_dir else {}
-    print("found:" if found else f"none found. {advice(data_dir)}" if data_dir else "none found")
+    none = f"none found. {advice(data_dir)}" if data_dir and not faults else "none found"
+    print("found:" if found else none)
     for dataset in found.values():
         print(describe(dataset), flush=True)
     print("\nmissing:")

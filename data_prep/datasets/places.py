@@ -84,7 +84,9 @@ def roots_in(folder: Path, strict: bool = False) -> dict[str, Path]:
 
 def refuse_empty(data_dir: Path) -> None:
     """Raise InputError where a folder given as --data holds neither a dataset nor MNIST's digits."""
-    if not roots_in(data_dir, strict=True) and not any((data_dir / name).is_file() for name in DIGITS):
+    if roots_in(data_dir) or any((data_dir / name).is_file() for name in DIGITS):
+        return
+    if not roots_in(data_dir, strict=True):  # else the fault of what has the name of a dataset says more
         raise InputError(f"--data {data_dir}: no dataset in the folder. {advice(data_dir)}")
 
 

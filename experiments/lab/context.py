@@ -11,7 +11,7 @@ import numpy as np
 
 from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
-from data_prep.datasets import RECORDS, Dataset, find_datasets, near_misses
+from data_prep.datasets import RECORDS, Dataset, find_datasets, leave_out, near_misses, read_datasets
 from data_prep.errors import InputError
 from data_prep.extraction import extract
 from data_prep.flow_windows.extraction import FlowWindowRecipe
@@ -100,11 +100,23 @@ class Context:
 
         The smoke profile looks at what --datasets names alone, so that it takes as long everywhere.
         """
-        needed = self.only_datasets or None
-        found = find_datasets(self.data_dir, needed=needed) if self.looks_at_data else {}
+        found, _ = self._on_disk
         # A sample of a dataset gives no number that may stand beside the paper's.
         found = {name: dataset for name, dataset in found.items() if dataset.complete}
         return {**found, "walkway": find_datasets(self.walkway_root)["walkway"]}
+
+    @functools.cached_property
+    def _on_disk(self) -> tuple[dict[str, Dataset], dict[str, InputError]]:
+        """Return what is read of the folder of datasets, and by name the faults of what is left out.
+
+        A walkway there is never used. Raises InputError: a fault of a dataset that is to be run on.
+        """
+        if self.data_dir is None or not self.looks_at_data:
+            return {}, {}
+        found, faults = read_datasets(self.data_dir)
+        faults.pop("walkway", None)
+        leave_out(faults, self.only_datasets or None)
+        return found, faults
 
     @property
     def looks_at_data(self) -> bool:
@@ -143,13 +155,18 @@ class Context:
                 absent[title] = NOT_RUN, smoke
             elif name in at_hand:
                 absent[title] = NOT_RUN, f"{title} is not among --datasets"
+            elif name in (faults := self._on_disk[1]):
+                absent[title] = NOT_RUN, f"{title} cannot be read: {faults[name]}"
             else:
                 absent[title] = NO_DATA, f"{title} is not on disk"
         return absent
 
     def figure_path(self, exhibit: str, dataset: str) -> Path:
-        """Return the picture of an exhibit that has one a dataset; the first at hand has no suffix."""
-        first = "walkway" if self.profile == "smoke" else next(iter(self.at_hand))
+        """Return the picture of an exhibit that has one a dataset; the first on disk has no suffix."""
+        on_disk = [name for name in (*RECORDS, *self.at_hand) if name != "walkway"]
+        there = {*self.at_hand, *self._on_disk[1]}
+        first = next((name for name in on_disk if name in there), "walkway")
+        first = "walkway" if self.profile == "smoke" else first
         return self.results_dir / f"{exhibit}{'' if dataset == first else f'_{dataset}'}.png"
 
     @functools.cached_property

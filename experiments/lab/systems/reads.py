@@ -54,7 +54,8 @@ class Reads:
         streams = entry.streams(settings) if self.streams is None else self.streams
         own, score = set(names_of(*entry.settings)), set(names_of("score"))
         acting = _trained_with(entry, own - score, streams, settings)
-        if entry.unit != "iterations" or any(reads_windows(stream, settings) for stream in streams):
+        of_windows = [reads_windows(stream, settings) for stream in streams]
+        if entry.unit != "iterations" or (any(of_windows) if self.together else all(of_windows)):
             own.discard("checkpoint")  # what is scored once, at its end, leaves no choice
         if self.streams is None and entry.takes_windows and settings.flow.flow_input == "windows":
             own |= {"appearance", "motion", "temporal_weight", "spatial_weight"}
