@@ -12,6 +12,8 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 
     cli.main(__spec__.name, cli.runs_parser(__doc__))
 
+from dataclasses import replace
+
 import numpy as np
 
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST
