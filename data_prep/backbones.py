@@ -66,6 +66,15 @@ class Backbone:
     fallback_reason: str = ""
     input_dtype: str = "uint8"
 
+    @property
+    def in_words(self) -> str:
+        """Return which network gives the features, and why, where it is not the one asked for."""
+        words = f"{self.name}, {self.channels} channels (paper: a ResNet trained on UCF101)"
+        if not self.fallback_reason:
+            return words
+        instead = f", in place of {self.requested}" if self.name != self.requested else ""
+        return f"{words}{instead}: {self.fallback_reason}"
+
 
 def load_backbone(
     name: str = "resnet50",

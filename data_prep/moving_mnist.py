@@ -145,8 +145,8 @@ def check_room(step_px: int, digit_px: int = DIGIT_PX) -> None:
     room_px = (SIZE_PX - 2 * digit_px) // 2
     if n_steps * step_px > room_px:
         raise InputError(
-            f"step_px: expected at most {room_px // n_steps}, with which digits of {digit_px} px stay in "
-            f"{SIZE_PX} px for {n_steps} steps, got {step_px}"
+            f"step_px: expected at most {room_px // n_steps} beside a digit_px of {digit_px}: digits stay in "
+            f"{SIZE_PX} px for {n_steps} steps; got {step_px}"
         )
 
 

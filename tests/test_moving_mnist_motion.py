@@ -64,7 +64,7 @@ def test_digits_that_move_together_bounce_together():
 
 
 def test_steps_that_lead_out_of_the_image_are_refused():
-    with pytest.raises(InputError, match=r"step_px: expected at most 4, .* got 5$"):
+    with pytest.raises(InputError, match=r"step_px: expected at most 4 beside a digit_px of 28.*; got 5$"):
         motion.scored(Context("smoke", TINY.override(mnist_step_px=5), None), motion.READINGS[0])
 
 

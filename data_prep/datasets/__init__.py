@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_prep.clip_list import SPLITS
-from data_prep.datasets.dataset import Clip, Dataset, clips_of, masks_of
+from data_prep.datasets.dataset import Clip, Dataset, clips_of, frames_of, masks_of
 from data_prep.datasets.own import LABELS_FOLDER, read_labelled_set
 from data_prep.datasets.places import (
     SAMPLE_SUFFIX,
@@ -39,6 +39,7 @@ __all__ = [
     "compare_with_masks",
     "dataset_counts",
     "find_datasets",
+    "frames_of",
     "leave_out",
     "near_misses",
     "read_datasets",

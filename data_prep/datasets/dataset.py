@@ -1,6 +1,6 @@
 """What a dataset on disk is to everyone who reads it: its clips, their labels and masks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from data_prep.clip_list import SPLITS, ClipList, is_file_name
 from data_prep.errors import InputError
-from data_prep.frames import Segment, Source, count_frames
+from data_prep.frames import Segment, Source, count_frames, read_frames
 from data_prep.labels import check_masks, clip_masks
 from data_prep.layouts import Parts, Record
 
@@ -132,3 +132,13 @@ def masks_of(record: Record, parts: Parts, n_frames: Mapping[str, int]) -> dict[
     for name, source in expected.items():
         check_masks(source, n_frames[name])
     return dict(expected)
+
+
+def frames_of(dataset: Dataset) -> Callable[[str, Sequence[int]], np.ndarray]:
+    """Return the function (clip, frame indices) -> uint8 (n, H, W, 3) on a dataset's test clips."""
+    clips = {clip.name: clip.source for clip in dataset.split("test")}
+
+    def frames(clip: str, indices: Sequence[int]) -> np.ndarray:
+        return read_frames(clips[clip], list(map(int, indices)))
+
+    return frames

@@ -11,11 +11,18 @@ import numpy as np
 
 from data_prep import walkway
 from data_prep.backbones import Backbone, load_backbone
-from data_prep.datasets import RECORDS, Dataset, find_datasets, leave_out, near_misses, read_datasets
+from data_prep.datasets import (
+    RECORDS,
+    Dataset,
+    find_datasets,
+    frames_of,
+    leave_out,
+    near_misses,
+    read_datasets,
+)
 from data_prep.errors import InputError
 from data_prep.extraction import extract
 from data_prep.flow_windows.extraction import FlowWindowRecipe
-from data_prep.frames import read_frames
 from data_prep.gray_frames import gray_frames
 from data_prep.network_features import NetworkRecipe
 from data_prep.normalization import load_normalization, normalize_shards
@@ -315,19 +322,8 @@ class Context:
             acting = [name for name in acting if name != "features"]
             sentences.append("Features: flow windows alone, no network.")
         elif any(entry.reads.of_network for entry in entries):
-            sentences.append(f"{self.backbone_sentence()}.")
+            sentences.append(f"Backbone: {self.backbone.in_words}.")
         return " ".join([*sentences, differences(settings, names_of(*acting, *also))])
-
-    def backbone_sentence(self) -> str:
-        """Return which network gives the features, and why, where it is not the one asked for."""
-        backbone = self.backbone
-        sentence = (
-            f"Backbone: {backbone.name}, {backbone.channels} channels (paper: a ResNet trained on UCF101)"
-        )
-        if not backbone.fallback_reason:
-            return sentence
-        instead = f", in place of {backbone.requested}" if backbone.name != backbone.requested else ""
-        return f"{sentence}{instead}: {backbone.fallback_reason}"
 
     @property
     def commit(self) -> str:
@@ -350,13 +346,3 @@ def _absolute(value):
     if isinstance(value, tuple):
         return tuple(map(_absolute, value))
     return value.absolute() if isinstance(value, Path) else value
-
-
-def frames_of(dataset: Dataset) -> Callable[[str, Sequence[int]], np.ndarray]:
-    """Return the function (clip, frame indices) -> uint8 (n, H, W, 3) on a dataset's test clips."""
-    clips = {clip.name: clip.source for clip in dataset.split("test")}
-
-    def frames(clip: str, indices: Sequence[int]) -> np.ndarray:
-        return read_frames(clips[clip], list(map(int, indices)))
-
-    return frames

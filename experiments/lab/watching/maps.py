@@ -13,9 +13,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from data_prep.datasets import frames_of
 from data_prep.errors import InputError
 from data_prep.live_frames import FrameStream
-from experiments.lab.context import Context, frames_of
+from experiments.lab.context import Context
 from experiments.lab.scoring.calibration import Calibration
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.systems.catalogue import SYSTEMS, run_system, task_of
