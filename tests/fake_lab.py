@@ -16,6 +16,7 @@ import numpy as np
 from synthetic import write_clip
 
 from data_prep import extraction, normalization
+from data_prep.backbones import Backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
 from data_prep.flow_windows import place
 from experiments import figure_09_training_loss as figure_09
@@ -155,10 +156,10 @@ class FakeLab:
     def walkway(self, parent: Path, settings) -> Path:
         return self.data / "-".join(str(value) for value in list(asdict(settings).values())[:4])
 
-    def backbone(self, *options, compute_dtype) -> SimpleNamespace:
+    def backbone(self, *options, compute_dtype) -> Backbone:
         name, weights, input_size_px, layer, *flow_input = (*options, "last")[: max(4, len(options))]
         channels = 3 if flow_input != ["stack"] else 20
-        return SimpleNamespace(
+        return Backbone(
             name=f"{name} {weights} {layer} {flow_input} {compute_dtype}",
             input_size_px=input_size_px, layer=layer, requested=name,
             fallback_reason="", channels=6, weights_sha256="",
