@@ -49,7 +49,7 @@ READS = Reads(
     scored=False,
     also=("moving_mnist",),
     without=(
-        *UNREAD, "gamma", "tsc_coding", "atom_norm", "log_every", "mnist_test_sequences",
+        *UNREAD, "tsc_coding", "atom_norm", "log_every", "mnist_test_sequences",
         "mnist_held_out_sequences", "mnist_start", "mnist_iterations", "mnist_checkpoint_every",
         "mnist_tsc_alternations", "mnist_tsc_update_steps", "mnist_conv_ae_iterations",
         "mnist_tsc_lambda1", "mnist_tsc_lambda2", "mnist_lambda1", "mnist_weight_decay",

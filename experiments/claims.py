@@ -106,10 +106,11 @@ def measured(context: SceneContext, system: str) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     zeros = []
     for scene in context.scenes:
-        seeded = runs_of(scene_points(context, scene, system))
-        found[scene.name] = [auc(runs, protocol_for(context, runs)) for runs in seeded]
+        points = scene_points(context, scene, system)
+        seeded = [(runs, protocol_for(context, runs)) for runs in runs_of(points)]
+        found[scene.name] = [auc(runs, protocol) for runs, protocol in seeded]
         if scene.is_real:
-            zeros.append([zero_share(runs, protocol_for(context, runs)) for runs in seeded])
+            zeros.append([zero_share(runs, protocol) for runs, protocol in seeded])
     return {**found, "zero codes": np.mean(zeros, axis=0).tolist()}
 
 

@@ -12,8 +12,6 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 
     cli.main(__spec__.name, cli.runs_parser(__doc__))
 
-from dataclasses import replace
-
 import numpy as np
 
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST
@@ -25,13 +23,7 @@ from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import identity_of
 from experiments.lab.scoring.fusion import anomaly
-from experiments.lab.systems.moving_mnist import (
-    UNREAD,
-    error_maps,
-    idle_settings,
-    set_by_start,
-    task_on_sequences,
-)
+from experiments.lab.systems.moving_mnist import UNREAD, error_maps, idle_settings, task_on_sequences
 from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.sequences import Files, sequence_files
 from experiments.lab.training.runs import Run
@@ -57,11 +49,6 @@ TITLE = (
     "outlined in blue"
 )
 SHOWN = np.linspace(0, SEQUENCE_FRAMES - 1, 10).round().astype(int)
-
-
-def reads(context: Context, **_) -> Reads:
-    """Return what a call reads: all of `READS`, but what the start sets."""
-    return replace(READS, without=(*READS.without, *set_by_start(context.settings)))
 
 
 def points(context: Context) -> list[Point]:

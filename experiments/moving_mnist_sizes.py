@@ -28,7 +28,7 @@ from experiments.lab.publishing.results import write_csv
 from experiments.lab.scoring.measure import auc, held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.sweeping.sweep import parse_grid
-from experiments.lab.systems.moving_mnist import UNREAD, control_scores, set_by_start, task_on_sequences
+from experiments.lab.systems.moving_mnist import UNREAD, control_scores, task_on_sequences
 from experiments.lab.systems.reads import Reads
 from experiments.lab.systems.sequences import Files, sequence_files
 from experiments.lab.training.train import make_run
@@ -44,11 +44,6 @@ READS = Reads(
     without=(*(*UNREAD, SIZE, "mnist_conv_ae_iterations", "mnist_held_out_sequences"),),
     walkway="never",
 )
-
-
-def reads(context: Context, **_) -> Reads:
-    """Return what a call reads: all of `READS`, but what the start sets."""
-    return replace(READS, without=(*READS.without, *set_by_start(context.settings)))
 
 
 def run(context: Context, grid: Sequence[str] | None = None) -> None:

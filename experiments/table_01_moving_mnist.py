@@ -53,7 +53,6 @@ from experiments.lab.systems.moving_mnist import (
     UNREAD,
     control_scores,
     idle_settings,
-    set_by_start,
     task_on_sequences,
 )
 from experiments.lab.systems.reads import Reads
@@ -88,8 +87,7 @@ def n_seeds(context: Context, system: str) -> int:
 def reads(context: Context, systems: Sequence[str] | None = None, **_) -> Reads:
     """Return what a call with these flags reads: the settings of the systems asked for."""
     asked = asked_for(EXHIBIT, context.profile, systems)
-    without = (*UNREAD, *set_by_start(context.settings), *idle_settings(asked))
-    return replace(READS, systems=asked, without=without)
+    return replace(READS, systems=asked, without=(*UNREAD, *idle_settings(asked)))
 
 
 def kinds_of(anomalies: Sequence[str] | None) -> tuple[str, ...]:
@@ -191,7 +189,8 @@ def on_lit_rows(
     kept = np.flatnonzero(files.boxes_on_lit)
     remark = f"the {len(kept)} of {protocol.remark} with the box on pixels that training lights"
     protocol = replace(protocol, remark=remark)
-    labels = [labels_of(seeded[0], protocol)[index] for index in kept]
+    truth = labels_of(seeded[0], protocol)
+    labels = [truth[index] for index in kept]
     scores = [regularity_of(runs, protocol) for runs in seeded]
     anomaly = [[-of_seed[index] for index in kept] for of_seed in scores]
     values = [frame_auc(of_seed, labels) for of_seed in anomaly]

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from experiments import figure_04_moving_mnist, moving_mnist_sizes, table_01_moving_mnist
+from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.publishing.results import read_rows
 from experiments.lab.settings.profiles import PROFILES
@@ -83,4 +84,4 @@ def test_gamma_acts_where_the_start_is_the_systems_own(tmp_path):
     for start, acts in (("principal", False), ("own", True)):
         context = Context("smoke", PROFILES["smoke"].override(mnist_start=start), tmp_path)
         for command in (table_01_moving_mnist, moving_mnist_sizes, figure_04_moving_mnist):
-            assert ("gamma" in command.reads(context).names(context.settings)) == acts
+            assert ("gamma" in cli.reads_of(command, context).names(context.settings)) == acts

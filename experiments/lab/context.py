@@ -170,10 +170,11 @@ class Context:
 
     def figure_path(self, exhibit: str, dataset: str) -> Path:
         """Return the picture of an exhibit that has one a dataset; the first on disk has no suffix."""
-        on_disk = [name for name in (*RECORDS, *self.at_hand) if name != "walkway"]
-        there = {*self.at_hand, *self._on_disk[1]}
-        first = next((name for name in on_disk if name in there), "walkway")
-        first = "walkway" if self.profile == "smoke" else first
+        first = "walkway"
+        if self.profile != "smoke":
+            on_disk = [name for name in (*RECORDS, *self.at_hand) if name != "walkway"]
+            there = {*self.at_hand, *self._on_disk[1]}
+            first = next((name for name in on_disk if name in there), first)
         return self.results_dir / f"{exhibit}{'' if dataset == first else f'_{dataset}'}.png"
 
     @functools.cached_property

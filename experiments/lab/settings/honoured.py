@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from experiments.lab.settings.in_place import MovingMNISTSettings
 from experiments.lab.settings.schema import ModelSettings, ScoreSettings
 
 
@@ -22,6 +23,11 @@ def idle_score_settings(score: ScoreSettings, streams: Sequence[str]) -> dict[st
     if score.smoothing_frames == 1:
         idle["smoothing"] = "smoothing_frames is 1"
     return idle
+
+
+def idle_start_settings(moving_mnist: MovingMNISTSettings) -> dict[str, str]:
+    """Return the settings of sRNN-AE that the start on Moving-MNIST sets itself, each with the reason."""
+    return {"gamma": "mnist_start principal sets it"} if moving_mnist.mnist_start == "principal" else {}
 
 
 def idle_model_settings(model: ModelSettings) -> dict[str, str]:

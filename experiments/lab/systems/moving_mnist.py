@@ -77,11 +77,6 @@ def idle_settings(systems: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(idle))
 
 
-def set_by_start(settings: Settings) -> tuple[str, ...]:
-    """Return the settings of sRNN-AE in whose place the start puts its own: gamma, from the directions."""
-    return ("gamma",) if settings.moving_mnist.mnist_start == "principal" else ()
-
-
 def task_on_sequences(system: str, files: Files, settings: Settings, seed: int) -> Task:
     """Return the task of a system of the catalogue.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from data_prep.errors import InputError
 from experiments.lab.settings.changes import names_of
 from experiments.lab.settings.flow_windows import IN_PLACE, SET_TO_FIT, reads_windows
-from experiments.lab.settings.honoured import idle_model_settings, idle_score_settings
+from experiments.lab.settings.honoured import idle_model_settings, idle_score_settings, idle_start_settings
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import ROLLING_MAXIMUM, SYSTEMS
 from experiments.lab.systems.entry import System
@@ -46,8 +46,10 @@ class Reads:
         """Return the names of the settings that act on something under these settings."""
         acting = set().union(*(self.names_for(SYSTEMS[system], settings) for system in self.systems))
         also = self.also if self.walkway == "never" else (*self.also, "walkway")
-        idle = () if "similarity" in self.without else idle_model_settings(settings.model)
-        return (acting | set(names_of(*also))) - set(names_of(*self.without)) - set(idle)
+        idle = set() if "similarity" in self.without else set(idle_model_settings(settings.model))
+        if "moving_mnist" in self.also:
+            idle |= set(idle_start_settings(settings.moving_mnist))
+        return (acting | set(names_of(*also))) - set(names_of(*self.without)) - idle
 
     def names_for(self, entry: System, settings: Settings) -> set[str]:
         """Return the names of the settings that act on one system."""
