@@ -79,6 +79,8 @@ setup() {
         why=$(stale)
         [ -n "$why" ] || return 0
         [ -f .venv/pyvenv.cfg ] || refuse ".venv: not an environment of Python; move it away"
+        # Set-up clears the folder: another checkout's environment would be lost.
+        [ ! -L .venv ] || refuse ".venv: a link to $(readlink .venv), where $why; remove the link"
         why=" again, as $why"
     fi
     python=$(choose_python)

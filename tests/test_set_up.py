@@ -154,6 +154,20 @@ def test_an_environment_that_is_stale_or_foreign_is_built_again(checkout, spoil,
     assert (checkout.run("setup").stdout, checkout.said) == ("", [])
 
 
+def test_the_environment_of_another_checkout_is_not_cleared(checkout):
+    checkout.python("python3", LINUX)
+    checkout.run("setup")
+    other = (checkout.folder / ".venv").rename(checkout.folder.with_name("other"))
+    (checkout.folder / ".venv").symlink_to(other)
+    move(checkout)
+    done = checkout.run("setup")
+    assert (done.returncode, done.stdout, checkout.said) == (2, "", [])
+    assert re.fullmatch(
+        r"error: \.venv: a link to .*other, where .*elsewhere.*; remove the link\n", done.stderr
+    )
+    assert (other / "bin/python").exists()
+
+
 def test_a_set_up_that_did_not_end_begins_again(checkout):
     checkout.python("python3", LINUX)
     assert checkout.run("setup", PIP_EXIT="1").returncode == 1
