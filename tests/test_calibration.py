@@ -89,6 +89,14 @@ def test_calibration_refuses_other_clips_and_errors_that_say_nothing(tmp_path):
         calibrate({"spatial": constant}, Protocol(), 99)
 
 
+def test_no_frame_that_was_trained_on_is_abnormal_where_errors_are_negative(tmp_path):
+    errors = [np.random.default_rng(0).uniform(-90, -30, (50, 21))]
+    run = made_run(tmp_path / "s", errors, errors, [np.zeros(50, np.uint8)])
+    calibration = calibrate({"spatial": run}, Protocol(streams=("spatial",)), 100.0)
+    scores = [calibration.score({"spatial": frame}) for frame in run.scores()[0].error]
+    assert min(scores) > calibration.threshold
+
+
 @pytest.mark.parametrize("fusion", ["calibrated", "log"])
 def test_a_frame_as_it_comes_is_scored_as_among_its_clip(tmp_path, fusion):
     rng = np.random.default_rng(0)

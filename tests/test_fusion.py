@@ -190,6 +190,14 @@ def test_smooth_is_the_mean_of_the_frames_that_are_there():
         smooth(2)
 
 
+@pytest.mark.parametrize("smoothing", ["centered", "causal"])
+def test_smoothed_ties_stay_ties(smoothing):
+    scores = np.concatenate([np.full(20, 0.1), np.full(20, 0.7)])
+    found = fusion.smooth(scores, Protocol(smoothing_frames=3, smoothing=smoothing))
+    np.testing.assert_array_equal(found[:19], 0.1)
+    np.testing.assert_array_equal(found[22:], 0.7)
+
+
 def test_bad_numbers_and_lengths_are_refused():
     for bad in (np.nan, np.inf):
         for changed in ({}, {"normalization": "global"}, {"normalization": "train"}, {"fusion": "log"}):

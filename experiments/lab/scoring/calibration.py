@@ -150,7 +150,10 @@ def _rounded(
 ) -> np.ndarray:
     """Return the scores of clips, (n_frames,), their errors larger by `ROUNDING`."""
     larger = {
-        stream: [replace(clip, error=(1 + ROUNDING) * clip.error.astype(float)) for clip in of_stream]
+        stream: [
+            replace(clip, error=clip.error + ROUNDING * np.abs(clip.error.astype(float)))
+            for clip in of_stream
+        ]
         for stream, of_stream in clips.items()
     }
     return np.concatenate(regularity(larger, protocol, errors))

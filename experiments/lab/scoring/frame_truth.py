@@ -30,7 +30,7 @@ def n_entries(entries: Entries) -> int:
 
 @dataclass(frozen=True)
 class FrameTruth:
-    """The ground truth of one frame on the map's entries, E = s * s of them.
+    """The ground truth of one frame on the map's entries, E of them (`n_entries`).
 
     `regions_px` is int (G, E), the pixels of each abnormal region in each entry; `tracks` names the track of
     each region, unique in its clip; `entries_px` is int (E,), all pixels of each entry.

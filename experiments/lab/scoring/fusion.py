@@ -126,7 +126,8 @@ def anomaly(errors: np.ndarray, limits: tuple[float, float], fusion: str) -> np.
 def smooth(scores: np.ndarray, protocol: Protocol) -> np.ndarray:
     """Return the mean of each score of a clip, (n,), and those around it, or of the last ones.
 
-    `protocol` says how many frames and which; fewer are taken at the ends of the clip.
+    `protocol` says how many frames and which; fewer are taken at the ends of the clip. The mean of equal
+    scores is that score to the last digit, so that ties stay ties.
     Raises ValueError: less than one frame, or an even number of them around each.
     """
     n_frames, centered = protocol.smoothing_frames, protocol.smoothing == "centered"
@@ -138,4 +139,7 @@ def smooth(scores: np.ndarray, protocol: Protocol) -> np.ndarray:
     n_after = n_frames // 2 if centered else 0
     sums, t = np.concatenate([[0.0], np.cumsum(scores, dtype=np.float64)]), np.arange(len(scores))
     first, end = np.maximum(t + n_after - n_frames + 1, 0), np.minimum(t + n_after + 1, len(scores))
-    return (sums[end] - sums[first]) / (end - first)
+    means = (sums[end] - sums[first]) / (end - first)
+    padded = np.pad(scores, (n_frames - 1 - n_after, n_after), mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, n_frames)
+    return np.clip(means, around.min(axis=1), around.max(axis=1))

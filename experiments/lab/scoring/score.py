@@ -14,7 +14,8 @@ from data_prep.shards import Shard
 from data_prep.windows import clip_blocks
 from models.blocks import BlockModel
 
-# Clips scored side by side: rows enough for efficient matrix products, memory independent of the dataset.
+# Clips scored side by side: rows enough for efficient matrix products. Features are read in blocks, and what
+# is kept is the scores, four numbers a region and frame.
 CLIPS_AT_ONCE = 16
 BLOCK_FRAMES = 5
 PER_FRAME = ("error", "similarity", "code_distance", "sparsity")
@@ -44,8 +45,8 @@ class ClipScores:
     """What a model says of one clip.
 
     `error` ||x - x^||^2, `similarity` S_{t-1,t}, `code_distance` ||a_t - a_{t-1}|| and `sparsity` (share of
-    zero codes) are float32 (n_frames, R), the last three None for a system without codes; `labels` is uint8
-    (n_frames,), 1 = abnormal.
+    zero codes) are (n_frames, R), float32 of a network, the last three None for a system without codes;
+    `labels` is uint8 (n_frames,), 1 = abnormal.
     """
 
     clip: str
