@@ -47,7 +47,7 @@ class Normalization:
         if self.method == "l2":
             length = np.linalg.norm(features, axis=-1, keepdims=True)
             scale = np.float32(features.shape[-1] ** 0.5)
-            return features * (scale / np.maximum(length, np.finfo(np.float32).tiny))
+            return features * np.divide(scale, length, out=np.zeros_like(length), where=length > 0)
         if self.method == "standardized":
             return (features - self.mean) / self.deviation
         return features

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from data_prep.read_ahead import read_ahead
 from data_prep.shards import Shard
 
 FEATURE_STREAMS = ("spatial", "temporal", "early")
+MOST_OPEN = 400  # shards; a process may hold 1,024 files, more than ShanghaiTech has clips
 MOST_DRAWS = 1000  # windows in search of one in which something moves
 
 
@@ -67,7 +69,8 @@ class WindowSampler:
         n_frames: Sequence[int] | None = None,
     ):
         self.shards = list(shards)
-        self._opened: dict[int, Shard] = {}  # kept open: opening one takes longer than reading a window
+        # Kept open, as opening one takes longer than reading a window; the last ones used.
+        self._opened: OrderedDict[int, Shard] = OrderedDict()
         self.window_frames = window_frames
         self.batch_clips = batch_clips
         self.seed = seed
@@ -102,7 +105,10 @@ class WindowSampler:
         """Return the shard of one of the windows, counted over all clips, and its first frame."""
         clip = int(np.searchsorted(self.ends, index, side="right"))
         if clip not in self._opened:
+            if len(self._opened) == MOST_OPEN:
+                self._opened.popitem(last=False)[1].close()
             self._opened[clip] = Shard(self.shards[clip])
+        self._opened.move_to_end(clip)
         return self._opened[clip], int(index - (self.ends[clip - 1] if clip else 0))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from synthetic import CHANNELS, REGIONS, write_clip
 
+from data_prep import windows
 from data_prep.errors import InputError
 from data_prep.pooling import rolling_temporal
 from data_prep.shards import Shard
@@ -39,6 +40,15 @@ def test_batches_depend_on_seed_and_step_alone(clips):
     np.testing.assert_array_equal(first.batch(8), next(resumed)[0])
     assert not np.array_equal(first.batch(7), first.batch(8))
     assert not np.array_equal(first.batch(7), WindowSampler(list(clips), window_frames=5, seed=2).batch(7))
+
+
+def test_few_shards_are_open_at_once(clips, monkeypatch):
+    many, one = (WindowSampler(list(clips), window_frames=5, seed=1) for _ in range(2))
+    expected = [many.batch(step) for step in range(5)]
+    monkeypatch.setattr(windows, "MOST_OPEN", 1)
+    for step, batch in enumerate(expected):
+        np.testing.assert_array_equal(one.batch(step), batch)
+    assert (len(many._opened), len(one._opened)) == (2, 1)
 
 
 def test_every_window_is_equally_likely(clips):

@@ -18,6 +18,7 @@ from experiments.lab.scoring.score import ClipScores
 from experiments.lab.training.task import Data, shards_data
 
 WINDOWS_AT_ONCE = 16
+MEAN_FRAMES = 256
 WindowErrors = Callable[[np.ndarray], np.ndarray]  # windows (n, T, H * W) -> errors (n, T)
 
 
@@ -89,11 +90,13 @@ class ShardFrames:
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
-        """Return the mean training frame, float32 (H * W,); memory holds one clip."""
+        """Return the mean training frame, float32 (H * W,); memory holds `MEAN_FRAMES` of a clip."""
         total, n_frames = np.zeros(self.size_px**2), 0
         for path, start, stop in self.parts:
             with Shard(path) as shard:
-                total = total + shard.features(start, stop)[:, 0].sum(0, dtype=np.float64)
+                for at in range(start, stop, MEAN_FRAMES):
+                    frames = shard.features(at, min(at + MEAN_FRAMES, stop))[:, 0]
+                    total += frames.sum(0, dtype=np.float64)
             n_frames += stop - start
         return (total / n_frames).astype(np.float32)
 
