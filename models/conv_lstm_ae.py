@@ -10,9 +10,6 @@ past frame x_{t-1}. No frame after t is predicted. Xavier's initial weights, bia
 on the kernels alone, AdaGrad at 0.001, biases at twice that, with 8 clips a batch for 50,000 iterations. Its
 loss sums over the clips of a batch and is the mean over the T frames; ours is the mean over both, beside
 which the decay weighs 8 times as much.
-
-Our choice: three ConvLSTM layers, 64, 64 and 128 wide, a seventh of the weights of the one;
-`memory_filters=(512,)` is the released network.
 """
 
 from collections.abc import Sequence
@@ -48,7 +45,7 @@ class ConvLSTMAE(keras.Model):
     def __init__(
         self,
         filters: Sequence[int] = (128, 256, 512),
-        memory_filters: Sequence[int] = (64, 64, 128),
+        memory_filters: Sequence[int] = (512,),
         input_size_px: int = 225,
         weight_decay: float = 0.0005,
         seed: int = 0,

@@ -75,6 +75,17 @@ def source_of(place_of):
     return lambda system: SYSTEMS[system].reads.source(place_of(system), "cells", PAPER)
 
 
+def test_what_javan_learns_of_a_clip_ends_with_it(source_of):
+    method = task_of(
+        "after Javan et al.", source_of("after Javan et al."), PAPER.override(javan_update=True), 0
+    ).method
+    rng = np.random.default_rng(0)
+    clip = rng.integers(0, 256, (16, 64, 96, 3), np.uint8)
+    model = method.fit(lambda: iter([clip]))
+    first, second = (np.stack(list(method.maps(model, clip))) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
 @pytest.mark.parametrize("system", QUOTED)
 def test_system_scores_every_frame_and_its_run_is_kept(system, place_of, dataset, root):
     run = run_system(system, place_of(system), "cells", PAPER, 0, root)

@@ -52,6 +52,7 @@ def test_override_parses_text_and_leaves_the_rest():
         ({"similarity": "cosine"}, "similarity: expected one of learned, gaussian, got 'cosine'"),
         ({"frame_error": "median"}, "frame_error: expected one of max"),
         ({"temporal_weight": 1.5}, "temporal_weight: expected at most 1.0, got 1.5"),
+        ({"mppca_latent": 36}, "mppca_latent: expected at most 35, got 36"),
         ({"gamma": "inf"}, "gamma: expected float, got 'inf'"),
         ({"smoothing_frames": "4"}, "smoothing_frames: expected an odd number of frames, got 4"),
         ({"learning_rate": "-1"}, "learning_rate: expected .* got -1"),

@@ -47,7 +47,7 @@ class CellFeatures:
     """What the cells of one frame show.
 
     Attributes:
-        speed: (rows, columns), px a frame: mean |dx| + |dy| of the foreground, summed over three frames.
+        speed: (rows, columns), px in three frames: mean |dx| + |dy| of the foreground of each, added.
         size: (rows, columns), foreground px of 0..256, smoothed over cells.
         texture: (rows, columns, 4), sums of |Gabor response| in four directions.
     """

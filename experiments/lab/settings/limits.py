@@ -64,6 +64,7 @@ AT_MOST = {
     "rho": 1.0,
     "frames_least_gain": 1.0,
     "reddy_known": 1.0,
+    "mppca_latent": 35,  # of 36 dimensions; the noise is what is left
 }
 # Sides of frames that the strided convolutions tile: the rest modulo the stride.
 TILED = {"conv_ae_size_px": (4, 3), "conv_lstm_size_px": (16, 1)}

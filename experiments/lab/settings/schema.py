@@ -4,7 +4,6 @@
 what another source gives.
 """
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -26,7 +25,7 @@ class FeatureSettings:
     """What the backbone gives for each frame."""
 
     backbone: str = choice("resnet50")  # with ImageNet weights; Sec. 4.1: a ResNet pretrained on UCF101
-    layer: str = "last"  # Sec. 3.6; "conv2", "conv3", "conv4", or several: "conv3+conv4"
+    layer: str = choice("last")  # the paper names none; "conv2", "conv3", "conv4", or several: "conv3+conv4"
     input_size_px: int = choice(224)  # the ResNet's own
     pooling: str = "max"  # Sec. 3.6; "mean" is the released code's
     pyramid: str = "1,2,4"  # Sec. 3.6
@@ -81,7 +80,7 @@ class TSCSettings:
     """TSC; see `models.tsc`. Its threshold and compute_dtype are those of `ModelSettings`."""
 
     tsc_n_atoms: int = 2048  # Sec. 4.4
-    tsc_depth: int = 30  # Sec. 4.4
+    tsc_depth: int = 30  # Sec. 4.8, Table 10
     tsc_lambda1: float = choice(2.0)  # not given; keeps 95 % of the energy of the training features
     tsc_lambda2: float = 2.0  # Sec. 4.4
     tsc_delta_squared: float = 100.0  # footnote 2
@@ -274,10 +273,6 @@ class Settings:
         """Return a copy whose one checkpoint is the last iteration, and that logs every `log_every` or so."""
         iterations = self.train.iterations
         return self.override(checkpoint_every=iterations, log_every=math.gcd(iterations, log_every))
-
-    def as_dict(self):
-        """Return nested plain dicts."""
-        return dataclasses.asdict(self)
 
 
 def config_hash(config: dict) -> str:

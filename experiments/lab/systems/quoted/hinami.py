@@ -15,8 +15,6 @@ from experiments.lab.training.task import Task
 from models.quoted.cell_maps import CellGrid
 from models.quoted.hinami import PLACES, Objects, PlaceDetectors, object_boxes, objects_of
 
-BACKBONE_PX = 448  # so that a person is more than one entry of the last map
-
 
 def task(source: Frames, settings: Settings, seed: int) -> Task:
     """Return the task of the system, which looks at no later frame.

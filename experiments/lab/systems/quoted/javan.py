@@ -1,5 +1,6 @@
 """After Javan Roshtkhari & Levine: small volumes around one another (`models.quoted.javan`)."""
 
+import copy
 from collections.abc import Iterator
 
 import cv2
@@ -24,8 +25,10 @@ def task(source: Frames, settings: Settings, seed: int) -> Task:
         return Ensembles.fit(lambda: map(grays, clips()), seed)
 
     def maps(model: Ensembles, frames: Stream) -> Iterator[np.ndarray]:
-        return model.maps(grays(frames), update)
+        # What a clip teaches is for that clip: the next one, and the training clips, begin as trained.
+        return (copy.deepcopy(model) if update else model).maps(grays(frames), update)
 
     grid = CellGrid.of_cells(CELL * STEP_PX, source.frame_shape)
-    method = Method(fit, maps, grid, {"javan_update": update}, ahead_frames=6)
+    own = {"javan_update": "within a clip" if update else False}
+    method = Method(fit, maps, grid, own, ahead_frames=6)
     return map_task("after Javan et al.", source, method, seed)

@@ -13,8 +13,6 @@ from experiments.lab.systems.quoted.tasks import WHOLE_CLIP, Method, Stream, map
 from experiments.lab.training.task import Task
 from models.quoted.unmasking import LEAST_MOTION, gradient_bins, map_bins, unmasking_scores
 
-BACKBONE_PX = 224
-
 
 def motion_task(source: Frames, settings: Settings, seed: int) -> Task:
     """Return the task on gradients."""
