@@ -93,7 +93,7 @@ def run(context: Context) -> None:
         seeded = runs_of(seeded_points_of(context, dataset))
         protocol = Protocol.of(context.settings.score)
         default = [auc(runs, held_by(runs, protocol)) for runs in seeded]
-        lines.append(line(dataset, "default", "", default, default))
+        lines.append(line(context.heading(dataset), "default", "", default, default))
         for changed in changes:
             ((name, value),) = changed.items()
             if changed in SCORES:

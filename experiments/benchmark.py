@@ -301,7 +301,9 @@ def peak_training_megabytes(shards: Path, n_atoms: int) -> float:
         "print(int(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1]) / 1024)"
     )
     command = [sys.executable, "-c", script, str(shards), str(n_atoms)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    if done.returncode:
+        raise RuntimeError(f"training on {shards} ended with {done.returncode}: {done.stderr[-2000:]}")
     return float(done.stdout.splitlines()[-1])
 
 

@@ -66,8 +66,8 @@ def clip_similarities(layers: Mapping[str, keras.layers.Layer], path: Path) -> d
 
     Read in blocks, so that memory does not grow with the clip. Paper: Eqs. (10) and (11)
     """
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in layers}
     with Shard(path) as shard:
+        parts = {name: [np.empty((0, shard.n_regions), np.float32)] for name in layers}
         for start in range(0, shard.n_frames - 1, BLOCK_FRAMES):
             features = shard.features(start, start + BLOCK_FRAMES + 1)
             for name, layer in layers.items():
@@ -165,4 +165,5 @@ def mean_rows(context: Context, dataset: str, shards, similarities, identity: Ma
         )
         for name in (LEARNED, GAUSSIAN)
         for label, kind in KINDS.items()
+        if (of_frame == label).any()
     ]

@@ -34,6 +34,7 @@ def test_ablations_change_one_setting_at_a_time(context, monkeypatch):
         assert float(line["auc"]) - float(lines[0]["auc"]) == pytest.approx(
             float(line["difference"]), abs=0.011
         )
+    assert {line["dataset"] for line in lines} == {"Walkway"}
     assert "| Walkway | threshold | two_sided |" in (context.results_dir / "ablations.md").read_text()
 
 

@@ -100,6 +100,8 @@ def test_similarities_of_a_clip_are_those_of_numpy(tmp_path, monkeypatch):
     phi = np.maximum(features @ kernel + bias, 0)
     phi /= np.maximum(np.linalg.norm(phi, axis=-1, keepdims=True), 1e-6)
     np.testing.assert_allclose(found["learned"], (phi[1:] * phi[:-1]).sum(-1), atol=1e-5)
+    of_one = figure_10.clip_similarities(layers, write_clip(tmp_path, "test", "02", features[:1]))
+    assert {name: S.shape for name, S in of_one.items()} == dict.fromkeys(layers, (0, REGIONS))
 
 
 def test_pairs_are_two_neighbors_of_one_label():

@@ -170,8 +170,8 @@ def log_hparams(context: Context, sweep: Sweep, point: Point, runs: Mapping[str,
     if folder.exists():
         return
     chosen = {"dataset": point.dataset, "system": point.system, "seed": point.seed, **overrides}
-    log = TensorBoardLog(folder)
     protocol = held_by(runs, protocol_of(context, sweep, point.system))
     result = {f"final/{metric}": measure(metric, runs, protocol) for metric in sweep.metrics}
+    log = TensorBoardLog(folder)  # last: the folder says that the session is there
     log.hparams({"sweep": sweep.exhibit, **chosen}, result, step=0)
     log.close()

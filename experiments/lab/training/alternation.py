@@ -61,7 +61,9 @@ class Alternations:
                 bar.update()
         if not finished:
             save_model(model, folder / MODEL_FILE)
-            (folder / checkpoint_name(len(history))).unlink(missing_ok=True)
+        for pattern in ("alternation_*.keras", ".tmp-*-alternation_*.keras"):  # of killed commands too
+            for path in folder.glob(pattern):
+                path.unlink()
         return history, task.scorer(model)
 
     def begin(self, folder: Path, n_done: int) -> TSC:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.files import locked
+from data_prep.files import locked, remove_leftovers
 from data_prep.provenance import made_with
 from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.scoring.score import ClipScores
@@ -45,6 +45,7 @@ def make_run(task: Task, out: Path) -> Run:
     with locked(folder), custom_gradients_let_go(), freed_memory_kept():
         if not is_whole(folder, task):
             (folder / "metrics.json").unlink(missing_ok=True)  # it says that a run is finished
+            remove_leftovers(folder / MODEL_FILE)
             set_aside_other_scores(folder, task.clips["test"])
             write_config(folder, task.full_config)
             log = TensorBoardLog(out / "logs" / task.dataset / task.name)

@@ -63,7 +63,8 @@ def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -
         return True
 
     folder = next(filter(is_free, (parent / name for name in names)))
-    for path in (*(folder / file for file in FILES), *abandoned(folder / VIDEO)):
+    # Not the source: the folder stays that of this one, whenever the command is killed.
+    for path in (*(folder / file for file in FILES if file != SOURCE), *abandoned(folder / VIDEO)):
         path.unlink(missing_ok=True)
     write_atomic(folder / SOURCE, f"{source}\n".encode())
     return folder
