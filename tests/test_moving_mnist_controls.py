@@ -70,7 +70,7 @@ def test_the_mean_frame_of_another_size_is_another_run(files):
 
 def test_controls_are_of_the_last_checkpoint_whatever_the_headline_is(files, tmp_path):
     """The last model alone scores control sequences; no published number stands beside a chosen one."""
-    settings = TINY.override(checkpoint="best_on_test", mnist_checkpoint_every=2)
+    settings = TINY.override(checkpoint="best_on_test", mnist_checkpoint_every=2, log_every=2)
     context = Context("smoke", settings, tmp_path)
     rows = table_01_moving_mnist.system_rows(context, "sRNN-AE", "Spatial Anomaly", files, "a command")
     controls = [row for row in rows if "control: " in row.protocol]

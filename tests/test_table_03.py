@@ -35,8 +35,8 @@ def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     assert "Profile: paper, " in table
     own, of_chosen = table.split('Rows "..., chosen settings": ')
     assert "iterations 4 (paper: 20,000)" in own
-    assert "layer conv2 (paper: last)" not in own
-    assert "layer conv2 (paper: last)" in of_chosen
+    assert "layer conv2 (choice of ours at full size: last)" not in own
+    assert "layer conv2 (choice of ours at full size: last)" in of_chosen
     assert replace(context, chosen=True).profile_name.startswith("paper, chosen settings, ")
     # A call that asks for less leaves the rest as it was, commands and all; the table has all of it.
     table_03_methods.run(context, ("sRNN-AE",), with_chosen=False)
