@@ -94,12 +94,16 @@ def test_interrupted_tsc_resumes_to_the_same_dictionary(features, tmp_path, monk
         with pytest.raises(KeyboardInterrupt):
             run_system("TSC", features, "spatial", SMALL, 0, tmp_path)
         monkeypatch.setattr(alternation, fault, real)
+    (folder,) = (path.parent for path in (tmp_path / "checkpoints").rglob("history.json"))
+    for name in ("last.keras", "alternation_0002.keras"):  # what `kill -9` leaves of a file half written
+        (folder / f".tmp-{'0' * 16}-{name}").touch()
     resumed = run_system("TSC", features, "spatial", SMALL, 0, tmp_path)
     np.testing.assert_array_equal(resumed.model().dictionary, unbroken.model().dictionary)
     objectives = [[row["objective"] for row in run.history] for run in (resumed, unbroken)]
     assert objectives[0] == objectives[1]
     assert len(objectives[0]) == 3
     assert not list(resumed.folder.glob("alternation_*"))
+    assert not list(resumed.folder.glob(".tmp-*"))
 
 
 def test_tsc_codes_all_frames_or_the_same_windows(features):

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_prep.errors import InputError
+from data_prep.files import remove_leftovers
 from experiments.lab.training.run_files import MODEL_FILE, load_model, read_history, save_model, write_json
 from experiments.lab.training.task import Score, Task
 from experiments.lab.training.tensorboard import TensorBoardLog
@@ -61,9 +62,9 @@ class Alternations:
                 bar.update()
         if not finished:
             save_model(model, folder / MODEL_FILE)
-        for pattern in ("alternation_*.keras", ".tmp-*-alternation_*.keras"):  # of killed commands too
-            for path in folder.glob(pattern):
-                path.unlink()
+        for number in range(1, len(history) + 1):  # the last one, and what killed commands have left
+            remove_leftovers(folder / checkpoint_name(number))
+            (folder / checkpoint_name(number)).unlink(missing_ok=True)
         return history, task.scorer(model)
 
     def begin(self, folder: Path, n_done: int) -> TSC:
