@@ -68,6 +68,12 @@ def write_atomic(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def keep_beside(name: str, shards: Path, run: Path) -> None:
+    """Put the file `name` of a folder of shards, if any, beside a run, which then needs no shards."""
+    if (shards / name).exists() and not (run / name).exists():
+        write_atomic(run / name, (shards / name).read_bytes())
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a name beside `path` for a file or a folder to write; it becomes `path` when the block ends well.

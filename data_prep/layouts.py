@@ -68,7 +68,6 @@ class Record:
         masks_are_labels: whether the publishers give masks alone, so that without a label file these serve.
         n_train_clips, n_test_clips, n_train_frames, n_test_frames: official counts.
         n_abnormal_frames: test frames that the released frame labels mark abnormal.
-        frame_size_px: (height, width) of the frames.
         column: how the paper's tables head its column, where that is not its title.
         own: whether it is a labelled set of one's own, of which nobody has published a number.
         frames_per_second: of such a set that says so.
@@ -88,7 +87,6 @@ class Record:
     n_train_frames: int | None = None
     n_test_frames: int | None = None
     n_abnormal_frames: int | None = None
-    frame_size_px: tuple[int, int] | None = None
     column: str = ""
     own: bool = False
     frames_per_second: float | None = None

@@ -165,9 +165,3 @@ def _is_sound(arrays: dict[str, np.ndarray]) -> bool:
         return False
     mean, deviation = statistics
     return mean.shape == deviation.shape and bool(np.isfinite(mean).all() and (deviation > 0).all())
-
-
-def keep_normalization(shards: Path, run: Path) -> None:
-    """Put the normalization of a folder of shards, if any, beside a run, which then needs no shards."""
-    if (shards / FILE).exists() and not (run / FILE).exists():
-        write_atomic(run / FILE, (shards / FILE).read_bytes())

@@ -31,7 +31,6 @@ RECORDS: dict[str, Record] = {
             n_train_frames=2550,
             n_test_frames=2010,
             n_abnormal_frames=1648,
-            frame_size_px=(240, 360),
         ),
         Record(
             name="ped1",
@@ -48,7 +47,6 @@ RECORDS: dict[str, Record] = {
             n_train_frames=6800,
             n_test_frames=7200,
             n_abnormal_frames=4045,
-            frame_size_px=(158, 238),
         ),
         Record(
             name="avenue",
@@ -65,7 +63,6 @@ RECORDS: dict[str, Record] = {
             n_train_frames=15328,
             n_test_frames=15324,
             n_abnormal_frames=3867,
-            frame_size_px=(360, 640),
         ),
         Record(
             name="entrance",
@@ -78,7 +75,6 @@ RECORDS: dict[str, Record] = {
             label_files=("entrance.mat", "enter.mat"),
             n_test_clips=6,
             n_train_frames=20000,
-            frame_size_px=(384, 512),
         ),
         Record(
             name="exit",
@@ -91,7 +87,6 @@ RECORDS: dict[str, Record] = {
             label_files=("exit.mat",),
             n_test_clips=4,
             n_train_frames=7500,
-            frame_size_px=(384, 512),
         ),
         Record(
             name="shanghaitech",
@@ -107,7 +102,6 @@ RECORDS: dict[str, Record] = {
             n_train_frames=274515,
             n_test_frames=40791,
             n_abnormal_frames=17326,
-            frame_size_px=(480, 856),
         ),
         Record(
             name="lv",

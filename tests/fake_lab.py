@@ -15,17 +15,16 @@ from unittest.mock import MagicMock
 import numpy as np
 from synthetic import write_clip
 
-from data_prep import extraction, normalization
+from data_prep import extraction
 from data_prep.backbones import Backbone
 from data_prep.datasets import RECORDS, Clip, Dataset
-from data_prep.flow_windows import place
 from experiments import figure_09_training_loss as figure_09
 from experiments.lab import context as context_module
 from experiments.lab.context import Context
 from experiments.lab.scoring.metrics import frame_error
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import config_hash
-from experiments.lab.systems import sequences
+from experiments.lab.systems import catalogue, sequences
 from experiments.lab.systems.quoted import hinami, sources, unmasking
 from experiments.lab.training import task as task_module
 from experiments.lab.training import train
@@ -137,8 +136,7 @@ class FakeLab:
         patch(context_module.walkway, "generate_under", self.walkway)
         patch(Dataset, "pixel_masks", clip_masks)
         patch(Dataset, "frame_labels", frame_labels)
-        patch(normalization, "keep_normalization", lambda *_: None)
-        patch(place, "keep_place", lambda *_: None)
+        patch(catalogue, "keep_beside", lambda *_: None)
         patch(train, "make_run", self.make_run)
         patch(task_module, "code_name", lambda *_: "")
         for module in (hinami, unmasking):

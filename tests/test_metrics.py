@@ -181,13 +181,6 @@ def test_chance_and_constant_scores():
         assert metric(constant, labels) == pytest.approx(expected, abs=1e-12)
 
 
-def test_sparsity_counts_exact_zeros():
-    codes = np.array([[0.0, -0.0, 1e-30], [1.0, 0.0, -2.0]], dtype=np.float32)
-    assert metrics.sparsity(codes) == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="codes"):
-        metrics.sparsity(np.array([0.0, np.nan]))
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bad_errors_are_refused(bad):
     with pytest.raises(ValueError, match="finite"):

@@ -129,8 +129,15 @@ def test_control_is_the_test_split_without_its_anomalies(tmp_path, digits, kind)
             }
 
 
-def test_control_and_test_digits_are_those_that_training_has_not():
-    digits = {split: moving_mnist.digits_of(split) for split in moving_mnist.SPLITS}
+def test_control_and_test_digits_are_those_that_training_has_not(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+    np.savez(tmp_path / "mnist.npz", x_train=images[:3], x_test=images[3:])
+    digits = {split: moving_mnist.digits_of(split, tmp_path) for split in moving_mnist.SPLITS}
+    assert {split: len(held.images) for split, held in digits.items()} == {
+        "train": 3,
+        "test": 2,
+        "control": 2,
+    }
     assert digits["control"].sha256 == digits["test"].sha256
     train, test = ({image.tobytes() for image in digits[split].images} for split in ("train", "test"))
     assert not train & test

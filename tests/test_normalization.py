@@ -6,11 +6,11 @@ from synthetic import write_clip, write_dataset
 
 from data_prep import normalization
 from data_prep.errors import InputError
+from data_prep.files import keep_beside
 from data_prep.normalization import (
     FILE,
     Normalization,
     channel_statistics,
-    keep_normalization,
     load_normalization,
     normalize_shards,
 )
@@ -103,10 +103,10 @@ def test_other_training_frames_give_other_statistics_and_all_shards_again(raw):
 
 def test_a_run_keeps_the_normalization_without_the_shards(raw, tmp_path):
     done, run = normalize_shards(raw, "standardized"), tmp_path / "run"
-    keep_normalization(done, run)
+    keep_beside(FILE, done, run)
     x = np.random.default_rng(2).normal(size=(3, 6)).astype(np.float32)
     np.testing.assert_array_equal(load_normalization(run)(x), load_normalization(done)(x))
-    keep_normalization(raw, tmp_path / "other")
+    keep_beside(FILE, raw, tmp_path / "other")
     assert not (tmp_path / "other" / FILE).exists()
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
+from data_prep.files import keep_beside
 from data_prep.flow_windows import place as place_module
 from data_prep.flow_windows.options import N_CHANNELS, FlowWindowOptions
-from data_prep.flow_windows.place import FILE, keep_place, learn_place, learned_place, load_place
+from data_prep.flow_windows.place import FILE, learn_place, learned_place, load_place
 from data_prep.flow_windows.rows import clip_flows
 from data_prep.frames import iter_frames
 from data_prep.read_ahead import stack_batches
@@ -38,7 +39,7 @@ def test_a_place_is_learned_kept_and_taken_along(tmp_path):
     written = (folder / FILE).stat().st_mtime_ns
     learned_place(folder, clips, options)
     assert (folder / FILE).stat().st_mtime_ns == written
-    keep_place(folder, tmp_path / "run")
+    keep_beside(FILE, folder, tmp_path / "run")
     assert load_place(tmp_path / "run") == place
     write_clip(tmp_path / "clips" / "02", walkers(n_frames=4, speed=2))
     more = learned_place(folder, [*clips, tmp_path / "clips" / "02"], options)

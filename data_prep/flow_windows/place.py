@@ -152,9 +152,3 @@ def load_place(folder: Path) -> Place:
     except InputError as fault:
         raise InputError(f"{path}: damaged, {fault}; delete it") from None
     return replace(Place(**stored), options=options, unit=SpeedUnit(**stored["unit"]))
-
-
-def keep_place(shards: Path, run: Path) -> None:
-    """Put the place of a folder of shards, if any, beside a run, which then needs no shards."""
-    if (shards / FILE).exists() and not (run / FILE).exists():
-        write_atomic(run / FILE, (shards / FILE).read_bytes())

@@ -125,15 +125,6 @@ def clip_wins(anomaly_scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]
     return wins
 
 
-def sparsity(codes: np.ndarray) -> float:
-    """Return the fraction of codes that are exactly zero; `codes` has any shape.
-
-    Paper: Sec. 4.4, "percentage of zero entries"
-    """
-    codes = finite(codes, "codes", dtype=None)
-    return float(np.mean(codes == 0))
-
-
 def _pooled(
     anomaly_scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -171,10 +162,10 @@ def finite_vector(values: np.ndarray, name: str) -> np.ndarray:
     return values
 
 
-def finite(values: np.ndarray, name: str, dtype: type | None = np.float64) -> np.ndarray:
-    """Return an array of any shape as `dtype`; ValueError for no number or one that is not finite."""
-    # float64 by default: differences of large float32 errors lose the digits that rank the frames.
-    values = np.asarray(values, dtype=dtype)
+def finite(values: np.ndarray, name: str) -> np.ndarray:
+    """Return an array of any shape as float64; ValueError for no number or one that is not finite."""
+    # Differences of large float32 errors would lose the digits that rank the frames.
+    values = np.asarray(values, dtype=np.float64)
     if not values.size:
         raise ValueError(f"{name}: expected numbers, got none")
     if bad := np.count_nonzero(~np.isfinite(values)):

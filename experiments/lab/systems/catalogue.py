@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import InputError
+from data_prep.files import keep_beside
 from experiments.lab.settings.changes import RECORDING
 from experiments.lab.settings.flow_windows import reads_windows, with_window_settings
 from experiments.lab.settings.schema import Settings
@@ -233,8 +234,8 @@ def run_system(
         out: root of the outputs.
         sample_frames: see `task.Data`.
     """
-    from data_prep.flow_windows.place import keep_place
-    from data_prep.normalization import keep_normalization
+    from data_prep import normalization
+    from data_prep.flow_windows import place
     from experiments.lab.training.train import make_run
 
     if SYSTEMS[system].reads.of_network and reads_windows(stream, settings):
@@ -242,6 +243,6 @@ def run_system(
     source = SYSTEMS[system].reads.source(folder, stream, settings, sample_frames)
     run = make_run(task_of(system, source, settings, seed), out)
     if isinstance(folder, Path):  # else a dataset's frames as they are
-        keep_normalization(folder, run.folder)
-        keep_place(folder, run.folder)
+        keep_beside(normalization.FILE, folder, run.folder)
+        keep_beside(place.FILE, folder, run.folder)
     return run
