@@ -51,14 +51,20 @@ def files_in(out: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in (out / "checkpoints").rglob("*")}
 
 
-def kill_when_training(out: Path, busy_processes) -> threading.Thread:
-    """Return a started thread that kills one busy process as soon as a run has begun and none is finished."""
+def kill_when_training(out: Path, busy_processes):
+    """Kill one busy process as soon as a run has begun; the returned function fails if none was killed."""
+    killed = []
 
     def wait_and_kill():
         while not list(out.glob("checkpoints/*/*/config.json")) or not (pids := busy_processes()):
             time.sleep(0.01)
         os.kill(pids[0], signal.SIGKILL)
+        killed.append(pids[0])
+
+    def check():
+        thread.join(timeout=10)
+        assert killed
 
     thread = threading.Thread(target=wait_and_kill, daemon=True)
     thread.start()
-    return thread
+    return check

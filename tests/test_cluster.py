@@ -85,9 +85,9 @@ def test_table_03_on_a_cluster_is_that_of_one_process_though_a_worker_is_killed(
         def busy():
             return [pids[worker] for worker, tasks in client.processing().items() if tasks]
 
-        killer = kill_when_training(context.out, busy)
+        check_killed = kill_when_training(context.out, busy)
         make(table_03_methods.points(context, **flags), Where(cluster=address))
-        killer.join()
+        check_killed()
     assert sorted(worker.poll() is None for worker in workers) == [False, True, True]
     before = files_in(context.out)
     table_03_methods.run(context, **flags)

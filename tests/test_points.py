@@ -144,9 +144,9 @@ def test_processes_give_the_same_and_lose_no_run_when_one_is_killed(finished, tm
         children = psutil.Process().children()
         return [child.pid for child in children if any("popen_loky" in word for word in child.cmdline())]
 
-    killer = kill_when_training(context.out, workers)
+    check_killed = kill_when_training(context.out, workers)
     make(points(context), Where(jobs=2))
-    killer.join()
+    check_killed()
     before = files_in(context.out)
     np.testing.assert_allclose(errors(points(context)), errors(finished[1]), rtol=1e-5)
     assert files_in(context.out) == before
