@@ -48,12 +48,24 @@ def sista(
     xA = ops.reshape(xA, (n_frames, -1, n_atoms))
     G, form = parameters.dictionary_gram, "gram"
     if G is None:
-        form = cheapest_form(n_features, n_atoms, n_rows or expected_rows, n_frames * stack.depth)
+        form = "dictionary"
+        if gram_stands_in(n_features, n_atoms, stack.compute_dtype):
+            form = cheapest_form(n_features, n_atoms, n_rows or expected_rows, n_frames * stack.depth)
     if G is None and form == "gram":
         G = gram(A, stack.compute_dtype)
     codes_of = sequence_codes(stack, form)
     codes = codes_of(xA, A if G is None else G, S, initial_codes, gamma, lambda1, lambda2)
     return ops.transpose(codes, (1, 0, 2))
+
+
+def gram_stands_in(n_features: int, n_atoms: int, compute_dtype: str) -> bool:
+    """Return whether `A^T A` may stand in for A^T and A in turn along a clip, as far as rounding goes.
+
+    With N > C there are changes of the codes that A takes to 0. `A^T A` rounded to bfloat16 does not: every
+    step then moves the codes a little that way, nothing takes them back, and they drift from frame to frame.
+    The decoder sees it. A^T and A, rounded alike, move them nowhere that A does not see.
+    """
+    return compute_dtype == "float32" or n_atoms <= n_features
 
 
 def cheapest_form(n_features: int, n_atoms: int, n_rows: int, n_steps: int) -> str:

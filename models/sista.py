@@ -68,10 +68,10 @@ class StackedRNNOptions:
 
 
 class Factors(NamedTuple):
-    """The matrices of the layer as few rows are multiplied with them: A, A^T A, and phi's kernel, if any."""
+    """The matrices of the layer as few rows are multiplied with them: A, A^T A and phi's kernel, if any."""
 
     dictionary: Factor
-    gram: Factor
+    gram: Factor | None
     kernel: Factor | None
 
 

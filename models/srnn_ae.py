@@ -10,7 +10,7 @@ from keras import ops
 from models.blocks import BlockModel, jit_compile, squared_error
 from models.products import Factor, product, rounded
 from models.rmsprop import RMSProp as RMSProp  # a trained model names it: who loads one needs it
-from models.sequence import gram
+from models.sequence import gram, gram_stands_in
 from models.similarity import initial_weights
 from models.sista import Factors, StackedRNN
 from models.tensor import Tensor
@@ -86,7 +86,7 @@ class SRNNAE(keras.Model):
 
 
 class Streaming(BlockModel):
-    """A trained model scoring frames as they come: A^T A is taken once, the state is passed along.
+    """A trained model scoring frames as they come: A^T A, if used, is taken once, the state is passed along.
 
     Paper: Sec. 3.7, Eq. (13); one forward pass a frame (Sec. 3.4).
 
@@ -116,10 +116,18 @@ class Streaming(BlockModel):
             self.kept[name].assign(matrix)
 
     def matrices(self) -> dict[str, Tensor]:
-        """Return what is kept, by name: A^T A; frame by frame also A, Z and phi's kernel, all transposed."""
+        """Return what is kept, by name: A^T A, where it stands in for A; frame by frame also the factors.
+
+        These are A, Z and phi's kernel, all transposed, and without A^T A also A as it is.
+        """
         srnn = self.model.srnn
         dtype = srnn.options.compute_dtype
-        kept = {"gram": gram(ops.copy(srnn.dictionary), dtype)}
+        kept: dict[str, Tensor] = {}
+        n_features, n_atoms = srnn.dictionary.shape
+        if gram_stands_in(n_features, n_atoms, dtype):
+            kept |= {"gram": gram(ops.copy(srnn.dictionary), dtype)}
+        elif self.frame_by_frame:
+            kept |= {"dictionary": srnn.dictionary}
         if self.frame_by_frame:
             kept |= {"dictionary_transposed": ops.transpose(srnn.dictionary)}
             kept |= {"decoding_transposed": ops.transpose(self.model.decoding)}
@@ -132,10 +140,10 @@ class Streaming(BlockModel):
         """The matrices that few rows are multiplied with; None where blocks have more than one frame."""
         if not self.frame_by_frame:
             return None
-        kernel = self.kept.get("kernel_transposed")
+        kept_gram, kernel = self.kept.get("gram"), self.kept.get("kernel_transposed")
         return Factors(
-            Factor(self.kept["dictionary_transposed"]),
-            Factor(self.kept["gram"]),  # A^T A is symmetric
+            Factor(self.kept["dictionary_transposed"], self.kept.get("dictionary")),
+            None if kept_gram is None else Factor(kept_gram),  # A^T A is symmetric
             None if kernel is None else Factor(kernel),
         )
 
@@ -151,7 +159,7 @@ class Streaming(BlockModel):
         """
         x = inputs["x"]
         state = {key: inputs[key] for key in ("codes", "embedding", "seen")}
-        codes, similarity, after = self.model.srnn(x, state, self.kept["gram"], factors=self.factors)
+        codes, similarity, after = self.model.srnn(x, state, self.kept.get("gram"), factors=self.factors)
         decoding = Factor(self.kept["decoding_transposed"]) if self.frame_by_frame else None
         before = ops.concatenate([state["codes"][:, None], codes[:, :-1]], 1)
         return {

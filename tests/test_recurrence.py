@@ -7,7 +7,7 @@ from keras import ops
 
 from models.proximal import soft_threshold
 from models.recurrence import Frame, Parameters, Stack, sista_step, step_gradient
-from models.sequence import factors_are_cheaper, gram, gram_is_cheaper, sista
+from models.sequence import factors_are_cheaper, gram, gram_is_cheaper, gram_stands_in, sista
 from models.sparse_solver import Problem
 
 C, N, ROWS, T = 7, 11, 3, 4
@@ -186,6 +186,12 @@ def test_gram_is_chosen_by_counting_products():
     assert gram_is_cheaper(11_570, 2048, 4, 30)
     assert not gram_is_cheaper(11_570, 2048, 4, 3)
     assert gram_is_cheaper(50_625, 2048, 84, 300)
+
+
+def test_a_rounded_gram_is_not_taken_where_a_has_a_null_space():
+    sizes = [(2048, 2048), (1024, 2048), (11_570, 2048)]
+    assert [gram_stands_in(*size, "bfloat16") for size in sizes] == [True, False, True]
+    assert all(gram_stands_in(*size, "float32") for size in sizes)
 
 
 def test_factors_of_the_gradient_are_chosen_by_counting_products():

@@ -136,7 +136,8 @@ class SequenceFeatures:
     """The intensities of the sequences' lit pixels, as a `features.FeatureSource`; R = 1."""
 
     def __init__(self, files: Files):
-        self.files, self.data, self.stream, self.sampling = files, files.data, files.kind, {}
+        self.files, self.data, self.stream = files, files.data, files.kind
+        self.sampling, self.scoring = {}, {}
 
     def sampler(self, window_frames: int, batch_clips: int, seed: int) -> Callable[[int], np.ndarray]:
         """Return what draws windows, each equally likely."""
