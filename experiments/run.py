@@ -63,7 +63,7 @@ def run_all(arguments) -> int:
     outcomes, code = {}, 0
     for index, name in enumerate(names):
         left = sum(minutes.get(later, 0) for later in names[index:])
-        print(f"\n== {name} ({index + 1} of {len(names)}; about {left:.0f} min left) ==", flush=True)
+        print(f"\n== {name} ({index + 1} of {len(names)}; {in_words(left)} left) ==", flush=True)
         began = time.perf_counter()
         try:
             run_exhibit(context, modules[name], where)
@@ -84,7 +84,7 @@ def run_all(arguments) -> int:
 
 
 def in_words(minutes: float | None) -> str:
-    """Return how long an exhibit takes, in words."""
+    """Return how long exhibits take, in words."""
     if minutes is None:
         return "not measured"
     return f"about {minutes:.1f} min" if minutes >= 0.1 else "a few seconds"
@@ -113,7 +113,7 @@ def print_plan(context, names: list[str], minutes: dict[str, float]) -> None:
     for name in names:
         print(f"  {name:10} {in_words(minutes.get(name))}")
     if known := [minutes[name] for name in names if name in minutes]:
-        print(f"  together about {sum(known):.0f} min on two cores; what is there is not run again")
+        print(f"  together {in_words(sum(known))} on two cores; what is there is not run again")
 
 
 def print_numbers(context, outcomes: dict[str, str]) -> None:

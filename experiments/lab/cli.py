@@ -229,8 +229,11 @@ def _run(module: str, arguments: argparse.Namespace) -> None:
             return command.run(here, where=at, **own)
         return run_command(command, here, at, **own)
     from experiments.lab.publishing.exhibit import publish_report, run_exhibit
+    from experiments.lab.publishing.findings import SMOKE
 
     run_exhibit(here, command, at, **own)
+    if here.profile == "smoke":
+        print(SMOKE)
     return publish_report(here, {command.EXHIBIT: ""})
 
 

@@ -139,7 +139,7 @@ class Context:
             faults = [f"; {path}: {fault}" for path, fault in missed.items() if path.name in absent]
             raise InputError(
                 f"--datasets {', '.join(absent)}: not at hand, expected some of {', '.join(found)}"
-                f"{''.join(faults)}"
+                f"{''.join(faults)}{'' if self.data_dir else '; --data DIR names a folder of others'}"
             )
         return {name: found[name] for name in found if name in (self.only_datasets or found)}
 
