@@ -31,6 +31,7 @@ _DECODED_FRAMES = 8  # that a decoder holds at once
 # Its decoder marks no picture that it made up in part, and says so only where errors are to stop it.
 _STOPPED_BY_ERRORS = ("mjpeg",)
 AS_STORED = (False, 1, 1)  # see `_turn`
+CUT_OFF_SHARE = 0.1  # of the declared duration that may lack without a word
 _FRESH_SECONDS = 60  # a file that changed since is perhaps not finished
 
 Reading = tuple[float | None, np.ndarray]  # seconds as the source stamps them, uint8 (H, W, 3) RGB
@@ -221,10 +222,25 @@ def _count(container: av.container.InputContainer, stream: av.VideoStream) -> tu
     n_reached = index[-1].timestamp + 1 if is_avi and len(index) else len(index)
     if n_reached < declared:  # a file that is not whole, or of a kind without index
         return declared, 0
-    packets = index if declared else container.demux(stream)
+    packets = index if declared else _told_if_cut_off(container, stream)
     kept = [(packet.is_keyframe, packet.is_discard) for packet in packets if packet.size]
     n_ahead = next((i for i, (is_key, _) in enumerate(kept) if is_key), 0)
     return sum(not is_discard for _, is_discard in kept[n_ahead:]), n_ahead
+
+
+def _told_if_cut_off(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+    """Yield the packets; say so where they end long before the duration that the header declares.
+
+    Matroska has no count of frames. What else the file holds, such as sound, may last longer.
+    """
+    end = 0.0
+    for packet in container.demux(stream):
+        if packet.pts is not None:
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        yield packet
+    declared = (container.duration or 0) / av.time_base
+    if len(container.streams) == 1 and declared - end > max(1.0, CUT_OFF_SHARE * declared):
+        say_once(f"{container.name}: cut off? its pictures end at {end:.1f} s of {declared:.1f} s declared")
 
 
 def _n_needing_what_was_ahead(path: Path, begins_off_key: bool) -> int:

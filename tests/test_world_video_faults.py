@@ -42,6 +42,19 @@ def test_a_size_that_changes_in_the_middle_is_named(tmp_path):
         list(iter_frames(tmp_path / "resize.ts"))
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.5, True), (1.0, False)])
+def test_a_cut_matroska_file_is_read_and_told(tmp_path, capsys, share, told):
+    """It declares its duration and no count of frames: nothing else says that its second half is missing."""
+    content = encode(tmp_path / "whole.mkv").read_bytes()
+    path = tmp_path / f"cut{share}.mkv"
+    path.write_bytes(content[: int(share * len(content))])
+    n_frames = count_frames(path)
+    assert len(list(iter_frames(path))) == n_frames
+    assert (n_frames < N_FRAMES) == told
+    said = capsys.readouterr().err
+    assert (f"{path.name}: cut off? its pictures end at " in said) == told
+
+
 # Growing, absent, named oddly
 
 
