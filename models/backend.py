@@ -33,9 +33,17 @@ def bfloat16_multiply(transposed: bool = False) -> Callable[[Tensor, Tensor], Te
     Raises ValueError: another backend than TensorFlow and JAX.
     """
     if keras.backend.backend() == "jax":
+        import jax
         import jax.numpy as jnp
 
-        return lambda a, b: jnp.matmul(a, b.T if transposed else b, preferred_element_type="float32")
+        def jax_multiply(a: Tensor, b: Tensor) -> Tensor:
+            if (
+                jax.default_backend() == "cpu"
+            ):  # it lacks some of these products; in float32 they are the same
+                a, b = a.astype("float32"), b.astype("float32")
+            return jnp.matmul(a, b.T if transposed else b, preferred_element_type="float32")
+
+        return jax_multiply
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

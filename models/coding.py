@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from models.blocks import BlockModel, jit_compile
+from models.sequence import gram_stands_in
 from models.sparse_solver import Problem, solve_codes
 from models.tensor import State, Tensor
 
@@ -59,14 +60,13 @@ def code_blocks(model: "TSC", blocks: Iterable[Block], coding: str = "sista") ->
 
     Paper: Eq. (4), Algorithm 1. Each frame starts at the codes of the one before, across blocks too.
     """
-    G = model.dictionary.astype(np.float64)
-    G = G.T @ G
     if coding == "sista":
         coder = _coder_of(model)
-        coder.gram.assign(G)
+        coder.refresh()
         codes_of = coder.code
     else:
-        codes_of = functools.partial(_exact_codes, model, G)
+        G = model.dictionary.astype(np.float64)
+        codes_of = functools.partial(_exact_codes, model, G.T @ G)
     state = None
     for block in blocks:
         if block.starts or state is None:
@@ -77,7 +77,7 @@ def code_blocks(model: "TSC", blocks: Iterable[Block], coding: str = "sista") ->
 
 
 class Coder(BlockModel):
-    """What codes frame after frame: the K steps of one as a graph, with A^T A taken before.
+    """What codes frame after frame: the K steps of one as a graph, with A^T A, if used, taken before.
 
     One by one, K = 30 steps of few atoms took five times as long.
 
@@ -88,15 +88,24 @@ class Coder(BlockModel):
     def __init__(self, model: "TSC") -> None:
         super().__init__(name="coder", dtype=model.dtype_policy)
         self.model = model
-        n_atoms = model.options.n_atoms
-        self.gram = self.add_weight(name="gram", shape=(n_atoms, n_atoms), trainable=False)
+        n_features, n_atoms = model.srnn.dictionary.shape
+        self.gram = None
+        if gram_stands_in(n_features, n_atoms, model.options.compute_dtype):
+            self.gram = self.add_weight(name="gram", shape=(n_atoms, n_atoms), trainable=False)
         self.compile(jit_compile=jit_compile())
         self.built = True
+
+    def refresh(self) -> None:
+        """Take A^T A again, after the dictionary has been updated."""
+        if self.gram is not None:
+            A = self.model.dictionary.astype(np.float64)
+            self.gram.assign(A.T @ A)
 
     def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return S and the state after one frame, its codes among it, of {"x": ..., and the state before}."""
         state = {key: inputs[key] for key in ("codes", "embedding", "seen")}
-        _, similarity, after = self.model.srnn(inputs["x"], state, ops.convert_to_tensor(self.gram))
+        G = None if self.gram is None else ops.convert_to_tensor(self.gram)
+        _, similarity, after = self.model.srnn(inputs["x"], state, G)
         return {"similarity": similarity, **after}
 
     def code(self, x: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray, State]:

@@ -98,9 +98,12 @@ def multiply_transposed(a: Tensor, b: Tensor | Factor) -> Tensor:
     """Return a b^T, (m, n), of a (m, k) and b (n, k), as `multiply` does; in bfloat16 b is read as it lies.
 
     With 40 rows, b being 11,570 x 2,048, that takes a fifth of the time of transposing b first.
+    Raises ValueError: a factor without `itself`.
     """
     if isinstance(b, Factor):
-        return multiply(a, b.transposed if b.itself is None else Factor(b.itself))
+        if b.itself is None:
+            raise ValueError("b: expected a factor that keeps the matrix itself, got its transpose alone")
+        return multiply(a, Factor(b.itself))
     if not _is_bfloat16(a, b):
         return ops.matmul(a, ops.transpose(b))
     return bfloat16_multiply(transposed=True)(rounded(a, "bfloat16"), rounded(b, "bfloat16"))

@@ -50,7 +50,7 @@ class Stack:
         if self.threshold not in THRESHOLDS:
             raise ValueError(f"threshold: expected one of {THRESHOLDS}, got {self.threshold!r}")
         if self.threshold == "two_sided" and self.compute_dtype == "bfloat16":
-            # Rounded, A^T A has eigenvalues below 0 where N > C: along these, nothing holds such codes.
+            # Rounded, A^T A may have eigenvalues below 0: along these, nothing holds such codes.
             raise ValueError("compute_dtype: expected float32 beside threshold two_sided, got bfloat16")
         if self.compute_dtype not in COMPUTE_DTYPES:
             raise ValueError(f"compute_dtype: expected one of {COMPUTE_DTYPES}, got {self.compute_dtype!r}")

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from synthetic import write_dataset
 
 from data_prep import processor
+from data_prep.errors import InputError
 from data_prep.shards import list_shards
 from experiments.lab import cli
 from experiments.lab.scoring.score import score_clips
@@ -17,6 +20,7 @@ from experiments.lab.settings.changes import values
 from experiments.lab.settings.schema import LATER, PAPER, config_hash
 from experiments.lab.systems.catalogue import run_system
 from experiments.lab.training import gradients
+from experiments.lab.training.runs import finished_run
 from models.srnn_ae import Streaming
 
 SMALL = PAPER.override(
@@ -81,6 +85,16 @@ def test_a_run_is_loaded_and_scores_the_same(run, shards):
     again = score_clips(Streaming(model), list_shards(shards, "test"), "spatial")
     for kept, ours in zip(run.scores(), again, strict=True):
         np.testing.assert_array_equal(kept.error, ours.error)
+
+
+def test_a_run_scored_as_before_is_refused(run, tmp_path):
+    folder = Path(shutil.copytree(run.folder, tmp_path / "run"))
+    assert finished_run(folder).config["products"] == "A^T and A in turn where N > C"
+    config = json.loads((folder / "config.json").read_text())
+    del config["products"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="run: scored in bfloat16 as it was done before"):
+        finished_run(folder)
 
 
 def test_a_run_has_other_numbers_than_float32_and_nearly_the_same(run, shards, tmp_path):

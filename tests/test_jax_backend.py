@@ -41,6 +41,14 @@ for system, folder in folders.items():
     if system != "LSTM-AE":
         scored = score_clips(Streaming(Run(Path(folder)).model()), list_shards(shards, "test"), "spatial")
         save_scores(out / f"{system}.npz", scored)
+import numpy as np
+from models.srnn_ae import SRNNAE
+
+model = SRNNAE(6, n_atoms=10, similarity_units=4, compute_dtype="bfloat16")  # N > C: A^T and A in turn
+x = np.random.default_rng(0).uniform(0, 1, (5, 1, 6)).astype("float32")
+error = np.square(x - np.asarray(model(x)["reconstruction"])).sum(-1)
+live = Streaming(model, frame_by_frame=True)
+np.testing.assert_allclose(live.step(x, live.initial_state(5))[0]["error"], error, rtol=2e-3)
 trained = {system: str(run_system(system, shards, "spatial", settings, 0, out).folder) for system in folders}
 print(json.dumps(trained))
 """

@@ -7,7 +7,8 @@ from keras import ops
 from data_prep import processor
 from experiments.lab.scoring.score import step_function
 from experiments.lab.systems.srnn_ae import frame_by_frame
-from models.products import Factor, multiply, product
+from models.coding import Block, code_blocks
+from models.products import Factor, multiply, multiply_transposed, product
 from models.srnn_ae import SRNNAE, Streaming
 from models.tsc import TSC
 
@@ -95,11 +96,31 @@ def test_several_frames_are_refused():
         streaming({"x": np.zeros((ROWS, 2, C), np.float32), **streaming.initial_state(ROWS)})
 
 
+def test_tsc_codes_do_not_drift_either():
+    """As above, of the codes that TSC trains on, taken frame after frame with K = 30 steps each."""
+    n_features, n_atoms, n_frames = 16, 48, 100
+    rng = np.random.default_rng(0)
+    A = rng.uniform(0, 1, (n_features, n_atoms))
+    x = np.abs(1 + np.cumsum(0.1 * rng.standard_normal((ROWS, n_frames, n_features)), 1)).astype(np.float32)
+    codes = {}
+    for dtype in ("float32", "bfloat16"):
+        model = TSC(n_features, n_atoms, lambda1=1e-3, lambda2=1e-3, compute_dtype=dtype)
+        model.set_dictionary(A / np.linalg.norm(A, axis=0))
+        codes[dtype] = np.concatenate([block.codes for block in code_blocks(model, [Block(x)])], 1)
+    off = np.linalg.norm(codes["bfloat16"] - codes["float32"], axis=-1)
+    off = np.median(off / np.linalg.norm(codes["float32"], axis=-1), 0)
+    assert max(off[:20].max(), off[-20:].max()) < 0.012
+
+
 def test_a_factor_is_the_matrix():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 3, C)).astype(np.float32), rng.standard_normal((C, N)).astype(np.float32)
     np.testing.assert_allclose(product(a, Factor(b.T)), a @ b, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(multiply(a[0], Factor(b.T)), a[0] @ b, rtol=1e-5, atol=1e-5)
+    codes = rng.standard_normal((3, N)).astype(np.float32)
+    np.testing.assert_allclose(multiply_transposed(codes, Factor(b.T, b)), codes @ b.T, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="keeps the matrix itself"):
+        multiply_transposed(codes, Factor(b.T))
 
 
 @pytest.mark.parametrize(

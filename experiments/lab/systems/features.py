@@ -27,14 +27,14 @@ class FeatureSource(Protocol):
     """A stream of features to train on and to score.
 
     `data` and `stream` are those of a run; `sampling` is what its configuration holds of how the stream is
-    read, where that is not among the settings of its training, and `scoring` of how clips are scored, where
-    that was once another.
+    read, where that is not among the settings of its training, and `products` of how products are taken,
+    where that was once another.
     """
 
     data: Data
     stream: str
     sampling: dict
-    scoring: dict
+    products: dict
 
     def sampler(self, window_frames: int, batch_clips: int, seed: int) -> Callable[[int], np.ndarray]:
         """Return the function step -> a batch (rows, T, C), which depends on the seed and the step alone."""
@@ -68,7 +68,7 @@ class ShardFeatures:
         }
         self.sampling = {"sampling": {**self.how, "window_frames": train.window_frames}}
         rounded = settings.model.compute_dtype != "float32"
-        self.scoring = {"scoring": "A^T and A in turn where N > C"} if rounded else {}
+        self.products = {"products": "A^T and A in turn where N > C"} if rounded else {}
 
     def sampler(self, window_frames: int, batch_clips: int, seed: int) -> Callable[[int], np.ndarray]:
         """Return what draws windows, each equally likely."""

@@ -137,7 +137,7 @@ class SequenceFeatures:
 
     def __init__(self, files: Files):
         self.files, self.data, self.stream = files, files.data, files.kind
-        self.sampling, self.scoring = {}, {}
+        self.sampling, self.products = {}, {}
 
     def sampler(self, window_frames: int, batch_clips: int, seed: int) -> Callable[[int], np.ndarray]:
         """Return what draws windows, each equally likely."""

@@ -25,7 +25,7 @@ def srnn_ae_task(source: FeatureSource, settings: Settings, seed: int) -> Task:
         source.sampler(train.window_frames, train.batch_clips, seed),
         lambda sample: build_srnn_ae(sample.shape[-1], len(sample), settings, seed),
     )
-    config = {"model": asdict(settings.model), **source.scoring}
+    config = {"model": asdict(settings.model), **source.products}
     return Task("sRNN-AE", source.stream, seed, source.data, config, trainer, source.scorer(Streaming))
 
 

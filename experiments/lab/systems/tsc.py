@@ -28,7 +28,7 @@ def tsc_task(source: FeatureSource, settings: Settings, seed: int) -> Task:
         options.tsc_coding,
     )
     shared = {name: getattr(settings.model, name) for name in ("threshold", "compute_dtype")}
-    config = {"model": {**asdict(options), **shared}, **source.sampling, **source.scoring}
+    config = {"model": {**asdict(options), **shared}, **source.sampling, **source.products}
     return Task("TSC", source.stream, seed, source.data, config, trainer, source.scorer(Streaming))
 
 

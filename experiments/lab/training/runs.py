@@ -145,7 +145,13 @@ def load_runs(folders: Sequence[Path]) -> dict[str, Run]:
 
 
 def finished_run(folder: Path) -> Run:
-    """Return the run in a folder. InputError unless it is finished and its files can be read."""
+    """Return the run in a folder. InputError unless it is finished, readable and scored as runs are now."""
     run = Run(folder)
-    read_config(folder), run.scores()  # checked once, before anything is made of them
+    config = read_config(folder)
+    run.scores()  # checked once, before anything is made of them
+    rounded = config.get("model", {}).get("compute_dtype", "float32") != "float32"
+    if rounded and config["dataset"] != "moving_mnist" and "products" not in config:
+        raise InputError(
+            f"{folder}: scored in bfloat16 as it was done before; the command that trained it makes another"
+        )
     return run
