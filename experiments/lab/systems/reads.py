@@ -126,4 +126,5 @@ def _reason(name: str, settings: Settings) -> str:
         return f": on flow windows {IN_PLACE[name]} stands in its place"
     groups = (getattr(settings, group.name) for group in fields(settings))
     group = next(type(group) for group in groups if name in {f.name for f in fields(group)})
-    return f'; it is of "{(group.__doc__ or "").splitlines()[0]}"'
+    title = (group.__doc__ or "").splitlines()[0].partition(";")[0].rstrip(".")
+    return f'; it is of "{title}"'
