@@ -31,7 +31,7 @@ _DECODED_FRAMES = 8  # that a decoder holds at once
 # Its decoder marks no picture that it made up in part, and says so only where errors are to stop it.
 _STOPPED_BY_ERRORS = ("mjpeg",)
 AS_STORED = (False, 1, 1)  # see `_turn`
-CUT_OFF_SHARE = 0.1  # of the declared duration that may lack without a word
+_CUT_OFF_SHARE = 0.1  # of the declared duration that may lack without a word
 _FRESH_SECONDS = 60  # a file that changed since is perhaps not finished
 
 Reading = tuple[float | None, np.ndarray]  # seconds as the source stamps them, uint8 (H, W, 3) RGB
@@ -233,13 +233,13 @@ def _told_if_cut_off(container: av.container.InputContainer, stream: av.VideoStr
 
     Matroska has no count of frames. What else the file holds, such as sound, may last longer.
     """
-    end = 0.0
+    last = 0
     for packet in container.demux(stream):
         if packet.pts is not None:
-            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            last = max(last, packet.pts + (packet.duration or 0))
         yield packet
-    declared = (container.duration or 0) / av.time_base
-    if len(container.streams) == 1 and declared - end > max(1.0, CUT_OFF_SHARE * declared):
+    end, declared = float(last * stream.time_base), (container.duration or 0) / av.time_base
+    if len(container.streams) == 1 and declared - end > max(1.0, _CUT_OFF_SHARE * declared):
         say_once(f"{container.name}: cut off? its pictures end at {end:.1f} s of {declared:.1f} s declared")
 
 

@@ -37,9 +37,8 @@ def bfloat16_multiply(transposed: bool = False) -> Callable[[Tensor, Tensor], Te
         import jax.numpy as jnp
 
         def jax_multiply(a: Tensor, b: Tensor) -> Tensor:
-            if (
-                jax.default_backend() == "cpu"
-            ):  # it lacks some of these products; in float32 they are the same
+            # A processor lacks some of these products there; in float32 they are the same.
+            if jax.default_backend() == "cpu":
                 a, b = a.astype("float32"), b.astype("float32")
             return jnp.matmul(a, b.T if transposed else b, preferred_element_type="float32")
 

@@ -9,7 +9,6 @@ import numpy as np
 from keras import ops
 
 from models.blocks import BlockModel, jit_compile
-from models.sequence import gram_stands_in
 from models.sparse_solver import Problem, solve_codes
 from models.tensor import State, Tensor
 
@@ -65,8 +64,7 @@ def code_blocks(model: "TSC", blocks: Iterable[Block], coding: str = "sista") ->
         coder.refresh()
         codes_of = coder.code
     else:
-        G = model.dictionary.astype(np.float64)
-        codes_of = functools.partial(_exact_codes, model, G.T @ G)
+        codes_of = functools.partial(_exact_codes, model, _gram_of(model))
     state = None
     for block in blocks:
         if block.starts or state is None:
@@ -74,6 +72,12 @@ def code_blocks(model: "TSC", blocks: Iterable[Block], coding: str = "sista") ->
         first = ops.convert_to_numpy(state["codes"])
         codes, similarity, state = codes_of(block.x, state)
         yield Coded(block, codes, np.concatenate([first[:, None], codes[:, :-1]], 1), similarity)
+
+
+def _gram_of(model: "TSC") -> np.ndarray:
+    """Return A^T A, float64 (N, N)."""
+    A = model.dictionary.astype(np.float64)
+    return A.T @ A
 
 
 class Coder(BlockModel):
@@ -88,9 +92,9 @@ class Coder(BlockModel):
     def __init__(self, model: "TSC") -> None:
         super().__init__(name="coder", dtype=model.dtype_policy)
         self.model = model
-        n_features, n_atoms = model.srnn.dictionary.shape
+        n_atoms = model.options.n_atoms
         self.gram = None
-        if gram_stands_in(n_features, n_atoms, model.options.compute_dtype):
+        if model.srnn.gram_stands_in:
             self.gram = self.add_weight(name="gram", shape=(n_atoms, n_atoms), trainable=False)
         self.compile(jit_compile=jit_compile())
         self.built = True
@@ -98,8 +102,7 @@ class Coder(BlockModel):
     def refresh(self) -> None:
         """Take A^T A again, after the dictionary has been updated."""
         if self.gram is not None:
-            A = self.model.dictionary.astype(np.float64)
-            self.gram.assign(A.T @ A)
+            self.gram.assign(_gram_of(self.model))
 
     def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return S and the state after one frame, its codes among it, of {"x": ..., and the state before}."""

@@ -48,9 +48,8 @@ def sista(
     xA = ops.reshape(xA, (n_frames, -1, n_atoms))
     G, form = parameters.dictionary_gram, "gram"
     if G is None:
-        form = "dictionary"
-        if gram_stands_in(n_features, n_atoms, stack.compute_dtype):
-            form = cheapest_form(n_features, n_atoms, n_rows or expected_rows, n_frames * stack.depth)
+        n_steps = n_frames * stack.depth
+        form = cheapest_form(n_features, n_atoms, n_rows or expected_rows, n_steps, stack.compute_dtype)
     if G is None and form == "gram":
         G = gram(A, stack.compute_dtype)
     codes_of = sequence_codes(stack, form)
@@ -68,9 +67,15 @@ def gram_stands_in(n_features: int, n_atoms: int, compute_dtype: str) -> bool:
     return compute_dtype == "float32" or n_atoms <= n_features
 
 
-def cheapest_form(n_features: int, n_atoms: int, n_rows: int, n_steps: int) -> str:
-    """Return the form of `sequence_codes` that takes the least time, forward and backward together."""
-    if not gram_is_cheaper(n_features, n_atoms, n_rows, n_steps):
+def cheapest_form(
+    n_features: int, n_atoms: int, n_rows: int, n_steps: int, compute_dtype: str = "float32"
+) -> str:
+    """Return the form of `sequence_codes` that takes the least time, forward and backward together.
+
+    Where `A^T A` may not stand in for A it is "dictionary".
+    """
+    stands_in = gram_stands_in(n_features, n_atoms, compute_dtype)
+    if not stands_in or not gram_is_cheaper(n_features, n_atoms, n_rows, n_steps):
         return "dictionary"
     return "both" if factors_are_cheaper(n_features, n_atoms, n_rows * n_steps) else "gram"
 

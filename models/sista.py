@@ -8,7 +8,7 @@ from keras import ops
 
 from models.products import Factor, multiply
 from models.recurrence import Frame, Parameters, Stack, frame_steps
-from models.sequence import sista
+from models.sequence import gram_stands_in, sista
 from models.similarity import SIMILARITIES, GaussianSimilarity, LearnedSimilarity, initial_weights
 from models.tensor import Shape, State, Tensor
 from models.weight_decay import WeightDecay
@@ -142,6 +142,12 @@ class StackedRNN(keras.layers.Layer):
         self.lambda1 = scalar("lambda1", options.lambda1)
         self.lambda2 = scalar("lambda2", options.lambda2, options.trainable_lambda2)
         self.similarity.build(input_shape)
+
+    @property
+    def gram_stands_in(self) -> bool:
+        """Whether A^T A may be kept and taken in place of A along a clip, see `sequence.gram_stands_in`."""
+        n_features, n_atoms = self.dictionary.shape
+        return gram_stands_in(n_features, n_atoms, self.options.compute_dtype)
 
     def initial_state(self, n_rows: Tensor) -> State:
         """Return the state before a clip's first frame: alpha_0 (rows, N), no embedding, nothing seen."""

@@ -10,7 +10,7 @@ from keras import ops
 from models.blocks import BlockModel, jit_compile, squared_error
 from models.products import Factor, product, rounded
 from models.rmsprop import RMSProp as RMSProp  # a trained model names it: who loads one needs it
-from models.sequence import gram, gram_stands_in
+from models.sequence import gram
 from models.similarity import initial_weights
 from models.sista import Factors, StackedRNN
 from models.tensor import Tensor
@@ -123,8 +123,7 @@ class Streaming(BlockModel):
         srnn = self.model.srnn
         dtype = srnn.options.compute_dtype
         kept: dict[str, Tensor] = {}
-        n_features, n_atoms = srnn.dictionary.shape
-        if gram_stands_in(n_features, n_atoms, dtype):
+        if srnn.gram_stands_in:
             kept |= {"gram": gram(ops.copy(srnn.dictionary), dtype)}
         elif self.frame_by_frame:
             kept |= {"dictionary": srnn.dictionary}
