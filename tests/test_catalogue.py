@@ -10,12 +10,13 @@ import pytest
 from synthetic import write_dataset
 
 from experiments import table_03_methods, table_10_running_time
+from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.publishing import results
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems import code_versions
-from experiments.lab.systems.catalogue import SYSTEMS, System, named, run_system, systems_of
+from experiments.lab.systems.catalogue import SYSTEMS, System, asked_for, named, run_system, systems_of
 from experiments.lab.systems.inputs import Features
 from experiments.lab.training.model_card import CARD
 
@@ -98,3 +99,10 @@ def test_what_is_declared_of_the_code_is_up_to_date():
         f"  yes: python -m experiments.code_versions --same {systems}\n"
         f"  no:  python -m experiments.code_versions --changed {systems}"
     )
+
+
+@pytest.mark.parametrize("between", [",", ", "])
+def test_every_system_can_be_asked_for_on_the_command_line(between):
+    for table in ("table_01", "table_03"):
+        known = systems_of(table)
+        assert asked_for(table, "smoke", cli.listed(between.join(known))) == known

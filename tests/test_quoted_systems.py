@@ -187,7 +187,7 @@ def test_published_rows_have_the_names_of_what_stands_in_for_them():
     assert set(STAND_INS) <= rows
     assert not set(STAND_INS.values()) & rows
     assert published("table_04")["after Lu et al.", "LV", "auc"][0] == 0.112
-    unpublished = {"SF", "HOFM", "Unmasking, appearance"}
+    unpublished = {"SF", "HOFM", "Unmasking (appearance)"}
     assert set(QUOTED) - unpublished <= rows
 
 

@@ -199,8 +199,8 @@ def sweep_parser(description: str) -> argparse.ArgumentParser:
 
 
 def listed(text: str) -> list[str]:
-    """Return the items of a flag that takes several; ArgumentTypeError where one is missing."""
-    items = text.split(",")
+    """Return the items of a flag that takes several, "A,B" or "A, B"; ArgumentTypeError: one is missing."""
+    items = [item.strip() for item in text.split(",")]
     if not all(items):
         raise argparse.ArgumentTypeError(f"expected names or values between commas, got {text!r}")
     return items

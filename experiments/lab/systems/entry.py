@@ -27,7 +27,7 @@ class System:
     """One system.
 
     Attributes:
-        name: as the paper's tables print it, or ours beside it.
+        name: as the paper's tables print it, or ours beside it; no comma, which parts names in `--systems`.
         task: "module:function" of (source, settings, seed) -> `task.Task`.
         reads: what makes the source.
         idea: what it takes for abnormal, a sentence.

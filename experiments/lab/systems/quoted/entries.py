@@ -81,7 +81,7 @@ QUOTED = (
         drawn=False,
     ),
     _System(
-        "Unmasking, appearance",
+        "Unmasking (appearance)",
         f"{_HERE}.unmasking:appearance_task",
         VideoFrames(backbone_px=224),
         "Unmasking on the last map of the backbone.",

@@ -32,7 +32,7 @@ def appearance_task(source: Frames, settings: Settings, seed: int) -> Task:
         for frame in frames:
             yield map_bins(network(resize(frame, source.backbone.input_size_px)[None])[0].reshape(shape))
 
-    return map_task("Unmasking, appearance", source, method(bins, settings), seed)
+    return map_task("Unmasking (appearance)", source, method(bins, settings), seed)
 
 
 def method(bins: Callable[[Stream], Iterator[np.ndarray]], settings: Settings) -> Method:
