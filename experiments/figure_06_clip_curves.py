@@ -18,6 +18,7 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
     )
     cli.main(__spec__.name, flags)
 
+import textwrap
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -39,6 +40,7 @@ EXHIBIT = "figure_06"
 READS = Reads(("sRNN-AE",))
 WHOLE_FRAME = 0
 SAMPLE_FRAMES = 6
+TITLE_CHARACTERS = 140  # a line
 
 
 def points(context: Context, without_frames: bool = False) -> list[Point]:
@@ -92,8 +94,16 @@ def draw_clip(
     index = next(i for i, clip in enumerate(spatial) if 0 < clip.labels.mean() < 1)
     clip = spatial[index]
     scores = {"regularity score\ns(t)": score_of_clip(clip.clip, runs, context)}
+    title = [
+        f"{context.heading(dataset)}, test clip {clip.clip} "
+        f"({context.backbone.name}, profile {context.profile_name})",
+        f"s(t): {protocol}",
+    ]
     if beside := context.beside:
-        scores["s(t), chosen\nsettings"] = score_of_clip(clip.clip, runs_of(beside, dataset), beside)
+        chosen = runs_of(beside, dataset)
+        scores["s(t), chosen\nsettings"] = score_of_clip(clip.clip, chosen, beside)
+        title.append(f"chosen settings: {held_by(chosen, Protocol.of(beside.settings.score))}")
+    title.append("similarity, code distance: whole frame, spatial stream")
     shown = np.linspace(0, len(clip.labels) - 1, SAMPLE_FRAMES).astype(int)
     pictures.clip_curves(
         context.figure_path(EXHIBIT, dataset),
@@ -105,8 +115,7 @@ def draw_clip(
             "code distance\n||a(t) - a(t-1)||": without_first(clip.of_codes("code_distance")[:, WHOLE_FRAME]),
         },
         clip.labels,
-        f"{context.heading(dataset)}, test clip {clip.clip} "
-        f"({context.backbone.name}, profile {context.profile_name})\n{protocol}",
+        "\n".join(textwrap.fill(line, TITLE_CHARACTERS) for line in title),
     )
 
 

@@ -47,6 +47,14 @@ def test_the_table_and_what_was_written_are_printed(tmp_path, capsys):
     ]
 
 
+def test_scores_that_are_all_equal_are_warned_of(tmp_path):
+    run_exhibit(context_in(tmp_path), exhibit_of("table_03", "OC-SVM", 0.5001))
+    assert notes.read_notes(tmp_path)["table_03"] == "A note."
+    run_exhibit(context_in(tmp_path), exhibit_of("table_03", "TSC", 0.5))
+    warning = "Warning: an AUC of exactly 50, as scores that are all equal have: TSC on Ped2."
+    assert notes.read_notes(tmp_path)["table_03"] == f"{warning} A note."
+
+
 def test_the_table_has_the_rows_of_earlier_calls_too(tmp_path, capsys):
     for system, ours in (("OC-SVM", 0.68), ("sRNN-AE", 0.77)):
         run_exhibit(context_in(tmp_path), exhibit_of("table_03", system, ours))

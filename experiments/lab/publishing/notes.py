@@ -10,6 +10,7 @@ from experiments.lab.publishing.results import HELD_OUT, Row
 from experiments.lab.publishing.tables import format_value
 
 LEAST_LEARNED = 0.1  # of the mean frame's error
+EQUAL_SCORES = 0.5  # the AUC of scores that are all equal
 _SUMMARY = {"machine": Maybe(str), "failures": Maybe({str: str})}
 
 
@@ -49,6 +50,15 @@ def held_out_note(rows: Sequence[Row]) -> str:
             )
     said = f"Error on training clips held out against the mean frame's: {'; '.join(told)}."
     return " ".join([*warnings, said]) if told else ""
+
+
+def equal_scores_note(rows: Sequence[Row]) -> str:
+    """Return a warning that names what has an AUC of exactly a half, as scores that are all equal have."""
+    named = [f"{row.row} on {row.column}" for row in rows if row.metric == "auc" and row.ours == EQUAL_SCORES]
+    if not named:
+        return ""
+    told = "; ".join(dict.fromkeys(named))
+    return f"Warning: an AUC of exactly 50, as scores that are all equal have: {told}."
 
 
 def write_summary(results_dir: Path, machine: str, outcomes: Mapping[str, str]) -> None:

@@ -39,12 +39,14 @@ def clip_curves(
         if curve.shape != labels.shape:
             raise ValueError(f"{name.splitlines()[0]}: expected shape {labels.shape}, got {curve.shape}")
     shown = np.asarray(frame_numbers)
-    strip_inches = 0.6 if frames is None else 9.0 / len(frames) * frames.shape[1] / frames.shape[2] + 0.6
+    strip_inches = 0.2 + 0.2 * len(title.splitlines())
+    if frames is not None:
+        strip_inches += 9.0 / len(frames) * frames.shape[1] / frames.shape[2]
     curves_inches = CURVE_INCHES * len(curves)
     figure = Figure(figsize=(9.0, strip_inches + curves_inches), layout="constrained")
     FigureCanvasAgg(figure)
     strip, plots = figure.subfigures(2, 1, height_ratios=(strip_inches, curves_inches))
-    strip.suptitle(title, fontsize=11)
+    strip.suptitle(title, fontsize=9)
     if frames is not None:
         captions = [f"frame {number}" for number in shown]
         _draw_images(strip, [frames], [captions], [labels[shown - 1]])
