@@ -111,7 +111,7 @@ def test_a_known_texture_excuses_a_size_but_no_speed():
 def test_variant_for_lv_needs_both():
     clips = [[features(speed=2, size=30)] * 5]
     unknown = (2, -3, 1, 0)
-    either, both = CellModels.fit(clips), CellModels.fit(clips, reddy.KNOWN_LV, both=True)
+    either, both = CellModels.fit(clips), CellModels.fit(clips, 0.95, both=True)
     fast = features(speed=9, size=30, texture=unknown)
     assert (either.densities(fast) < 1e-9).all()
     np.testing.assert_allclose(both.densities(fast), either.densities(features(size=30, texture=unknown)))

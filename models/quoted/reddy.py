@@ -35,7 +35,6 @@ LEAST_SPEED, LEAST_SIZE, LEAST_TRAINED_SIZE = 0.5, 5, 8
 SPEEDS, SPEED_BANDWIDTH = np.linspace(0, 15, 31), 0.25
 SIZES, SIZE_BANDWIDTH = np.linspace(0, CELL_PX**2, 26), 3.0
 JOINING, KNOWN = 0.8, 0.90
-KNOWN_LV = 0.95
 ANGLES = (0, 45, 90, 135)
 # Densities of 0, beyond the grid or where training saw nothing, need a finite score: below that of every
 # density that is a number. Our inference.
@@ -154,7 +153,7 @@ class CellModels:
 
         Args:
             clips: the features of each clip, all of the same grid.
-            known: see `KNOWN` (source: the release) and `KNOWN_LV` (source: geekep/ADCSF, for LV).
+            known: largest |rho| of a texture that is not known; for LV 0.95 (source: geekep/ADCSF).
             both: p_speed < T and p_size < T in place of or. Source: geekep/ADCSF, for LV.
 
         Raises ValueError: no frames at all, frames of different sizes.
