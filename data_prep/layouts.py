@@ -233,10 +233,10 @@ LV = Layout("official", ("LVparms.mat",), _find_lv)
 VIDEOS = _split_layout("official", "training_videos", "testing_videos")
 SHANGHAITECH = _split_layout("official", "training/videos", "testing/frames")
 REPACKED = _split_layout("re-packed", "training/frames", "testing/frames")
-# Sets of one's own: clips are folders of frames or videos, in each split.
+# Sets of one's own: clips are folders of frames or videos; where a split has both, the frames.
 OWN = (
     REPACKED,
-    _split_layout("videos", "training/videos", "testing/videos"),
     _split_layout("re-packed, training videos", "training/videos", "testing/frames"),
     _split_layout("re-packed, test videos", "training/frames", "testing/videos"),
+    _split_layout("videos", "training/videos", "testing/videos"),
 )

@@ -2,7 +2,8 @@
 
 A recipe determines what a shard holds beside the clip's own frames and labels, and names the folder of the
 shards. `extraction.extract` carries out any: `network_features.NetworkRecipe` (appearance, gray frames),
-`optical_flow.FlowRecipe`, `flow_windows.extraction.FlowWindowRecipe`.
+`optical_flow.FlowRecipe`, `flow_windows.extraction.FlowWindowRecipe`, and the cells of the quoted systems
+(`experiments.lab.systems.quoted.sources.CellRecipe`).
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -12,8 +12,8 @@ _SUBWAY_URL = "from the authors of https://doi.org/10.1109/TPAMI.2007.70825"
 # Frame counts: the paper's Table 2, but for the ShanghaiTech test set, where the released ground truth has
 # 40,791 frames and the paper 42,883, and for Subway: its Entrance labels reach frame 143,000, and the paper
 # counts 136,524 in all. Abnormal frames: counted in the released ground truth; the paper's Table 2 has 1,636
-# for Ped2, 4,005 for Ped1, 3,820 for Avenue, 17,090 for ShanghaiTech, and for Subway a tenth of what the
-# labels in circulation mark, so that no count of theirs is called official.
+# for Ped2, 4,005 for Ped1, 3,820 for Avenue, 17,090 for ShanghaiTech, and for Subway a sixteenth of what
+# the labels in circulation mark, so that no count of theirs is called official.
 RECORDS: dict[str, Record] = {
     record.name: record
     for record in (

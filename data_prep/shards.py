@@ -48,7 +48,7 @@ class ShardInfo:
         dtype: of the features as stored.
         requested_backbone, fallback_reason: see `backbones.Backbone`.
         commit, versions: of this code and its libraries.
-        checksum: SHA-256 of features and labels as stored; filled in by `write_shard`.
+        checksum: SHA-256 of features, labels and boxes as stored; filled in by `write_shard`.
     """
 
     dataset: str

@@ -33,7 +33,7 @@ class Stack:
         threshold: "nonnegative" or "two_sided", see `proximal.soft_threshold`.
         compute_dtype: of the matrix products, see `products`.
 
-    Raises ValueError: an unknown word, or no layer.
+    Raises ValueError: an unknown word, no layer, or "two_sided" beside bfloat16.
     """
 
     depth: int = 3

@@ -34,7 +34,7 @@ class StackedRNNOptions:
         expected_rows: rows of a batch, for counting products (see `sequence.sista`); changes no result.
         seed: seed of the initial A and phi.
 
-    Raises ValueError: an unknown similarity, first layer, threshold or dtype, or a depth below 1.
+    Raises ValueError: an unknown similarity, or what `recurrence.Stack` refuses.
     """
 
     n_atoms: int = 2048

@@ -157,6 +157,13 @@ def test_card_names_data_settings_result_limits_commit_and_versions(run):
     assert "## Limits\n\n- It knows the normal footage" in card
 
 
+@pytest.mark.parametrize(("pyramid", "said"), [("1,2", "1/2"), ("1,2,4", "1/4"), ("1", ""), ("windows", "")])
+def test_the_card_says_how_large_the_regions_of_a_pyramid_are(run, tmp_path, pyramid, said):
+    card = made_card(run, tmp_path / "run", features=run.config["features"] | {"pyramid": pyramid}) / CARD
+    found = re.findall(r"the finest is about (\S+) of each side", card.read_text())
+    assert found == ([said] if said else [])
+
+
 def test_card_before_the_metrics_are_written(run, tmp_path):
     """At the end of a run the card comes first, so that `metrics.json` still marks all that is finished."""
     folder = made_card(run, tmp_path / "run")

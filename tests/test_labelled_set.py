@@ -57,6 +57,20 @@ def test_development_scenes(real_data):
     }
 
 
+@pytest.mark.parametrize(("both", "other"), [("training", "testing"), ("testing", "training")])
+def test_where_a_split_has_frames_and_videos_the_frames_are_read(scene, both, other):
+    """Whatever the other split has: here videos alone."""
+    (scene / other / "frames").rename(scene / "elsewhere")
+    for split in (both, other):
+        (scene / split / "videos").mkdir()
+        for clip, labels in LABELS.items():
+            frames = np.zeros((len(labels), 16, 32, 3), np.uint8)
+            write_video(scene / split / "videos" / f"{clip}.mp4", frames)
+    dataset = read_labelled_set(scene)
+    folders = {clip.split for clip in dataset.clips if clip.source.is_dir()}
+    assert folders == {{"training": "train", "testing": "test"}[both]}
+
+
 @pytest.mark.parametrize("part", ["training/frames", "testing/frames"])
 def test_a_missing_part_is_named(scene, part):
     (scene / part).rename(scene / "elsewhere")

@@ -14,8 +14,8 @@ its center. With zones of 4 x 6 parts of the picture, its score is the mean over
 
     -sum_j w_j log P(word j | word of the center, offset of the member, zone of the center),
 
-P being counts in training plus 1. Scores of both scales add up, and are averaged over 4 x 4 volumes, 0 where
-nothing changes; a frame's score is the maximum.
+P being counts in training plus 1. Scores of both scales add up, each averaged over 16 x 16 px of the frame, 0
+where nothing changes; a frame's score is the maximum.
 """
 
 from collections.abc import Callable, Iterable, Iterator

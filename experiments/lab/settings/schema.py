@@ -1,7 +1,7 @@
 """Every setting of a run: its default is the paper's, its name is its flag (`--set name=value`).
 
-"Sec." and "Eq." cite the paper; `choice` marks what the paper leaves open, listed in DEVIATIONS.md; `cited`
-what another source gives.
+"Sec." and "Eq." cite the paper; `choice` marks what the paper leaves open, `cited` what another source gives.
+DEVIATIONS.md and docs/ say what the choices do that were measured.
 """
 
 import hashlib

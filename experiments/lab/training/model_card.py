@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.files import write_atomic
+from data_prep.pooling import PYRAMIDS
 from experiments.lab.scoring.metrics import frame_error
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import micro_auc
@@ -146,9 +147,10 @@ def limits(config: Mapping) -> str:
     entry = SYSTEMS[config["system"]]
     if entry.reads.of_network and config["backbone"]:
         lines.append(f"Features of another network than {config['backbone']} are not what it was trained on.")
-    if entry.has_regions and config["backbone"]:
+    levels = PYRAMIDS.get(config["features"].get("pyramid"), ())
+    if entry.has_regions and len(levels) > 1:
         lines.append(
-            "Regions overlap and are large: the finest is about a quarter of each side of the frame."
+            f"Regions overlap and are large: the finest is about 1/{levels[-1]} of each side of the frame."
         )
     if config.get("train", config.get("sampling", {})).get("alignment") == "centered":
         lines.append("Its temporal maximum looks at later frames: it cannot run live.")
