@@ -157,7 +157,7 @@ def _named_masks(source: Source, n_frames: int) -> Iterator[tuple[str, np.ndarra
     path = source.path if isinstance(source, Segment) else source
     if path.is_dir():
         yield from ((str(image), read_image(image, gray=True) > 0) for image in image_paths(path))
-    elif path.suffix in VIDEO_SUFFIXES:
+    elif path.suffix.lower() in VIDEO_SUFFIXES:
         yield from ((str(path), frame.max(-1) > _VIDEO_MASK_LEVEL) for frame in iter_frames(source))
     else:
         arrays = (

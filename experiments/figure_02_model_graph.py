@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
+from data_prep.pooling import PYRAMIDS
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point
 from experiments.lab.publishing import plots
@@ -68,6 +69,7 @@ def run(context: Context) -> None:
         model,
         f"{title}({context.backbone.name}, profile {context.profile_name})",
         context.results_dir / f"{EXHIBIT}.png",
+        sum(level**2 for level in PYRAMIDS[context.settings.features.pyramid]),
     )
     counts = {name: math.prod(shape) for name, shape in weight_shapes(model).items()}
     rows = [
@@ -114,8 +116,11 @@ def step_labels(depth: int) -> list[str]:
     return ["..." if number is None else f"step {number}" for number in numbers]
 
 
-def draw_network(model: SRNNAE, title: str, path: Path) -> Path:
-    """Draw frames t - 1 and t side by side, equations and weights on the right; return `path`."""
+def draw_network(model: SRNNAE, title: str, path: Path, n_regions: int) -> Path:
+    """Draw frames t - 1 and t side by side, equations and weights on the right; return `path`.
+
+    `n_regions` are those of a frame.
+    """
     steps = step_labels(model.options.depth)
     levels = [FIRST_STEP_LEVEL + index for index in range(len(steps))]
     shapes = tensor_shapes(model)
@@ -131,7 +136,7 @@ def draw_network(model: SRNNAE, title: str, path: Path) -> Path:
         last = CENTERS["t"]
         arrow(panel, [(last, levels[-1] + 0.62), (last + 2.4, levels[-1] + 0.62)], CODES_COLOR)
         panel.text(last + 2.4, levels[-1] + 0.62, " to t+1", va="center", color=CODES_COLOR)
-        write_legend(panel, model, shapes, levels[-1] + 2.4)
+        write_legend(panel, model, shapes, levels[-1] + 2.4, n_regions)
     return plots.save_figure(figure, path)
 
 
@@ -191,7 +196,7 @@ def enter(panel: Axes, left: float, center: float, steps, levels, offset: float,
             arrow(panel, [(left, level + offset), (center - HALF_WIDTH, level + offset)], color)
 
 
-def write_legend(panel: Axes, model: SRNNAE, shapes: dict[str, str], top: float) -> None:
+def write_legend(panel: Axes, model: SRNNAE, shapes: dict[str, str], top: float, n_regions: int) -> None:
     """Write the equations of the drawing and the list of the model's weights."""
     options = model.options
     similarity = {
@@ -199,7 +204,7 @@ def write_legend(panel: Axes, model: SRNNAE, shapes: dict[str, str], top: float)
         "gaussian": r"$S = \exp(-\|x_t - x_{t-1}\|^2 / \delta^2)$ (Eq. 10)",
     }[options.similarity]
     lines = [
-        (f"n rows: clips x 21 regions; K = {options.depth} steps a frame", plots.BLACK),
+        (f"n rows: clips x {n_regions} regions; K = {options.depth} steps a frame", plots.BLACK),
         ("each step (Algorithm 1):", plots.BLACK),
         (r"$\alpha \leftarrow \mathrm{soft}(\alpha - g / \gamma,\ \lambda_1 / \gamma)$", plots.BLACK),
         (r"$g = A^T(A\alpha - x_t) + \lambda_2 S_{t-1,t} (\alpha - \alpha_{t-1})$", plots.BLACK),

@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point, flat, late_fusion_points
 from experiments.lab.publishing import pictures
@@ -91,8 +92,9 @@ def draw_clip(
 ) -> None:
     """Draw the curves of the first test clip that has both classes, under some of its frames."""
     protocol = held_by(runs, Protocol.of(context.settings.score))
-    index = next(i for i, clip in enumerate(spatial) if 0 < clip.labels.mean() < 1)
-    clip = spatial[index]
+    clip = next((clip for clip in spatial if 0 < clip.labels.mean() < 1), None)
+    if clip is None:
+        raise InputError(f"{context.heading(dataset)}: expected a test clip with normal and abnormal frames")
     scores = {"regularity score\ns(t)": score_of_clip(clip.clip, runs, context)}
     title = [
         f"{context.heading(dataset)}, test clip {clip.clip} "

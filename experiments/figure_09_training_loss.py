@@ -63,7 +63,7 @@ def run(context: Context) -> None:
                     row=f"{stream} stream, final loss",
                     column=context.heading(dataset),
                     metric="loss",
-                    protocol=f"Eq. (9), mean of the last {context.settings.train.log_every} steps",
+                    protocol=f"Eq. (9), mean of the last {histories[0][0]['step']} steps",
                     dataset=context.heading(dataset),
                     command=context.command("experiments.figure_09_training_loss"),
                     **identity_of([{stream: runs[stream]} for runs in seeded]),

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.pooling import PYRAMID_LEVELS
+from data_prep.pooling import level_regions
 from data_prep.shards import Shard, list_shards, read_info
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point
@@ -83,19 +83,16 @@ def middle_pair(labels: np.ndarray, label: int) -> int | None:
     return int(pairs[len(pairs) // 2]) if len(pairs) else None
 
 
-def region_box(region: int, map_side: int) -> tuple[float, float, float, float]:
-    """Return left, top, width and height of what a pyramid region pools, as shares of the frame. Sec. 3.6.
+def region_box(region: int, map_side: int, n_regions: int) -> tuple[float, float, float, float]:
+    """Return left, top, width and height of what a region pools, as shares of the frame. Sec. 3.6.
 
-    On a map whose side the level does not divide, cells overlap.
+    On a map whose side the level does not divide, cells overlap. `n_regions` are those of the pyramid.
     """
-    for level in PYRAMID_LEVELS:
-        if region < level**2:
-            left, top, right, bottom = cell_boxes(map_side, level)[region].tolist()
+    for level, places in level_regions(n_regions).items():
+        if places.start <= region < places.stop:
+            left, top, right, bottom = cell_boxes(map_side, level)[region - places.start].tolist()
             return left, top, right - left, bottom - top
-        region -= level**2
-    raise ValueError(
-        f"region: expected one of {sum(level**2 for level in PYRAMID_LEVELS)}, got {region} more"
-    )
+    raise ValueError(f"region: expected one of {n_regions}, got {region}")
 
 
 def chosen_pairs(shards: Sequence[Path]) -> tuple[int, str, dict[int, int]]:
@@ -132,7 +129,7 @@ def draw_pairs(context: Context, dataset: str, shards, similarities, path: Path)
         path,
         [frames(clip, (t - 1, t)) for t in at.values()],
         captions,
-        [region_box(lowest[label], side) for label in at],
+        [region_box(lowest[label], side, learned.shape[1]) for label in at],
         [bool(label) for label in at],
         f"{context.heading(dataset)}, test clip {clip} "
         f"({context.backbone.name}, profile {context.profile_name})",

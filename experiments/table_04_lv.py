@@ -28,7 +28,7 @@ from experiments.lab.publishing.results import Row
 from experiments.lab.publishing.rows import backbones_of, identity_of, number_rows
 from experiments.lab.scoring import metrics, pixel_metrics
 from experiments.lab.scoring.geometry import geometry_of
-from experiments.lab.scoring.measure import auc, held_by, scores_of, train_errors_of
+from experiments.lab.scoring.measure import Runs, auc, beside, held_by, scores_of, train_errors_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.systems.catalogue import SYSTEMS, systems_of
 from experiments.lab.systems.reads import Reads
@@ -90,7 +90,7 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
     frame_level = held_by(seeded[0], headline(score, system) if quoted else Protocol.of(score))
     variant = "variant for LV" if system in LV_VARIANT else ""
     frame_level = replace(frame_level, remark="; ".join(filter(None, (frame_level.remark, variant))))
-    protocols = pixel_protocols(frame_level)
+    protocols = pixel_protocols(seeded[0], frame_level)
     if quoted:
         protocols = with_known_limits(protocols, system, seeded)
     by_seed = [pixel_scores(context.datasets[dataset], runs, protocols) for runs in seeded]
@@ -104,13 +104,13 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
     return number_rows(numbers, interval, context.heading(dataset), {**place, **identity_of(seeded)})
 
 
-def pixel_protocols(frame_level: Protocol) -> list[Protocol]:
+def pixel_protocols(runs: Runs, frame_level: Protocol) -> list[Protocol]:
     """Return the pixel-level protocols: the headline's, each stream alone, the other normalizations.
 
     Maps of regions are not smoothed over time.
     """
     first = replace(frame_level, overlap=pixel_metrics.LV_OVERLAP, smoothing_frames=1)
-    return [first, *(one for one in first.beside() if one.checkpoint == first.checkpoint)]
+    return [first, *(one for one in beside(runs, first) if one.checkpoint == first.checkpoint)]
 
 
 def pixel_scores(

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -177,6 +178,29 @@ def run_command(name: str, settings, patch, **options):
     module.run(context, **options)
     assert book.numbers
     return book.numbers + pictures.curves
+
+
+def acting_settings(name: str, settings, ignored: Sequence[str], patch, **options) -> list[str]:
+    """Return those of the settings that change a number of a command, though it is said to ignore them.
+
+    All are changed at once; where something changes, or is refused, each half of them.
+    """
+    usual = run_command(name, settings, patch, **options)
+
+    def acting(names: Sequence[str]) -> list[str]:
+        refused = False
+        try:
+            changed = settings.override(**{one: other(one, values(settings)[one]) for one in names})
+            if run_command(name, changed, patch, **options) == usual:
+                return []
+        except InputError:
+            refused = True
+        if len(names) == 1:
+            return [] if refused else list(names)
+        half = len(names) // 2
+        return acting(names[:half]) + acting(names[half:])
+
+    return acting(ignored)
 
 
 def dead_settings(name: str, settings, asked, patch, may_refuse=False, **options) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 
 from data_prep import walkway
 from data_prep.datasets import Dataset, find_datasets
+from data_prep.errors import InputError
 from data_prep.files import write_atomic
 from data_prep.shards import Shard, list_shards
 from experiments import (
@@ -161,6 +162,16 @@ def test_figure_6_draws_the_frames_of_the_clip_that_it_names(context, monkeypatc
     means = {(row.row, row.metric): row.ours for row in read_rows(context.results_dir)}
     assert means["normal frames", "similarity"] == means["abnormal frames", "code_distance"] == 1
     assert means["abnormal frames", "similarity"] == means["normal frames", "code_distance"] == 0
+
+
+def test_figure_6_needs_a_clip_of_both_kinds(context):
+    runs = {stream: context.run("walkway", stream) for stream in STREAMS}
+    clips = [
+        ClipScores(name, labels * 0, labels[:, None])
+        for name, labels in context.datasets["walkway"].test_labels.items()
+    ]
+    with pytest.raises(InputError, match="Walkway: expected a test clip with normal and abnormal frames"):
+        figure_06_clip_curves.draw_clip(context, "walkway", runs, clips, None)
 
 
 def test_the_course_of_training_and_ablations(context, monkeypatch):

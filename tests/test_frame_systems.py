@@ -266,6 +266,11 @@ def test_a_single_clip_of_less_than_two_windows_is_told(tmp_path):
         ShardFrames(write_clips(tmp_path, [7]), 8, 4)
 
 
+def test_a_clip_held_out_that_is_shorter_than_a_window_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"01\.h5: held out of training: expected .* of 4 frames, got 3"):
+        ShardFrames(write_clips(tmp_path, [9, 3]), 8, 4)
+
+
 def test_shapes_of_windows():
     windows = np.arange(2 * 3 * 4).reshape(2, 3, 4)
     assert as_channels(windows)[1, 0, 1].tolist() == [13, 17, 21]

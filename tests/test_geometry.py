@@ -3,6 +3,7 @@
 import json
 import sys
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from experiments.lab.scoring.frame_truth import FrameTruth
 from experiments.lab.scoring.geometry import geometry_of
 from experiments.lab.scoring.pixel_metrics import DetectionCurves, curve_thresholds, stream_masks
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.profiles import PROFILES
 
 SETTINGS = PROFILES["smoke"].override(
@@ -103,6 +105,20 @@ def test_cells_that_are_no_square_are_told(context, tmp_path, monkeypatch, capsy
         evaluate.main()
     assert not done.value.code
     assert "RBDC, joined cells" in capsys.readouterr().out
+
+
+def test_maps_of_several_sizes_say_nothing_about_where():
+    """Flow of 112 px and frames of 224 have 21 regions each, whose cells cover other parts of the frame."""
+
+    def run(size_px):
+        error = np.zeros((3, 21), np.float32)
+        clips = [ClipScores("1", np.zeros(3, np.uint8), error)]
+        config = {"features": {"layer": "last", "input_size_px": size_px}}
+        return SimpleNamespace(folder=Path("nowhere"), config=config, scores=lambda: clips)
+
+    assert geometry_of({"spatial": run(224), "temporal": run(224)}, None).entries == 7
+    with pytest.raises(InputError, match="cells of maps of one size say where, got maps of 4x4 and 7x7"):
+        geometry_of({"spatial": run(224), "flow": run(112)}, None)
 
 
 def test_joined_cells_are_neighbours_in_rows_and_columns():

@@ -13,6 +13,7 @@ from data_prep.labels import (
     read_mat_intervals,
     read_ucsd_intervals,
 )
+from tests.videos import write_video
 
 
 def save_mat(path, *cells, key="gt"):
@@ -113,6 +114,13 @@ def test_masks_of_the_three_published_formats_are_the_same(tmp_path):
         read = list(read_masks(tmp_path / name, 4, (6, 8)))
         assert all(mask.dtype == bool for mask in read)
         np.testing.assert_array_equal(np.stack(read), masks > 0)
+
+
+def test_a_video_of_masks_has_an_ending_of_any_case(tmp_path):
+    frames = np.zeros((4, 16, 32, 3), np.uint8)
+    frames[2] = 255
+    path = write_video(tmp_path / "mask.avi", frames).rename(tmp_path / "mask.AVI")
+    assert [mask.all() for mask in read_masks(path, 4, (16, 32))] == [False, False, True, False]
 
 
 def test_labels_from_masks_are_read_when_asked_for(tmp_path):

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from data_prep.errors import InputError
+from experiments.lab.scoring.measure import protocols_of
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import regularity
 from experiments.lab.scoring.score import ClipScores
@@ -130,6 +132,21 @@ def test_beside_the_headline_stand_streams_normalizations_and_the_other_checkpoi
     assert of_log[-1].checkpoint == "last"
     alone = list(replace(PAPERS, streams=("flow",)).beside())
     assert [one.normalization for one in alone] == ["global", "train", "per_clip"]
+
+
+def test_a_stream_alone_looks_as_far_ahead_as_its_own_run():
+    """Flow windows look four frames ahead, the spatial stream beside them at none."""
+
+    def run(ahead_frames):
+        clips = [ClipScores("1", np.zeros(3, np.uint8), np.zeros((3, 21)))]
+        return SimpleNamespace(scores=lambda: clips, steps=[10, 20], ahead_frames=ahead_frames)
+
+    runs = {"spatial": run(0), "flow": run(4)}
+    protocol = replace(PAPERS, streams=("spatial", "flow"), fusion="calibrated")
+    headline, *others = protocols_of(runs, protocol)
+    alone = {one.streams[0]: one.look_ahead_name for one in others if len(one.streams) == 1}
+    assert headline.look_ahead_name == "errors up to 4 frames ahead"
+    assert alone == {"spatial": "no look ahead", "flow": "errors up to 4 frames ahead"}
 
 
 def test_the_words_differ_where_the_numbers_do():

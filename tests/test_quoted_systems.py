@@ -97,7 +97,10 @@ def test_system_scores_every_frame_and_its_run_is_kept(system, place_of, dataset
         assert np.isfinite(scored.error).all()
         np.testing.assert_array_equal(scored.labels, dataset.frame_labels(clip))
     assert run.train_errors().shape == ((1 if system in UNTRAINED else 2) * N_FRAMES,)
-    assert "No model is kept" in (run.folder / "model_card.md").read_text()
+    card = (run.folder / "model_card.md").read_text()
+    assert "No model is kept" in card
+    assert ("trained on nothing" in card) == (system in UNTRAINED)
+    assert ("limits of the training errors" in card) <= (system not in UNTRAINED)
     changed = (run.folder / "metrics.json").stat().st_mtime_ns
     again = run_system(system, place_of(system), "cells", PAPER, 0, root)
     assert again.folder == run.folder

@@ -157,6 +157,23 @@ def test_what_is_missing_of_a_finished_run_is_made_again(system, missing, copied
     assert len(again.train_errors()) == 3 * 24
 
 
+def test_scores_of_a_checkpoint_that_was_none_are_removed(copied):
+    """A kill between scores and model; gone on with, training kept an earlier step (`held_out`)."""
+    shards, out, folders = copied
+    folder = folders["sRNN-AE"]
+    steps = Run(folder).steps
+    shutil.copy(folder / "scores" / f"step_{steps[-1]:06d}.npz", folder / "scores" / "step_000009.npz")
+    (folder / "metrics.json").unlink()
+    assert made("sRNN-AE", shards, out).steps == steps
+
+
+def test_of_training_clips_errors_alone_are_kept(folders):
+    for system, folder in folders[2].items():
+        (kept, *_), tested = load_scores(folder / "train_errors.npz"), Run(folder).scores()[0]
+        assert kept.similarity is kept.code_distance is kept.sparsity is None
+        assert (tested.sparsity is None) == (system == "OC-SVM")
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 

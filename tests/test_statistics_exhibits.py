@@ -130,10 +130,17 @@ def test_region_boxes_hold_what_their_regions_see(row, column):
     seen = np.flatnonzero(np.asarray(region_pyramid(feature_map))[0, :, 0])
     inside = []
     for region in range(REGIONS):
-        left, top, width, height = (size * share for share in figure_10.region_box(region, size))
+        left, top, width, height = (size * share for share in figure_10.region_box(region, size, REGIONS))
         if left <= column < left + width and top <= row < top + height:
             inside.append(region)
     assert inside == seen.tolist()
+
+
+def test_region_boxes_of_a_larger_pyramid():
+    """The last of 1 + 4 + 16 + 64 regions is the cell at the bottom right of 8 x 8."""
+    assert figure_10.region_box(84, 8, 85) == (7 / 8, 7 / 8, 1 / 8, 1 / 8)
+    with pytest.raises(ValueError, match="region: expected one of 85, got 85"):
+        figure_10.region_box(85, 8, 85)
 
 
 def test_weight_0_is_the_spatial_stream_and_weight_1_the_sum():
@@ -204,7 +211,7 @@ def test_network_is_drawn_with_every_weight_of_the_model(tmp_path, similarity):
     tensors = figure_02.tensor_shapes(model)
     width = 4 if similarity == "learned" else 6
     assert [tensors[name] for name in ("x", "codes", "embedding")] == ["n x 6", "n x 9", f"n x {width}"]
-    path = figure_02.draw_network(model, "title", tmp_path / "figure_02.png")
+    path = figure_02.draw_network(model, "title", tmp_path / "figure_02.png", 5)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

@@ -152,7 +152,7 @@ def test_flow_as_a_third_stream_scores_as_in_training(trained, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("alignment", ["causal", "centered"])
-def test_flow_windows_score_as_in_training(trained, tmp_path, monkeypatch, alignment):
+def test_flow_windows_score_as_in_training(trained, tmp_path, monkeypatch, capsys, alignment):
     windows = {"flow_input": "windows", "fusion": "calibrated", "windows_rows": 8}
     windows |= {"windows_alignment": alignment}
     chosen = {**windows, "appearance": "none", "motion": "flow", "windows_iterations": 20}
@@ -176,12 +176,34 @@ def test_flow_windows_score_as_in_training(trained, tmp_path, monkeypatch, align
     assert call(monkeypatch, trained.video, "--run", run, *flags) == 0
     assert scores_in(results_folder(tmp_path, beside=windows)) == scores_in(results)
     assert call(monkeypatch, trained.video, "--run", run, *flags, "--set=windows_px=24") == 2
+    assert call(monkeypatch, trained.video, "--run", run, *flags, "--set=frame_error=scale_mean") == 2
+    assert "setting frame_error: expected max, the one kind that" in capsys.readouterr().err
 
 
 def test_a_live_video_has_no_stacks_of_flow(trained, tmp_path, monkeypatch, capsys):
     options = ["--train", trained.video, *FLAGS, "--set", "motion=flow", "--out", tmp_path]
     error = refused(monkeypatch, capsys, trained.video, *options)
     assert "setting flow_input: expected picture or windows, for a live video, got stack" in error
+
+
+def test_a_run_on_stacks_of_flow_cannot_run_live(trained):
+    run = SimpleNamespace(folder=Path("f"), config=Run(trained.runs[0]).config | {"stream": "flow"})
+    settings = PROFILES["smoke"].override(motion="temporal+flow")
+    context = SimpleNamespace(settings=settings, flow_backbone=SimpleNamespace())
+    with pytest.raises(InputError, match=r"f: setting flow_input: expected picture or windows, .* got stack"):
+        session.check_run(run, context)
+
+
+def test_the_rolling_maximum_is_that_of_the_temporal_run(trained, monkeypatch):
+    runs = {run.config["stream"]: run for run in map(Run, trained.runs)}
+    assert list(runs) == ["spatial", "temporal"]
+    config = runs["temporal"].config
+    longer = config | {"train": config["train"] | {"temporal_window_frames": 7}}
+    temporal = SimpleNamespace(config=longer, model=runs["temporal"].model)
+    monkeypatch.setattr(session, "networks_for", lambda *_: None)
+    monkeypatch.setattr(session, "live_scores", lambda stream, networks, models, n_frames, *_: n_frames)
+    both = {"spatial": runs["spatial"], "temporal": temporal}
+    assert session.network_scores(None, None, both, None, None) == 7
 
 
 def test_one_run_alone_on_a_folder_of_images_with_the_rate_it_is_given(trained, tmp_path, monkeypatch):

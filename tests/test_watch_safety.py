@@ -32,7 +32,7 @@ def test_no_byte_of_what_a_run_writes_or_prints_holds_a_password(
     address, camera, trained, tmp_path, monkeypatch, capfd
 ):
     titles = []
-    monkeypatch.setattr(watching.plots, "score_overview", lambda *arguments: titles.append(arguments[5]))
+    monkeypatch.setattr(watching.plots, "score_overview", lambda *arguments: titles.append(arguments[6]))
     options = ["--run", *trained.runs, *OF_RUNS, "--out", tmp_path / "out"]
     for _ in range(2):
         assert call(monkeypatch, address.format(camera), *options) == 0

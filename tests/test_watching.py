@@ -45,27 +45,30 @@ def test_intervals_join_what_is_less_than_a_second_apart():
 def test_overview_keeps_the_extremes_of_a_video_of_any_length():
     scores = np.random.default_rng(0).normal(size=20_011)
     overview = watching.Overview()
+    abnormal = scores < -3
     for index, score in enumerate(scores):
-        overview.add(index / 10, score)
-    seconds, low, high = overview.curves()
+        overview.add(FrameScore(index + 1, index / 10, score, abnormal[index], box_of(0)))
+    seconds, low, high, marked = overview.curves()
     assert watching.N_BINS <= len(seconds) <= 2 * watching.N_BINS
     width = round(10 * (seconds[1] - seconds[0]))
     starts = range(0, len(scores), width)
     np.testing.assert_allclose(seconds, np.array(starts) / 10)
     np.testing.assert_array_equal(low, [scores[start : start + width].min() for start in starts])
     np.testing.assert_array_equal(high, [scores[start : start + width].max() for start in starts])
+    np.testing.assert_array_equal(marked, [abnormal[start : start + width].any() for start in starts])
+    assert 0 < marked.sum() < len(marked)
 
 
 def test_overview_shades_what_is_below_the_threshold(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.append(figure) or path)
     seconds, low = np.arange(5.0), np.array([1.0, -1.0, -2.0, 1.0, -1.0])
-    plots.score_overview(tmp_path / "o.png", seconds, low, low + 0.5, 0.0, "title")
+    plots.score_overview(tmp_path / "o.png", seconds, low, low + 0.5, low < 0, 0.0, "title")
     (axes,) = drawn[0].axes
     spans = [patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches]
     np.testing.assert_allclose([(span.x0, span.x1) for span in spans], [(1, 3), (4, 5)])
     assert axes.get_xlabel() == "time (s)"
-    plots.score_overview(tmp_path / "o.png", seconds[:1], low[:1], low[:1], 0.0, "of one frame")
+    plots.score_overview(tmp_path / "o.png", seconds[:1], low[:1], low[:1], low[:1] < 0, 0.0, "of one frame")
 
 
 def test_table_is_valid_at_any_moment(tmp_path):
@@ -142,6 +145,20 @@ def test_what_was_trained_on_is_never_abnormal(tmp_path, monkeypatch):
     np.testing.assert_allclose([(span.x0, span.x1) for span in spans], [(0, 1.25), (1.75, 2.0)])
 
 
+def test_the_overview_marks_what_the_table_does(tmp_path, monkeypatch):
+    """One frame of footage, below the threshold: neither calls it abnormal."""
+    drawn = []
+    monkeypatch.setattr(plots, "score_overview", lambda *arguments: drawn.append(arguments))
+    calibration = SimpleNamespace(threshold=0.0, highest=1.5)
+    with watching.Outputs(tmp_path, "", calibration, 4, live=False, n_trained=1) as outputs:
+        for frame in frames_of([-1, -1, 1]):
+            outputs.add(np.zeros((32, 32, 3), np.uint8), frame)
+    marked, trained_seconds = drawn[0][4], drawn[0][7]
+    assert marked.tolist() == [False, True, False]
+    assert [line["abnormal"] for line in lines_of(tmp_path / "scores.csv")] == ["0", "1", "0"]
+    assert trained_seconds == 0
+
+
 def test_video_left_by_an_exception_leaves_no_file(tmp_path):
     picture = np.zeros((32, 32, 3), np.uint8)
 
@@ -185,26 +202,42 @@ def stream_of(path, is_live=False):
     return SimpleNamespace(name=str(path), source=str(path), is_live=is_live, is_address=False)
 
 
+def folder_for(*arguments, **options):
+    """The folder that a command had, which has ended since."""
+    with watching.folder_for(*arguments, **options) as folder:
+        return folder
+
+
+def test_two_commands_on_one_video_have_a_folder_each(tmp_path):
+    stream, out = stream_of(tmp_path / "v.mp4"), tmp_path / "out"
+    with watching.folder_for(out, stream) as first:
+        (first / "scores.csv").write_text("a line")
+        with watching.folder_for(out, stream) as second:
+            assert second == out / "v-2"
+        assert (first / "scores.csv").read_text() == "a line"
+    assert folder_for(out, stream) == first
+
+
 def test_a_file_has_one_folder_whose_results_it_replaces(tmp_path):
     file, other = tmp_path / "a" / "v.mp4", tmp_path / "b" / "v.mp4"
-    folder = watching.folder_for(tmp_path / "out", stream_of(file))
+    folder = folder_for(tmp_path / "out", stream_of(file))
     assert folder == tmp_path / "out" / "v"
     (folder / "scores.csv").write_text("old")
     (folder / "notes.txt").write_text("the user's own")
-    assert watching.folder_for(tmp_path / "out", stream_of(other)) == tmp_path / "out" / "v-2"
+    assert folder_for(tmp_path / "out", stream_of(other)) == tmp_path / "out" / "v-2"
     assert (folder / "scores.csv").exists()
-    assert watching.folder_for(tmp_path / "out", stream_of(tmp_path / "b" / ".." / "a" / "v.mp4")) == folder
-    assert {path.name for path in folder.iterdir()} == {"source.txt", "notes.txt"}
+    assert folder_for(tmp_path / "out", stream_of(tmp_path / "b" / ".." / "a" / "v.mp4")) == folder
+    assert {path.name for path in folder.iterdir()} == {"source.txt", "notes.txt", ".lock"}
 
 
 def test_what_is_read_is_not_replaced(tmp_path):
     file = tmp_path / "v.mp4"
-    folder = watching.folder_for(tmp_path / "out", stream_of(file))
+    folder = folder_for(tmp_path / "out", stream_of(file))
     (folder / "annotated.mp4").write_text("normal footage")
-    watching.folder_for(tmp_path / "out", stream_of(file), footage=folder / "annotated.mp4")
+    folder_for(tmp_path / "out", stream_of(file), footage=folder / "annotated.mp4")
     assert (folder / "annotated.mp4").exists()
     (tmp_path / "link.mp4").symlink_to(folder / "annotated.mp4")
-    watching.folder_for(tmp_path / "out", stream_of(file), footage=tmp_path / "link.mp4")
+    folder_for(tmp_path / "out", stream_of(file), footage=tmp_path / "link.mp4")
     assert (folder / "annotated.mp4").exists()
 
 
@@ -213,13 +246,13 @@ def test_a_live_source_and_a_folder_that_says_nothing_are_never_replaced(tmp_pat
     taken.mkdir()
     (tmp_path / "camera-2").write_text("a file")
     for number in (3, 4):
-        folder = watching.folder_for(tmp_path, stream_of(tmp_path / "camera", is_live=True))
+        folder = folder_for(tmp_path, stream_of(tmp_path / "camera", is_live=True))
         assert folder == tmp_path / f"camera-{number}"
     assert list(taken.iterdir()) == []
 
 
 def test_a_long_name_is_cut(tmp_path):
-    folder = watching.folder_for(tmp_path, stream_of(tmp_path / ("ü" * 120 + ".mp4")))
+    folder = folder_for(tmp_path, stream_of(tmp_path / ("ü" * 120 + ".mp4")))
     assert folder.name == "ü" * 50
 
 

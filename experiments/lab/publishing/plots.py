@@ -180,14 +180,15 @@ def score_overview(
     seconds: np.ndarray,
     lowest: np.ndarray,
     highest: np.ndarray,
+    abnormal: np.ndarray,
     threshold: float,
     title: str,
-    trained_seconds: float = 0.0,
+    trained_seconds: float | None = None,
 ) -> Path:
-    """Write how the score of a whole video runs, and where it is below the threshold; return `path`.
+    """Write how the score of a whole video runs, and where it is abnormal; return `path`.
 
-    `seconds`, `lowest` and `highest` are (n,): start of each stretch of frames, and the range of its scores.
-    What starts before `trained_seconds` was trained on: it is shaded, and nothing in it is abnormal.
+    `seconds`, `lowest`, `highest` and `abnormal` are (n,): start of each stretch of frames, the range of its
+    scores, whether a frame of it is abnormal. What was trained on, up to `trained_seconds`, is shaded.
     """
     figure, axes = new_figure(size_inches=(9.0, 3.2))
     panel = axes[0, 0]
@@ -195,9 +196,8 @@ def score_overview(
     panel.fill_between(seconds, lowest, highest, color=BLUE, alpha=0.3, linewidth=0)
     panel.plot(seconds, lowest, color=BLUE, linewidth=1.0, label="score s (the lowest of each stretch)")
     panel.axhline(threshold, color=BLACK, linestyle="--", linewidth=1.0, label="threshold")
-    if trained_seconds:
+    if trained_seconds is not None:
         panel.axvspan(seconds[0], trained_seconds, color=BLACK, alpha=0.12, linewidth=0, label="footage")
-    abnormal = (lowest < threshold) & ~((seconds < trained_seconds) & (trained_seconds > 0))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], abnormal, [0]])))
     for index, (start, stop) in enumerate(edges.reshape(-1, 2)):
         label = None if index else "below the threshold: abnormal"

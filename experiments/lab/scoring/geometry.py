@@ -66,7 +66,11 @@ def geometry_of(runs: Runs, dataset: Dataset) -> Geometry:
             raise InputError(f"{first.folder}: errors of {n_regions} cells, expected those of {grid}")
         return Geometry(grid, np.eye(n_regions, dtype=bool), MAX_THRESHOLDS, CELLS_OF_PX)
     if not all(on_windows):
-        side = map_side(first.config["features"])
+        sides = {map_side(run.config["features"]) for run in runs.values()}
+        if len(sides) > 1:
+            told = " and ".join(f"{side}x{side}" for side in sorted(sides))
+            raise InputError(f"cells of maps of one size say where, got maps of {told}")
+        (side,) = sides
         try:
             covers = footprints(side, finest_level(n_regions))
         except ValueError as fault:

@@ -42,8 +42,15 @@ def protocols_of(runs: Runs, headline: Protocol) -> list[Protocol]:
     """Return the protocols of all rows of these runs: the headline first, then those that stand beside it."""
     headline = held_by(runs, headline)
     one_checkpoint = len(common_steps(runs)) < 2
-    beside = (p for p in headline.beside() if p.checkpoint == headline.checkpoint or not one_checkpoint)
-    return [headline, *beside]
+    return [
+        headline,
+        *(p for p in beside(runs, headline) if p.checkpoint == headline.checkpoint or not one_checkpoint),
+    ]
+
+
+def beside(runs: Runs, protocol: Protocol) -> list[Protocol]:
+    """Return the protocols beside one, those of a stream alone as its run can hold them: how far it looks."""
+    return [held_by({stream: runs[stream] for stream in p.streams}, p) for p in protocol.beside()]
 
 
 def common_steps(runs: Runs) -> list[int]:

@@ -58,7 +58,7 @@ class ShardFrames:
         window_frames: T.
         sample_frames: see `Data`.
 
-    Raises InputError: a single training clip that is shorter than two windows.
+    Raises InputError: a single training clip shorter than two windows, nothing held out as long as a window.
     """
 
     stream = "frames"
@@ -81,6 +81,12 @@ class ShardFrames:
                     f"to train on and one held out, got {n_frames}"
                 )
             self.parts, self.parts_held_out = [(path, 0, start)], [(path, start, n_frames)]
+        longest = max(stop - start for _, start, stop in self.parts_held_out)
+        if longest < window_frames:
+            raise InputError(
+                f"{self.parts_held_out[0][0]}: held out of training: expected at least a window of "
+                f"{window_frames} frames, got {longest}"
+            )
 
     @functools.cached_property
     def size_px(self) -> int:

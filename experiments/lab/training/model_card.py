@@ -74,8 +74,11 @@ def usage(config: Mapping) -> str:
 def data(config: Mapping, train: list[ClipScores], test: list[ClipScores]) -> str:
     """Return what was trained and scored on, and through which network."""
     n_abnormal = sum(int(clip.labels.sum()) for clip in test)
+    trained_on = f"trained on {extent(train)}, all taken for normal"
+    if not SYSTEMS[config["system"]].fitted:
+        trained_on = "trained on nothing, a test clip is compared with itself"
     return (
-        f"{config['dataset']}: trained on {extent(train)}, all taken for normal; scored on {extent(test)}, "
+        f"{config['dataset']}: {trained_on}; scored on {extent(test)}, "
         f"{n_abnormal:,} of them abnormal. Features: {feature_source(config)}."
     )
 
@@ -104,14 +107,14 @@ def results(config: Mapping, metrics: Mapping, train: list[ClipScores], test: li
         for name, value in sorted(metrics.items())
         if name != "auc_per_clip"  # below, beside the other normalizations
     ]
-    table = "\n".join(["| at the last step | |", "|---|---|", *lines])
+    table = "\n".join(["| at the step that is kept | |", "|---|---|", *lines])
     if len(np.unique(np.concatenate([clip.labels for clip in test]))) < 2:
         return f"{table}\n\nNo AUC: the scored frames are of one class."
     errors = np.concatenate([frame_error(clip.error) for clip in train])
     stream = config["stream"]
     rows = []
     for name, meaning in LIMITS.items():
-        if name == "train" and not np.ptp(errors):
+        if name == "train" and not (SYSTEMS[config["system"]].fitted and np.ptp(errors)):
             continue  # a nearest neighbour is its own: training errors give no limits
         auc = micro_auc({stream: test}, Protocol((stream,), normalization=name), {stream: errors})
         rows.append(f"| {name} | {meaning} | {100 * auc:.2f} |")

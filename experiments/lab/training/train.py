@@ -91,10 +91,15 @@ def finish(task: Task, folder: Path, log: TensorBoardLog, history: list[dict], s
     """Score what the last model has not scored yet, write card and HParams, and last `metrics.json`."""
     result = task.trainer.summary(history)
     last = next(row for row in history if row["step"] == result["steps"])
+    for step in scored_steps(folder):
+        if step > last["step"]:  # of a checkpoint that was broken off, and then was none
+            scores_path(folder, step).unlink()
     test, train = scores_path(folder, last["step"]), folder / "train_errors.npz"
-    for split, path in (("test", test), ("train", train)):
-        if clips_of(path) != task.clips[split]:
-            save_scores(path, score(split), task.clips[split])
+    if clips_of(test) != task.clips["test"]:
+        save_scores(test, score("test"), task.clips["test"])
+    if clips_of(train) != task.clips["train"]:
+        errors = [ClipScores(clip.clip, clip.labels, clip.error) for clip in score("train")]
+        save_scores(train, errors, task.clips["train"])
     if "sparsity" in last:
         result["sparsity"] = last["sparsity"]
     scores = load_scores(test)

@@ -5,17 +5,18 @@ An interval ends where its last frame does. Frames that were trained on have sco
 """
 
 import errno
+import functools
 import itertools
 import os
 import re
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.files import naming, write_atomic
+from data_prep.files import Lock, naming, write_atomic
 from data_prep.live_frames import FrameStream
 from experiments.lab.publishing import plots
 from experiments.lab.scoring.calibration import Calibration
@@ -24,7 +25,8 @@ from experiments.lab.watching.live import FrameScore
 
 SCORES, INTERVALS, VIDEO, OVERVIEW = "scores.csv", "intervals.csv", "annotated.mp4", "overview.png"
 SOURCE = "source.txt"  # what was watched, on one line
-FILES = (SOURCE, SCORES, INTERVALS, VIDEO, OVERVIEW)
+LOCK = ".lock"  # held by the command that writes here
+FILES = (SOURCE, LOCK, SCORES, INTERVALS, VIDEO, OVERVIEW)
 LONGEST_NAME_BYTES = 100
 SCORE_COLUMNS = ("time_seconds", "frame", "score", "abnormal", "region_row", "region_column", "trained_on")
 INTERVAL_COLUMNS = (
@@ -42,11 +44,13 @@ JOIN_SECONDS = 1.0
 N_BINS = 1024  # of the overview; its memory does not depend on the video's length
 
 
-def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -> Path:
-    """Return a folder in `parent` for the results of a source: that of its last watching, or a new one.
+@contextmanager
+def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -> Iterator[Path]:
+    """Hold a folder in `parent` for the results of a source: that of its last watching, or a new one.
 
     What an address or a live source has shown may never come again: it gets a new folder each time. A folder
-    that holds what is to be read, the source or the footage to train on, is left alone.
+    that holds what is to be read, the source or the footage to train on, is left alone, and so is one that
+    another command holds.
     """
     is_own = not (stream.is_live or stream.is_address)
     source = os.path.realpath(stream.name) if is_own else stream.name
@@ -59,15 +63,24 @@ def folder_for(parent: Path, stream: FrameStream, footage: Path | None = None) -
             folder.mkdir(parents=True)
         except FileExistsError:
             holds_input = any(path.is_relative_to(os.path.realpath(folder)) for path in read)
-            return is_own and not holds_input and source_of(folder) == source
-        return True
+            if not is_own or holds_input or source_of(folder) != source:
+                return False
+        return lock_of(folder).acquire(wait=False)
+
+    @functools.cache
+    def lock_of(folder: Path) -> Lock:
+        return Lock(folder, folder / LOCK)
 
     folder = next(filter(is_free, (parent / name for name in names)))
     # Not the source: the folder stays that of this one, whenever the command is killed.
-    for path in (*(folder / file for file in FILES if file != SOURCE), *abandoned(folder / VIDEO)):
+    results = [folder / file for file in FILES if file not in (SOURCE, LOCK)]
+    for path in (*results, *abandoned(folder / VIDEO)):
         path.unlink(missing_ok=True)
     write_atomic(folder / SOURCE, f"{source}\n".encode())
-    return folder
+    try:
+        yield folder
+    finally:
+        lock_of(folder).release()
 
 
 def folder_name(stream: FrameStream) -> str:
@@ -130,7 +143,8 @@ class Outputs:
         self, folder: Path, title: str, calibration: Calibration, rate: float, live: bool, n_trained: int = 0
     ):
         self.folder, self._title, self._calibration = folder, title, calibration
-        self._last_trained, self._trained_seconds = n_trained, 0.0
+        self._last_trained = n_trained
+        self._trained_seconds: float | None = None
         self._annotator = Annotator(calibration)
         self._overview = Overview()
         self._closing = ExitStack()
@@ -158,7 +172,7 @@ class Outputs:
         flags = (int(frame.abnormal), *frame.place, int(frame.trained_on))
         self._scores.add(f"{frame.seconds:.3f}", frame.number, f"{frame.score:.4f}", *flags)
         self._video.write(self._annotator.draw(picture, frame), frame.seconds)
-        self._overview.add(frame.seconds, frame.score)
+        self._overview.add(frame)
         self.n_frames += 1
         self.n_trained += frame.trained_on
         self.n_abnormal += frame.abnormal
@@ -228,25 +242,26 @@ class Intervals:
 
 
 class Overview:
-    """Lowest and highest score over equal numbers of frames: a curve of any length in `N_BINS` bins or so."""
+    """Scores over equal numbers of frames: a curve of any length in `N_BINS` bins or so."""
 
     def __init__(self):
         self._frames_a_bin, self._n_in_last = 1, 0
-        self._bins: list[tuple[float, float, float]] = []
+        self._bins: list[tuple[float, float, float, bool]] = []
 
-    def add(self, seconds: float, score: float) -> None:
-        """Take the next frame's score."""
+    def add(self, frame: FrameScore) -> None:
+        """Take the next frame."""
         if self._n_in_last % self._frames_a_bin == 0:
             if len(self._bins) == 2 * N_BINS:
                 pairs = zip(self._bins[::2], self._bins[1::2], strict=True)
-                self._bins = [(a[0], min(a[1], b[1]), max(a[2], b[2])) for a, b in pairs]
+                self._bins = [(a[0], min(a[1], b[1]), max(a[2], b[2]), a[3] or b[3]) for a, b in pairs]
                 self._frames_a_bin *= 2
-            self._bins.append((seconds, score, score))
+            self._bins.append((frame.seconds, frame.score, frame.score, False))
             self._n_in_last = 0
-        start, low, high = self._bins[-1]
-        self._bins[-1] = start, min(low, score), max(high, score)
+        start, low, high, abnormal = self._bins[-1]
+        self._bins[-1] = start, min(low, frame.score), max(high, frame.score), abnormal or frame.abnormal
         self._n_in_last += 1
 
-    def curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return start in seconds, lowest and highest score of each bin, (n,) each."""
-        return tuple(np.array(self._bins).T)
+    def curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return start in seconds, lowest and highest score, whether one is abnormal, of each bin, (n,)."""
+        start, low, high, abnormal = np.array(self._bins).T
+        return start, low, high, abnormal.astype(bool)

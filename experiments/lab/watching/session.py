@@ -27,6 +27,7 @@ from experiments.lab.context import Context
 from experiments.lab.publishing.rows import backbones_of
 from experiments.lab.scoring.calibration import CELLS_PER_SIDE, Calibration, calibrate, cell_boxes
 from experiments.lab.scoring.footprints import map_side
+from experiments.lab.scoring.measure import held_by
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.changes import names_of
@@ -41,6 +42,7 @@ from experiments.lab.watching.outputs import Outputs, folder_for, folder_name
 
 SYSTEM, STREAMS = "sRNN-AE", ("spatial", "temporal", "flow")
 OF_MODEL = ("model", "train", *IN_PLACE.values())  # settings, and groups of them, that a run has
+LIVE_FLOW = "expected picture or windows, for a live video, got stack"
 MANY = 0.2  # of the frames of a video: so many are hardly abnormal
 
 
@@ -66,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         if context.settings.train.alignment != "causal":
             raise InputError("setting alignment: expected causal, for a live video, got centered")
         if "flow" in context.settings.score.streams and context.settings.flow.flow_input == "stack":
-            raise InputError("setting flow_input: expected picture or windows, for a live video, got stack")
+            raise InputError(f"setting flow_input: {LIVE_FLOW}")
         until = arguments.train_until or 1.0
         runs, size = train_on_footage(context, arguments.train, until, chooses_size(arguments, context))
         if size:
@@ -77,7 +79,14 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(f"{arguments.run[0]}: a run on flow, expected a spatial one beside it")
         for trained in runs.values():
             check_run(trained, context)
-    calibration = calibrate(runs, Protocol.of(context.settings.score), arguments.threshold)
+    asked = Protocol.of(context.settings.score)
+    protocol = held_by(runs, asked)
+    if protocol.frame_error != asked.frame_error:
+        raise InputError(
+            f"setting frame_error: expected {protocol.frame_error}, the one kind that its regions have, "
+            f"got {asked.frame_error}"
+        )
+    calibration = calibrate(runs, protocol, arguments.threshold)
     print(calibration, flush=True)
     scores = partial(network_scores, stream, context, runs, calibration)
     print(watch(stream, context, runs, calibration, scores, arguments.train, n_trained(stream, arguments)))
@@ -141,6 +150,8 @@ def check_run(trained: Run, context: Context) -> None:
         check_options(trained, window_options(context.settings))
         return
     flow = config["stream"] == "flow"
+    if flow and context.settings.flow.flow_input == "stack":
+        raise InputError(f"{trained.folder}: setting flow_input: {LIVE_FLOW}")
     backbone = context.flow_backbone if flow else context.backbone
     asked = {
         "backbone": backbone.name,
@@ -193,7 +204,7 @@ def network_scores(
     config = first.config
     cells = cell_boxes(map_side(config["features"])) if not on_windows(first) else np.empty((0, 4))
     models = {name: frame_by_frame(run.model()) for name, run in runs.items()}
-    window_frames = config["train"]["temporal_window_frames"]
+    window_frames = runs.get("temporal", first).config["train"]["temporal_window_frames"]
     networks = networks_for(context, runs)
     return live_scores(stream, networks, models, window_frames, calibration, cells, stop)
 
@@ -233,7 +244,7 @@ def watch(
         stack.enter_context(bar)
         for picture, frame in until_fault(scored, faults):
             if outputs is None:
-                folder = folder_for(context.results_dir / "watch", stream, footage)
+                folder = stack.enter_context(folder_for(context.results_dir / "watch", stream, footage))
                 outputs = Outputs(folder, title, calibration, stream.rate, stream.is_live, n_trained)
                 stack.enter_context(outputs)
                 start = time.perf_counter()
