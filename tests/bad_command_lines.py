@@ -46,6 +46,7 @@ class Case:
         prepare: is called with the folder before.
         is_cheap: whether nothing heavy is loaded before it is refused.
         n_file_bytes: most bytes of a file, as where a disk is full; 0 for no limit.
+        says: what the line holds, where another fault would be refused as well.
     """
 
     words: tuple[str, ...]
@@ -53,6 +54,7 @@ class Case:
     prepare: Callable[[Path], object] = lambda here: None
     is_cheap: bool = False
     n_file_bytes: int = 0
+    says: str = ""
 
 
 def flags(module: str, *lines: str, **options) -> list[Case]:
@@ -141,16 +143,16 @@ def cases() -> list[Case]:
             "watch",
             "rtsp://ann:s3cret@camera/live",
             "x.avi --train rtsp://ann:s3cret@camera/live",
-            "x.avi --train x.avi --threshold 30",
-            "x.avi --train x.avi --rate 0",
-            "x.avi --train-until 2 --train x.avi",
-            "x.avi --train x.avi --seeds 2",
             is_cheap=True,
         ),
+        *flags("watch", "x.avi --train x.avi --threshold 30", says="--threshold: expected", is_cheap=True),
+        *flags("watch", "x.avi --train x.avi --rate 0", says="--rate: expected", is_cheap=True),
+        *flags("watch", "x.avi --train-until 2 --train x.avi", says="--train-until: expected", is_cheap=True),
+        *flags("watch", "x.avi --train x.avi --seeds 2", says="arguments: --seeds 2", is_cheap=True),
         *flags("watch", "nowhere.avi --train nowhere.avi", "VIDEO --run nowhere"),
         *flags("evaluate", "--data x", "--run nowhere --data x", is_cheap=True),
-        Case((*runs, "--resamples", "1000000000"), is_cheap=True),
-        Case((*runs, "--smoothing-frames", "4"), is_cheap=True),
+        Case((*runs, "--resamples", "1000000000"), says="--resamples: expected", is_cheap=True),
+        Case((*runs, "--smoothing-frames", "4"), says="smoothing_frames: expected", is_cheap=True),
         *(
             Case(runs, prepare=edit(name, content))
             for name, content in [
@@ -218,7 +220,9 @@ def fault_of(case: Case, code: int, lines: Sequence[str]) -> str:
     if code == 0:
         return ""
     errors = [line for line in lines if line.startswith("error: ")]
-    return "" if len(errors) == 1 and lines[-1] == errors[0] else f"{len(errors)} error lines"
+    if len(errors) != 1 or lines[-1] != errors[0]:
+        return f"{len(errors)} error lines"
+    return "" if case.says in errors[0] else f"nothing of {case.says!r}"
 
 
 def table(some: Sequence[Case], inputs: Path) -> tuple[list[str], list[str]]:

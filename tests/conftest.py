@@ -3,15 +3,21 @@
 import gc
 import os
 import resource
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 REAL_DATA = Path(os.environ.get("SRNN_AE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
-LONGEST = ("test_commands.py", "test_watch.py", "test_watch_live.py")
+LONGEST = (
+    *("test_commands.py", "test_watch.py", "test_watch_live.py", "test_settings_act.py", "test_runs.py"),
+    "test_moving_mnist_exhibits.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,12 +67,39 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.fixture
+def run_main(monkeypatch, capsys):
+    """Return what runs a module as `python -m` does, in this process: exit code, stdout and stderr.
+
+    To import TensorFlow in a process of its own takes longer than what most commands refuse.
+    """
+
+    def run(module: str, *words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [module, *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            runpy.run_module(module, run_name="__main__")
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """Return what `experiments.watch` leaves of its example, trained once, see `watched.train_example`."""
-    from tests.watched import train_example  # not above: most files need no Keras
+    from tests.watched import example_in, train_example  # not above: most files need no Keras
 
-    return train_example(tmp_path_factory.mktemp("watch"))
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # by whichever process of the suite needs it first
+        shared = shared.parent
+    folder = shared / "watched"
+    with FileLock(shared / "watched.lock"):
+        if (folder / "done").exists():
+            return example_in(folder)
+        folder.mkdir()
+        example = train_example(folder)
+        (folder / "done").touch()
+        return example
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from experiments.lab.scoring.pixel_metrics import (
     stream_masks,
 )
 from experiments.lab.scoring.protocol import Protocol
+from experiments.lab.scoring.regularity import regularity
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.scoring.score_files import load_scores, save_scores
 from experiments.lab.training.runs import load_runs
@@ -144,6 +145,35 @@ def test_smoothing_changes_the_frame_level_numbers_alone(monkeypatch, capsys, pa
     assert after["frame_auc"] != before["frame_auc"]
     assert after["pixel_auc_40"] == before["pixel_auc_40"]
     assert "max over regions, mean of 5 frames, 2 ahead, seed 0" in text
+
+
+@pytest.mark.parametrize("fusion", ["calibrated", "log"])
+def test_other_fusions_are_those_of_the_protocol(monkeypatch, capsys, pair, data, fusion):
+    """`test_fusion` has their formulas."""
+    content, _, _ = evaluated(monkeypatch, capsys, pair, data, "--fusion", fusion)
+    (way,) = content["results"]
+    assert way == fusion
+    runs = load_runs(pair)
+    protocol = Protocol(tuple(runs), fusion=fusion)
+    train = {stream: run.train_errors() for stream, run in runs.items()}
+    scores = regularity({stream: run.scores() for stream, run in runs.items()}, protocol, train)
+    labels = [clip.labels for clip in runs["spatial"].scores()]
+    found = content["results"][way]["last"]["frame_auc"]
+    assert found == pytest.approx(roc_auc_score(np.concatenate(labels), -np.concatenate(scores)))
+
+
+@pytest.mark.parametrize(
+    ("flags", "n_runs", "said"),
+    [
+        (["--temporal-weight", "0.3"], 1, "--temporal-weight: acts on nothing here, it weighs the streams"),
+        (["--smoothing", "causal"], 2, "--smoothing: acts on nothing here, smoothing_frames is 1"),
+    ],
+)
+def test_a_flag_that_acts_on_nothing_is_refused(monkeypatch, capsys, pair, data, flags, n_runs, said):
+    words = ["--run", *pair[:n_runs], "--data", data, *flags]
+    code, _, errors = run_command(monkeypatch, capsys, *words)
+    assert code == 2
+    assert said in errors
 
 
 def test_both_checkpoints_stand_side_by_side_under_every_normalization(monkeypatch, capsys, pair, data):

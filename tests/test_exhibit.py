@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from data_prep.errors import InputError
 from experiments import run
 from experiments.lab.publishing import exhibit, notes, results
 from experiments.lab.publishing.exhibit import publish_report, run_exhibit
@@ -86,24 +87,39 @@ def test_an_exhibit_that_breaks_prints_no_table(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_full_disk_in_one_exhibit_is_one_line_and_the_others_run(tmp_path, monkeypatch, capsys):
+def run_two(faults, tmp_path, monkeypatch, capsys):
+    """Run two exhibits that end by these faults, None for none; return exit code, output and errors."""
     ran = []
 
-    def fill(context, module, where):
+    def end(context, module, where):
         ran.append(module.EXHIBIT)
-        if len(ran) == 1:
-            raise OSError(errno.ENOSPC, "No space left on device", "results.csv")
+        if fault := faults[len(ran) - 1]:
+            raise fault
 
-    monkeypatch.setattr(exhibit, "run_exhibit", fill)
+    monkeypatch.setattr(exhibit, "run_exhibit", end)
     monkeypatch.setattr(exhibit, "publish_report", lambda *_: None)
     small = [f"--set={name}=1" for name in ("n_train_clips", "n_test_clips")]
     words = ["--profile", "smoke", "--only", "table_02,figure_05", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["run", *words, *small, "--set=clip_frames=20"])
     with pytest.raises(SystemExit) as end:
         run.main()
-    printed = capsys.readouterr()
-    assert end.value.code == 2
     assert ran == ["table_02", "figure_05"]
-    assert printed.err.splitlines()[-1] == "error: table_02: results.csv: No space left on device"
-    assert "Traceback" not in printed.err
-    assert "FAILED table_02: results.csv: No space left on device" in printed.out
+    return end.value.code, *capsys.readouterr()
+
+
+def test_a_full_disk_in_one_exhibit_is_one_line_and_the_others_run(tmp_path, monkeypatch, capsys):
+    full = OSError(errno.ENOSPC, "No space left on device", "results.csv")
+    code, said, errors = run_two([full, None], tmp_path, monkeypatch, capsys)
+    assert code == 2
+    assert errors.splitlines()[-1] == "error: table_02: results.csv: No space left on device"
+    assert "Traceback" not in errors
+    assert "FAILED table_02: results.csv: No space left on device" in said
+
+
+@pytest.mark.parametrize(("then", "code"), [(None, 1), (InputError("figure: no clip"), 2)])
+def test_a_fault_of_ours_is_exit_code_1_and_the_others_run(then, code, tmp_path, monkeypatch, capsys):
+    found, said, errors = run_two([RuntimeError("broken"), then], tmp_path, monkeypatch, capsys)
+    assert found == code
+    assert "FAILED table_02: RuntimeError: broken" in said
+    assert "Traceback" in errors
+    assert ("FAILED figure_05: figure: no clip" in said) == (then is not None)

@@ -150,9 +150,9 @@ def test_the_rule(losses, gained, is_over):
     assert rule().is_over(rows) == is_over
 
 
-@pytest.fixture
-def scripted(monkeypatch):
-    """Training stops after step 18: steps 6 and 12 gain, the others do not."""
+@pytest.fixture(scope="module")
+def scripted(frames, tmp_path_factory, patch):
+    """Training stops after step 18: steps 6 and 12 gain, the others do not. Return a run that is so made."""
     losses = {6: 10.0, 12: 5.0, 18: 4.9, 24: 4.8}
 
     def measure(model):
@@ -160,11 +160,12 @@ def scripted(monkeypatch):
 
     nothing = {MEAN_FRAME_LOSS: 9.0, MEAN_FRAME_ERROR: 2.0}
     held_out = HeldOut(measure, lambda: nothing, 1, 0.1)
-    monkeypatch.setattr(frame_systems, "held_out_rule", lambda *_: held_out)
+    patch(frame_systems, "held_out_rule", lambda *_: held_out)
+    return run_system("Conv-AE", frames["Conv-AE"], "frames", SMALL, 0, tmp_path_factory.mktemp("scripted"))
 
 
 def test_training_stops_and_keeps_the_last_gain(frames, tmp_path, scripted):
-    run = run_system("Conv-AE", frames["Conv-AE"], "frames", SMALL, 0, tmp_path)
+    run = scripted
     assert run.history[-1]["step"] == 18
     assert run.metrics["steps"] == 12
     assert run.steps == [6, 12]
@@ -178,8 +179,7 @@ def test_training_stops_and_keeps_the_last_gain(frames, tmp_path, scripted):
 @pytest.mark.parametrize("broken_off_at", [14, 18])
 def test_a_run_broken_off_ends_as_the_unbroken_one(frames, tmp_path, scripted, monkeypatch, broken_off_at):
     """Between checkpoints, and after the one that ends it."""
-    shards = frames["Conv-AE"]
-    unbroken = run_system("Conv-AE", shards, "frames", SMALL, 0, tmp_path / "unbroken")
+    shards, unbroken = frames["Conv-AE"], scripted
     real = gradients.Recorder.on_epoch_end
 
     def break_off(self, epoch, logs=None):

@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -363,7 +364,11 @@ def test_damage_is_reported_in_one_line_without_opencv_log(tmp_path):
     (tmp_path / "0.bmp").write_bytes(b"BM" + b"\0" * 60)
     code = "import sys; from data_prep.frames import iter_frames; list(iter_frames(sys.argv[1]))"
     result = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.stderr.splitlines()[0].startswith("Traceback")
     assert "0.bmp: damaged image" in result.stderr.splitlines()[-1]

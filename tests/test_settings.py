@@ -1,6 +1,7 @@
 """Settings: the paper's values, and what a wrong name or value is told."""
 
 import re
+import shlex
 from dataclasses import fields
 
 import pytest
@@ -88,6 +89,28 @@ def test_chosen_settings_are_valid_in_every_profile(profile):
     assert chosen.train.iterations % chosen.train.checkpoint_every == 0
     assert chosen.train.checkpoint_every % chosen.train.log_every == 0
     assert reads_windows("flow", chosen)
+
+
+def test_bfloat16_beside_two_sided_codes_is_refused():
+    with pytest.raises(
+        InputError, match="setting compute_dtype: expected float32 beside threshold two_sided"
+    ):
+        PAPER.override(compute_dtype="bfloat16", threshold="two_sided")
+
+
+def test_the_command_of_a_row_parses_to_the_same_call(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    data, weights = tmp_path / "a folder", tmp_path / "it's.h5"
+    data.mkdir()
+    for file in (data / "mnist.npz", weights):
+        file.touch()
+    words = ["--profile", "quick", "--data", str(data), "--datasets", "ped2,my yard"]
+    words += ["--chosen", "--weights", str(weights), *"--seeds 2 --set depth=5 --set fusion=log".split()]
+    given = cli.runs_parser("").parse_args(words)
+    backend, *command = shlex.split(cli.context(given).command("experiments.table_03_methods"))
+    assert backend == "KERAS_BACKEND=jax"
+    assert command[:3] == ["python", "-m", "experiments.table_03_methods"]
+    assert vars(cli.runs_parser("").parse_args(command[3:])) == vars(given)
 
 
 def test_chosen_is_one_set_that_more_settings_may_change():

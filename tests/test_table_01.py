@@ -1,8 +1,5 @@
 """Table 1 of some systems and anomalies: rows that join, settings that are refused."""
 
-import subprocess
-import sys
-
 import pytest
 
 from experiments import figure_04_moving_mnist, moving_mnist_sizes, table_01_moving_mnist
@@ -59,11 +56,11 @@ def test_systems_and_anomalies_asked_for_are_run_alone_and_join_the_table(tmp_pa
         (["--systems", "sRNN-AE", "--set", "gamma=2"], "--set gamma: acts on nothing"),  # set by the start
     ],
 )
-def test_what_a_call_for_some_systems_does_not_read_is_refused(flags, message, tmp_path):
-    command = [sys.executable, "-m", "experiments.table_01_moving_mnist", "--profile", "smoke", *flags]
-    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_what_a_call_for_some_systems_does_not_read_is_refused(flags, message, tmp_path, run_main):
+    command = "experiments.table_01_moving_mnist"
+    code, _, errors = run_main(command, "--profile", "smoke", *flags, "--out", tmp_path)
+    assert code == 2
+    assert message in errors
     assert not (tmp_path / "checkpoints").exists()
 
 

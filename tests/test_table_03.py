@@ -1,7 +1,5 @@
 """Table 3 on a small walkway: the systems asked for alone, rows of the chosen settings beside them."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 from experiments import table_03_methods
@@ -51,11 +49,11 @@ def test_systems_asked_for_have_a_chosen_row_beside_them(tmp_path, monkeypatch):
     assert all(f"| {name} |" in table for name in names)
 
 
-def test_unknown_system_is_refused(tmp_path):
-    command = [sys.executable, "-m", "experiments.table_03_methods", "--systems", "SVM", "--profile", "smoke"]
-    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "--systems SVM: unknown, expected some of Nearest Subspace, OC-SVM" in done.stderr
+def test_unknown_system_is_refused(tmp_path, run_main):
+    flags = ("--systems", "SVM", "--profile", "smoke", "--out", tmp_path)
+    code, _, errors = run_main("experiments.table_03_methods", *flags)
+    assert code == 2
+    assert "--systems SVM: unknown, expected some of Nearest Subspace, OC-SVM" in errors
 
 
 def test_every_system_that_the_authors_ran_is_known():

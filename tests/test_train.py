@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import keras
@@ -13,10 +15,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from data_prep import provenance
 from data_prep.errors import InputError
+from data_prep.files import Lock
 from data_prep.terminal import exit_code
 from experiments.lab.scoring.regularity import micro_auc
 from experiments.lab.settings.schema import PAPER
-from experiments.lab.systems.catalogue import run_system
+from experiments.lab.systems.catalogue import SYSTEMS, run_system, task_of
 from experiments.lab.systems.srnn_ae import build_srnn_ae
 from experiments.lab.training import gradients, train
 
@@ -113,19 +116,52 @@ def test_a_run_that_goes_on_elsewhere_keeps_what_it_was_begun_with(tmp_path, mon
     assert config["earlier"] == [{"commit": "aaa", "versions": {"device": "NVIDIA H100"}}]
 
 
-def test_seed_and_settings_name_the_run(shards, finished, tmp_path):
+def test_a_run_that_another_command_has_in_hand_is_waited_for(
+    shards, finished, tmp_path, monkeypatch, capsys
+):
+    """The other one finishes it, and this one trains nothing."""
     out, run = finished
-    assert run_srnn_ae(shards, "spatial", SMALL, seed=2, out=out).folder != run.folder
-    other = SMALL.override(lambda1=0.2)
-    assert run_srnn_ae(shards, "spatial", other, seed=1, out=out).folder != run.folder
-    scored_otherwise = SMALL.override(temporal_weight=0.9)
-    assert run_srnn_ae(shards, "spatial", scored_otherwise, seed=1, out=out).folder == run.folder
+    folder, said = tmp_path / run.folder.relative_to(out), ""
+    lock = Lock(folder, folder / ".lock")
+    assert lock.acquire()
+    monkeypatch.setattr(gradients, "Recorder", lambda *_: pytest.fail("trained again"))
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(run_srnn_ae, shards, "spatial", SMALL, 1, tmp_path)
+        while "waiting for it" not in said and not waiting.done():
+            said += capsys.readouterr().err
+            time.sleep(0.01)
+        shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns(".lock"), dirs_exist_ok=True)
+        lock.release()
+        assert waiting.result().folder == folder
+    assert f"{folder}: another command is writing here, waiting for it" in said
 
 
-def test_other_training_data_name_another_run(finished, tmp_path):
+def test_a_history_that_does_not_reach_the_model_is_told(shards, finished, tmp_path):
     out, run = finished
+    folder = tmp_path / run.folder.relative_to(out)
+    shutil.copytree(run.folder, folder)
+    (folder / "metrics.json").unlink()
+    (folder / "history.json").write_text(json.dumps(run.history[:-1]))
+    with pytest.raises(InputError, match=r"history\.json: expected the steps up to 12, that of last\.keras"):
+        run_srnn_ae(shards, "spatial", SMALL, seed=1, out=tmp_path)
+
+
+def name_of(shards, settings, seed):
+    source = SYSTEMS["sRNN-AE"].reads.source(shards, "spatial", settings)
+    return task_of("sRNN-AE", source, settings, seed).name
+
+
+def test_seed_settings_and_training_data_name_the_run(shards, finished, tmp_path):
+    name = finished[1].folder.name
+    assert name_of(shards, SMALL, 1) == name
+    assert name_of(shards, SMALL.override(temporal_weight=0.9), 1) == name  # scored otherwise
     changed = write_dataset(tmp_path / "shards", seed=9)
-    assert run_srnn_ae(changed, "spatial", SMALL, seed=1, out=out).folder != run.folder
+    others = {
+        name_of(shards, SMALL, 2),
+        name_of(shards, SMALL.override(lambda1=0.2), 1),
+        name_of(changed, SMALL, 1),
+    }
+    assert len(others - {name}) == 3
 
 
 def test_a_shard_of_other_features_is_refused_by_name(tmp_path):

@@ -67,5 +67,11 @@ def train_example(folder: Path) -> SimpleNamespace:
     with pytest.MonkeyPatch.context() as patch:
         code = call(patch, video, "--train", video, "--train-until", "0.5", *FLAGS, "--out", folder)
     assert code == 0
+    return example_in(folder)
+
+
+def example_in(folder: Path) -> SimpleNamespace:
+    """What `train_example` left in a folder."""
+    video = folder / "yard.avi"
     runs = [next(folder.glob(f"checkpoints/*/*-{stream}-*")) for stream in ("spatial", "temporal")]
     return SimpleNamespace(out=folder, video=video, runs=runs, results=results_folder(folder))
