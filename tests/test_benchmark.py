@@ -1,8 +1,10 @@
 """The benchmark: its solvers against each other and NumPy, its counts by hand, its files."""
 
 import csv
+import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,12 +15,15 @@ from experiments import benchmark
 from experiments.lab.benchmarks import costs, solvers, sparse_coding, training_parts
 from experiments.lab.benchmarks.solvers import EXACT, lower_bound
 from experiments.lab.benchmarks.sparse_coding import Line
+from experiments.lab.context import Context
+from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.srnn_ae import build_srnn_ae
 from models import products
 from models.sequence import cheapest_form
 from models.sparse_solver import Problem, solve_codes
 
+ROOT = Path(__file__).parents[1]
 C, N, ROWS = 20, 40, 12
 LAMBDA1 = 0.05
 
@@ -240,6 +245,36 @@ def test_works_take_turns():
     seconds = benchmark.median_seconds(lambda: order.append("a"), lambda: order.append("b"), rounds=2)
     assert order == ["a", "b"] * 3
     assert all(value >= 0 for value in seconds)
+
+
+def test_every_measurement_of_a_model_runs(tmp_path, monkeypatch):
+    """On a model of a few atoms: what is measured, and that each number is one."""
+    sizes = {"ROUNDS": 1, "STEPS_A_ROUND": 2, "MATRIX_SIZE": 8, "UNCACHED_MATRICES": 1}
+    for name, size in sizes.items():
+        monkeypatch.setattr(benchmark, name, size)
+    tiny = {"n_atoms": 6, "similarity_units": 3, "batch_clips": 1, "window_frames": 2}
+    context = Context("smoke", PROFILES["smoke"].override(**tiny), tmp_path)
+    lines = [*benchmark.train_step(context), *benchmark.streaming_inference(context, frames_a_round=2)]
+    dtypes = benchmark.dtypes_measured()
+    low = ["train_step_bfloat16", "streaming_bfloat16"] if "bfloat16" in dtypes else []
+    names = ["train_step", "streaming_inference", "streaming_21_rows", "streaming_bytes", *low]
+    assert sorted(name for name, *_ in lines) == sorted(names)
+    assert all(0 < number < np.inf for line in lines for number in line[1:4])
+    benchmark.write_training_parts(context)
+    with (context.results_dir / "training_parts.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(rows[0]) == {"part", *(f"{dtype}_processor_seconds" for dtype in dtypes)}
+    assert all(float(row["float32_processor_seconds"]) >= 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_the_command_measures_all_of_it(tmp_path):
+    flags = ["--profile", "smoke", "--out", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "experiments.benchmark", *flags], cwd=ROOT, check=True)
+    with (tmp_path / "results" / "smoke" / "benchmark.csv").open(newline="") as file:
+        ratios = {row["name"]: float(row["ratio"]) for row in csv.DictReader(file)}
+    assert {"train_step", "feature_extraction", "sparse_coding", "memory_tenfold"} <= set(ratios)
+    assert all(ratio > 0 for ratio in ratios.values())
 
 
 def test_ratios_are_printed_and_written(tmp_path, monkeypatch, capsys):
