@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import distributed
 import pytest
 from distributed import Client
 
@@ -134,4 +137,68 @@ def test_workers_of_other_code_are_refused(commit, fault):
     )
     with pytest.raises(InputError, match=f"tcp://other {fault}"):
         where.refuse_other_code(client, "tcp://a:1")
+    assert closed
+
+
+def test_tasks_whose_processes_are_killed_again_and_again_are_named(monkeypatch):
+    pools = []
+
+    class Killed:
+        def __init__(self, *_, **__):
+            pools.append(self)
+
+        def __call__(self, tasks):
+            raise BrokenProcessPool
+
+    monkeypatch.setattr(workers_module.joblib, "Parallel", Killed)
+    tasks = [SimpleNamespace(name="one"), SimpleNamespace(name="two")]
+    failed = workers_module.carry_out(tasks, Where(jobs=2), "runs", "run")
+    assert len(pools) == workers_module.ATTEMPTS
+    with pytest.raises(InputError, match=r"2 of 2 runs .* run one: .*is the memory too small for --jobs"):
+        workers_module.refuse_faults(tasks, failed, "run")
+
+
+def test_tasks_that_the_cluster_loses_are_named(monkeypatch):
+    """One of three is done; of the others one is lost with its workers, and one was cancelled."""
+
+    class Future:
+        def __init__(self, **told):
+            self.__dict__.update(told)
+
+    futures = [
+        Future(status="finished", result=lambda: workers_module.Outcome(0)),
+        Future(status="error", exception=lambda: OSError("its workers died")),
+        Future(status="cancelled"),
+    ]
+
+    @contextmanager
+    def connect(where):
+        yield SimpleNamespace(submit=lambda *_, **__: futures.pop(0))
+
+    monkeypatch.setattr(workers_module, "connect", connect)
+    monkeypatch.setattr(distributed, "as_completed", list)
+    monkeypatch.setattr(workers_module, "while_there_are_workers", lambda client, completed, where: completed)
+    failed = workers_module.carry_out(["a", "b", "c"], Where(cluster="tcp://a:1"), "runs", "run")
+    assert [outcome.index for outcome in failed] == [1, 2]
+    assert failed[0].fault == "lost by the cluster, its workers died"
+    assert failed[1].fault == "cancelled by the cluster; the same command goes on"
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "fault"),
+    [({}, "expected workers, got none in"), ({"tcp://w": 4}, "--nthreads 1, got one with 4 threads")],
+)
+def test_a_cluster_without_workers_or_with_threads_is_refused(monkeypatch, n_threads, fault):
+    closed = []
+
+    def wait_for_workers(count, timeout):
+        if len(n_threads) < count:
+            raise TimeoutError
+
+    client = SimpleNamespace(
+        wait_for_workers=wait_for_workers, nthreads=lambda: n_threads, close=lambda: closed.append(True)
+    )
+    monkeypatch.setattr(distributed, "Client", lambda *_, **__: client)
+    with pytest.raises(InputError, match=f"--cluster tcp://a:1: .*{fault}"):
+        where.connect(Where(cluster="tcp://a:1"))
     assert closed

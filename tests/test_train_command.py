@@ -100,3 +100,28 @@ def test_what_fits_is_trained(backbone, flags, streams, shards, call):
 def test_a_seed_that_no_generator_takes_is_refused(shards, call):
     refused = (2, "error: --seed: expected 0 to 2**32 - 1, got 4294967296", [])
     assert call(shards, "--seed", "0", "4294967296") == refused
+
+
+def test_a_system_with_one_stream_takes_no_other(shards, call):
+    code, error, trained = call(shards, "--system", "OC-SVM", "--stream", "spatial")
+    assert (code, trained) == (2, [])
+    assert "--stream: OC-SVM has one stream, " in error
+
+
+def test_with_jobs_others_make_the_runs_first(shards, call, monkeypatch):
+    """They are given paths that hold wherever a worker is."""
+    made = []
+
+    def carry_out(tasks, where, *_):
+        made.extend(tasks)
+        assert where.jobs == 2
+        return []
+
+    monkeypatch.setattr(shards_run, "carry_out", carry_out)
+    monkeypatch.chdir(shards.parent)
+    code, _, trained = call(shards.name, "--jobs", 2, "--seed", 0, 1, "--out", "out")
+    assert (code, trained) == (0, ["spatial", "temporal"] * 2)
+    assert [(one.stream, one.seed) for one in made] == [
+        (stream, seed) for seed in (0, 1) for stream in ("spatial", "temporal")
+    ]
+    assert {(one.shards, one.out) for one in made} == {(shards, shards.parent / "out")}
