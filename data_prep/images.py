@@ -23,7 +23,8 @@ from data_prep.terminal import say_once
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 
 # Frames that are damaged as published, and what is read in their place: the frame before.
-STAND_INS = {("UCSDped1", "Test", "Test017", "142.tif"): "141.tif"}
+STAND_INS = {("Test", "Test017", "142.tif"): "141.tif"}
+PED1 = ("ucsdped1", "ped1")  # the folder of which, in letters of any case
 
 # OpenCV fills what is missing of a truncated JPG with grey and reports success. The marker that ends every
 # JPG cannot occur inside its compressed data, and a few bytes of padding after it do no harm.
@@ -84,10 +85,23 @@ def read_image(path: Path, gray: bool = False) -> np.ndarray:
 
     Raises InputError when the file cannot be decoded, is a truncated JPG or has values that are no bytes.
     """
+    return _decoded(path, cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Return where an image is not black, bool (H, W): a gray level or color of any depth, alpha left aside.
+
+    Raises InputError as `read_image`.
+    """
+    image = _decoded(path, cv2.IMREAD_UNCHANGED)
+    return image != 0 if image.ndim == 2 else image[..., :3].any(-1)
+
+
+def _decoded(path: Path, mode: int) -> np.ndarray:
+    """Return an image as OpenCV decodes it in a mode; InputError as `read_image`."""
     content = file_content(path)
     if content.startswith(_JPEG_START) and _JPEG_END not in content[-_JPEG_TAIL_BYTES:]:
         raise InputError(f"{path}: truncated image, expected the JPG end marker FFD9, got none")
-    mode = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), mode) if content else None
     except cv2.error as error:  # a header of more pixels than OpenCV takes, or than there is memory for
@@ -199,7 +213,8 @@ def _fault_of(numbered: Sequence[tuple[int, str]]) -> tuple[str, str] | None:
 
 def _read_frame(path: Path) -> np.ndarray:
     """Return an image, or its stand-in where it is known to be damaged as published; that is said aloud."""
-    stand_in = STAND_INS.get(path.parts[-4:])
+    dataset, *place = path.parts[-4:]
+    stand_in = STAND_INS.get(tuple(place)) if dataset.lower() in PED1 else None
     try:
         return read_image(path)
     except InputError as error:

@@ -26,7 +26,7 @@ from data_prep.arrays import map_npy, read_npy
 from data_prep.errors import InputError
 from data_prep.files import check_file
 from data_prep.frames import Segment, Source, count_frames, iter_frames, read_frames
-from data_prep.images import image_paths, read_image
+from data_prep.images import frame_paths, read_mask
 from data_prep.mat_files import read_cells
 from data_prep.memory import check_fits
 from data_prep.videos import VIDEO_SUFFIXES
@@ -156,7 +156,7 @@ def _named_masks(source: Source, n_frames: int) -> Iterator[tuple[str, np.ndarra
     """Yield each mask, bool, behind the name to report its faults under."""
     path = source.path if isinstance(source, Segment) else source
     if path.is_dir():
-        yield from ((str(image), read_image(image, gray=True) > 0) for image in image_paths(path))
+        yield from ((str(image), read_mask(image)) for image in frame_paths(path))
     elif path.suffix.lower() in VIDEO_SUFFIXES:
         yield from ((str(path), frame.max(-1) > _VIDEO_MASK_LEVEL) for frame in iter_frames(source))
     else:

@@ -207,8 +207,9 @@ def test_digest_samples_all_of_a_large_file(tmp_path, monkeypatch):
     assert source_digest(path) != before
 
 
-def test_frame_damaged_as_published_has_a_stand_in(tmp_path, capsys):
-    folder = tmp_path / "UCSDped1" / "Test" / "Test017"
+@pytest.mark.parametrize("root", ["UCSDped1", "ped1", "UCSDPed1"])
+def test_frame_damaged_as_published_has_a_stand_in(root, tmp_path, capsys):
+    folder = tmp_path / root / "Test" / "Test017"
     write_folder(folder, make_frames(3)[..., 0], ".tif", start=140)
     good = read_image(folder / "142.tif")
     np.testing.assert_array_equal(np.stack(list(iter_frames(folder)))[2], good)

@@ -123,6 +123,28 @@ def test_a_video_of_masks_has_an_ending_of_any_case(tmp_path):
     assert [mask.all() for mask in read_masks(path, 4, (16, 32))] == [False, False, True, False]
 
 
+@pytest.mark.parametrize("kind", ["16 bits", "colors", "palette", "alpha"])
+def test_a_mask_is_what_is_not_black_of_any_depth_and_color(tmp_path, kind):
+    ids = np.zeros((6, 8), np.uint8)
+    ids[1, 2], ids[4, 5:] = 1, 2
+    colors = np.zeros((3, 3), np.uint8)
+    colors[1], colors[2] = (0, 0, 1), (200, 0, 0)
+    image = Image.fromarray(ids.astype(np.uint16) if kind == "16 bits" else colors[ids])
+    if kind == "palette":
+        image = Image.fromarray(ids, "P")
+        image.putpalette(colors.ravel().tolist())
+    if kind == "alpha":
+        image.putalpha(Image.fromarray(np.full((6, 8), 255, np.uint8)))
+    image.save(tmp_path / "000.png")
+    np.testing.assert_array_equal(next(read_masks(tmp_path, 1, (6, 8))), ids > 0)
+
+
+def test_masks_of_every_fifth_frame_are_read_as_they_are_counted(tmp_path):
+    for number in (0, 5, 10):
+        Image.fromarray(np.full((6, 8), number, np.uint8)).save(tmp_path / f"{number:03d}.png")
+    assert [mask.any() for mask in read_masks(tmp_path, 3, (6, 8))] == [False, True, True]
+
+
 def test_labels_from_masks_are_read_when_asked_for(tmp_path):
     for clip, marked in (("01", (0, 1, 1)), ("02", (1, 0, 0))):
         for folder in ("frames", "masks"):

@@ -101,6 +101,14 @@ def test_what_is_not_tested_and_what_is_beyond_the_grid():
     np.testing.assert_allclose(cells, -np.log(reddy.LEAST_DENSITY))
 
 
+def test_the_last_point_of_the_grid_is_on_it():
+    """A cell that is all foreground, as it was in training."""
+    model = CellModels.fit([[features(size=256)] * 5])
+    p = model.densities(features(size=256, texture=(2, -3, 1, 0)))  # of no known texture
+    np.testing.assert_allclose(p, (model.size[0, 0, -2] + model.size[0, 0, -1]) / 2)
+    assert (p > 0).all()
+
+
 def test_a_known_texture_excuses_a_size_but_no_speed():
     model = CellModels.fit([[features(speed=2, size=30)] * 5])
     assert (model.densities(features(size=200)) == 1).all()

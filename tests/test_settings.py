@@ -14,6 +14,9 @@ from experiments.lab.settings.flow_windows import reads_windows
 from experiments.lab.settings.names import MEANINGS
 from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER, config_hash
+from experiments.lab.systems.frame_systems import own_settings
+from experiments.lab.systems.moving_mnist import with_mnist_settings
+from experiments.lab.training.gradients import Gradients
 from models.conv_ae import ConvAE
 from models.conv_lstm_ae import ConvLSTMAE
 
@@ -96,6 +99,14 @@ def test_bfloat16_beside_two_sided_codes_is_refused():
         InputError, match="setting compute_dtype: expected float32 beside threshold two_sided"
     ):
         PAPER.override(compute_dtype="bfloat16", threshold="two_sided")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_network_has_steps_that_fit_with_the_chosen_settings(profile):
+    chosen = PROFILES[profile].override(**CHOSEN)
+    on_mnist = with_mnist_settings(chosen).train
+    for train in (own_settings("Conv-AE", chosen)[1], own_settings("ConvLSTM-AE", chosen)[1], on_mnist):
+        Gradients(train, None, None)
 
 
 def test_the_command_of_a_row_parses_to_the_same_call(tmp_path, monkeypatch):

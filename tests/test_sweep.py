@@ -14,9 +14,11 @@ from experiments.lab import cli
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import runs_of
 from experiments.lab.settings.changes import changed as changed_settings
+from experiments.lab.settings.profiles import PROFILES
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.sweeping.sweep import Sweep, cells_of, parse_grid, points_of
 from experiments.lab.sweeping.sweep_exhibit import run_sweep
+from experiments.lab.training.gradients import Gradients
 from tests.synthetic_lab import SMALL, SyntheticContext, context_in, files_in
 
 DEPTHS = (1, 2)
@@ -41,7 +43,7 @@ def test_a_grid_beyond_the_memory_is_refused_as_a_setting_is():
         ("0", "--grid 0: setting depth: expected at least 1, got 0"),
         ("", "argument --grid: expected names or values between commas, got ''"),
         ("3,03", "--grid 3,03: setting depth: expected int, got '03'"),
-        ("3, 3", "--grid 3, 3: expected each value once, got 3 twice"),
+        ("3, 3", "--grid 3,3: expected each value once, got 3 twice"),
     ],
 )
 def test_bad_grid_is_exit_code_2_and_one_line(grid, message, tmp_path, monkeypatch, capsys):
@@ -106,6 +108,26 @@ def test_points_are_cut_down_as_the_sweep_settings_say():
     seeded = points_of(whole, depth, "walkway", "sRNN-AE", 5)
     assert [points["spatial"].seed for points in seeded] == [0, 1]
     assert changed_settings(seeded[1]["spatial"].context.settings, PAPER) == {"depth": 5}
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+def test_a_shorter_point_has_steps_that_fit(profile):
+    settings = PROFILES[profile].override(sweep_iterations=50)
+    assert settings.train.log_every != 50
+    context = SyntheticContext(profile, settings, Path())
+    depth = Sweep("figure_08", "module", {"sRNN-AE": "depth"}, {}, "K")
+    (points, *_) = points_of(context, depth, "walkway", "sRNN-AE", 5)
+    train = points["spatial"].context.settings.train
+    Gradients(train, None, None)
+    assert (train.iterations, train.checkpoint_every) == (50, 50)
+
+
+def test_a_sweep_of_what_windows_replace_is_refused():
+    windows = {"motion": "flow", "appearance": "none", "flow_input": "windows"}
+    alone = PROFILES["smoke"].override(**windows, sweep_streams="late_fusion")
+    plan = Sweep("figure_07a", "module", {"TSC": "tsc_lambda1", "sRNN-AE": "lambda1"}, {"smoke": (1,)}, "x")
+    with pytest.raises(InputError, match="a sweep of tsc_lambda1 on flow windows alone: windows_tsc_lambda1"):
+        cells_of(SyntheticContext("smoke", alone, Path()), plan, None)
 
 
 def test_late_fusion_has_both_streams(tmp_path):

@@ -125,3 +125,12 @@ def test_with_jobs_others_make_the_runs_first(shards, call, monkeypatch):
         (stream, seed) for seed in (0, 1) for stream in ("spatial", "temporal")
     ]
     assert {(one.shards, one.out) for one in made} == {(shards, shards.parent / "out")}
+
+
+@pytest.mark.parametrize("system", ["unlit pixels", "principal directions"])
+def test_what_reads_sequences_alone_is_no_system_of_shards(system, shards, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train", str(shards), "--system", system])
+    with pytest.raises(SystemExit) as end:
+        train.main()
+    assert end.value.code == 2
+    assert f"invalid choice: '{system}'" in capsys.readouterr().err

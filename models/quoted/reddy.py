@@ -214,6 +214,7 @@ def normalized(densities: np.ndarray) -> np.ndarray:
 def density(densities: np.ndarray, grid: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the mean of the two grid values around each cell's value, (rows, columns); 0 beyond the grid."""
     index = np.floor(values / (grid[1] - grid[0])).astype(int)[..., None]
+    index = np.where(values[..., None] == grid[-1], len(grid) - 2, index)  # the grid's own end is no beyond
     within = (index >= 0) & (index < len(grid) - 1)
     index = np.where(within, index, 0)
     pair = [np.take_along_axis(densities, index + step, axis=-1) for step in (0, 1)]

@@ -40,6 +40,7 @@ AT_LEAST: dict[str, float] = {
     "learning_rate": 0.0,
     "slot_start": 0.0,
     "adagrad_start": 0.0,
+    "frames_hold_out_every": 2,  # of one clip in one nothing is left to train on
     "frames_least_gain": 0.0,
     "temporal_weight": 0.0,
     "spatial_weight": 0.0,

@@ -5,6 +5,7 @@
 Points run side by side, or on many machines, as those of other exhibits do (`distributing.where`).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
@@ -12,6 +13,7 @@ from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point, Seeded, flat, seeded_points
 from experiments.lab.settings.changes import values
+from experiments.lab.settings.flow_windows import IN_PLACE, reads_windows
 from experiments.lab.settings.memory import refuse_beyond_memory
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS
@@ -92,6 +94,8 @@ def on_chosen(context: Context, sweep: Sweep) -> Context:
 
 def cells_of(context: Context, sweep: Sweep, grid: Sequence[str] | None) -> dict[Cell, Seeded]:
     """Return the points of every dataset, system and x. InputError: a bad grid."""
+    for setting in sweep.settings.values():
+        refuse_replaced(context, setting)
     texts = [str(value) for value in sweep.grids[context.profile]] if grid is None else grid
     grids = {system: parse_grid(context, setting, texts) for system, setting in sweep.settings.items()}
     return {
@@ -100,6 +104,12 @@ def cells_of(context: Context, sweep: Sweep, grid: Sequence[str] | None) -> dict
         for system in sweep.settings
         for x, value in grids[system].items()
     }
+
+
+def refuse_replaced(context: Context, setting: str) -> None:
+    """Raise InputError for a sweep of what another setting replaces: all streams are flow windows."""
+    if setting in IN_PLACE and all(reads_windows(one, context.settings) for one in streams_of(context)):
+        raise InputError(f"a sweep of {setting} on flow windows alone: {IN_PLACE[setting]} is in its place")
 
 
 def points_of(context: Context, sweep: Sweep, dataset: str, system: str, value) -> Seeded:
@@ -137,6 +147,7 @@ def reductions(settings: Settings, swept: Mapping[str, str], system: str) -> dic
     reduced = {name: full[limit] for name, limit in limits.items() if 0 < full[limit] < full[name]}
     if "iterations" in reduced:
         reduced["checkpoint_every"] = reduced["iterations"]  # scored once, at the end
+        reduced["log_every"] = math.gcd(reduced["iterations"], full["log_every"])
     return reduced
 
 

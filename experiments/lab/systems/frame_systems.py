@@ -4,6 +4,7 @@ They read a `gray_frames.FrameSource`: a dataset's shards, or Moving-MNIST.
 """
 
 import functools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -134,7 +135,7 @@ def own_settings(system: str, settings: Settings) -> tuple[dict, TrainSettings]:
     names = ("iterations", "batch_clips", "learning_rate")
     train = replace(settings.train, **dict(zip(names, how, strict=True)))
     every = settings.frames.frames_checkpoint_every
-    return own, replace(train, checkpoint_every=every, log_every=min(train.log_every, every))
+    return own, replace(train, checkpoint_every=every, log_every=math.gcd(train.log_every, every))
 
 
 def frame_task(system: str, source: FrameSource, settings: Settings, seed: int) -> Task:

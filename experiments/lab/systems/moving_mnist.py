@@ -9,6 +9,7 @@ stay zero. What a test frame has at such pixels is not reconstructed and adds to
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,7 @@ from experiments.lab.systems.sequences import (
     SEQUENCES_AT_ONCE,
     Files,
     SequenceWindows,
+    refuse_longer_windows,
     score_sequences,
     unseen_energy,
 )
@@ -129,7 +131,8 @@ def control_scores(task: Task, run: Run) -> list[ClipScores]:
 def with_mnist_settings(settings: Settings) -> Settings:
     """Return the settings with those of TSC and sRNN-AE on Moving-MNIST in their usual places."""
     options = settings.moving_mnist
-    return settings.override(**{name: getattr(options, own) for name, own in IN_PLACE.items()})
+    own = {name: getattr(options, own) for name, own in IN_PLACE.items()}
+    return settings.override(**own, log_every=math.gcd(own["checkpoint_every"], settings.train.log_every))
 
 
 class SequenceFeatures:
@@ -177,7 +180,7 @@ class SequenceFrames:
         size_px: side of the frames.
         settings: all settings.
 
-    Raises InputError: as many sequences held out as there are to train on.
+    Raises InputError: as many sequences held out as there are to train on, windows longer than a sequence.
     """
 
     def __init__(self, files: Files, size_px: int, settings: Settings):
@@ -191,6 +194,7 @@ class SequenceFrames:
         self.data = replace(files.data, identity={**files.data.identity, "features": features})
         self.gray = functools.partial(gray_pixels, size_px=size_px)
         self.n_sequences = options.mnist_train_sequences - options.mnist_held_out_sequences
+        refuse_longer_windows(settings.train.window_frames)
         if self.n_sequences < 1:
             raise InputError(
                 f"setting mnist_held_out_sequences: expected less than the {options.mnist_train_sequences} "

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from data_prep.moving_mnist import MovingMNIST, intensities
+from data_prep.moving_mnist import SIZE_PX, MovingMNIST, intensities
 from experiments.lab.scoring.score import ClipScores
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.features import FeatureSource
-from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, score_sequences, unseen_energy
+from experiments.lab.systems.sequences import SEQUENCES_AT_ONCE, Files, score_sequences
 from experiments.lab.training.fitting import Fit
 from experiments.lab.training.task import Score, Task
 from models.principal import Projection, n_directions, principal_directions
@@ -59,9 +59,12 @@ def unlit_pixels_task(source: SequenceSource, settings: Settings, seed: int) -> 
 
     def scorer(_: None) -> Score:
         def score(split: str) -> list[ClipScores]:
-            path, pixels = getattr(files, split), files.pixels
+            unlit = np.setdiff1d(np.arange(SIZE_PX**2), files.pixels)
+            # Not what the lit pixels lack of 1: rounded, it ranks frames that have nothing elsewhere.
             return score_sequences(
-                path, lambda frames: {"error": unseen_energy(intensities(frames, pixels))}, files.n_scored
+                getattr(files, split),
+                lambda frames: {"error": np.square(intensities(frames, unlit)).sum(-1)},
+                files.n_scored,
             )
 
         return score

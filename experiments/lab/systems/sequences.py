@@ -102,6 +102,15 @@ def unseen_energy(x: np.ndarray) -> np.ndarray:
     return np.maximum(1 - np.einsum("ntc,ntc->nt", x, x), 0)
 
 
+def refuse_longer_windows(window_frames: int) -> None:
+    """Raise InputError for windows that are longer than a sequence."""
+    if window_frames > SEQUENCE_FRAMES:
+        raise InputError(
+            f"window_frames: expected at most the {SEQUENCE_FRAMES} frames of a Moving-MNIST sequence, "
+            f"got {window_frames}"
+        )
+
+
 class SequenceWindows:
     """Random windows of consecutive frames; batch number `step` depends on the seed and `step` alone.
 
@@ -127,11 +136,7 @@ class SequenceWindows:
         seed: int = 0,
         n_sequences: int | None = None,
     ):
-        if window_frames > SEQUENCE_FRAMES:
-            raise InputError(
-                f"window_frames: expected at most the {SEQUENCE_FRAMES} frames of a Moving-MNIST sequence, "
-                f"got {window_frames}"
-            )
+        refuse_longer_windows(window_frames)
         self.path, self.features, self.seed, self.n_sequences = path, features, seed, n_sequences
         self.window_frames, self.batch_sequences = window_frames, batch_sequences
 
