@@ -124,10 +124,9 @@ def sample_rows(shards: Sequence[Path], n_rows: int, seed: int) -> tuple[np.ndar
     for path, first, n_pairs in zip(shards, np.cumsum([0, *pairs]), pairs, strict=False):
         index = chosen[(chosen >= first) & (chosen < first + n_pairs)] - first
         with Shard(path) as shard:
-            features = shard.features().astype(np.float64)
-        t, region = np.divmod(index, features.shape[1])
-        parts.append((features[t + 1, region], features[t, region]))
-    x, before = map(np.concatenate, zip(*parts, strict=True))
+            for t, region in zip(*np.divmod(index, shard.n_regions), strict=True):
+                parts.append(shard.features(t, t + 2)[:, region].astype(np.float64))
+    before, x = np.stack(parts, axis=1)
     order = rng.permutation(n_rows)
     return x[order], before[order]
 
