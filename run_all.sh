@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One command for everything. See README.md.
 #   ./run_all.sh [all] [--profile smoke|quick|paper] [--data DIR] [--out DIR] [--seeds N] [--only table_03,...]
+#   ./run_all.sh all --help   every flag
 #   ./run_all.sh setup      the environment alone, in .venv
 #   ./run_all.sh test       the environment, then the test suite
 # PYTHON=python3.12 sets up with that Python, REQUIREMENTS=requirements.txt by the ranges and not by the lock.
@@ -99,7 +100,7 @@ setup() {
 command=all
 case "${1:-}" in
     setup | test | all) command=$1; shift ;;
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
     "" | -*) ;;
     *) refuse "$1: unknown command, expected setup, test or all" ;;
 esac

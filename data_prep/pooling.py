@@ -12,8 +12,12 @@ import numpy as np
 PYRAMIDS = {"1": (1,), "1,2": (1, 2), "1,2,4": (1, 2, 4), "1,2,4,8": (1, 2, 4, 8)}
 PAPER_PYRAMID = "1,2,4"  # Sec. 3.6
 PYRAMID_LEVELS = PYRAMIDS[PAPER_PYRAMID]
-N_REGIONS = sum(level**2 for level in PYRAMID_LEVELS)
 POOLING_MODES = ("max", "mean", "none")
+
+
+def region_count(pyramid: str = PAPER_PYRAMID) -> int:
+    """Return how many regions a pyramid has, 21 for the paper's."""
+    return sum(level**2 for level in PYRAMIDS[pyramid])
 
 
 def level_regions(n_regions: int) -> dict[int, slice]:

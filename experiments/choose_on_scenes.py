@@ -163,7 +163,7 @@ def within_tie(trials: Sequence["Trial"], criterion: Sequence[float]) -> list["T
     Raises InputError where every candidate diverged.
     """
     if all(math.isnan(value) for value in criterion):
-        raise InputError("choose_on_scenes: every candidate of a stage diverged; lower the learning rate")
+        raise InputError("choose_on_scenes: every candidate of a stage diverged; lower windows_learning_rate")
     highest = max(value for value in criterion if not math.isnan(value))
     return [trial for trial, value in zip(trials, criterion, strict=True) if value >= highest - TIE]
 

@@ -1,6 +1,6 @@
 """Choose lambda1 of TSC, which the paper does not give, by what its codes lose of the training features.
 
-    python -m experiments.choose_tsc_lambda1 --data DIR [--datasets ped2] [--chosen] [--set backbone=resnet50]
+    python -m experiments.choose_tsc_lambda1 --data DIR [--datasets ped2] [--set backbone=resnet50]
 
 TSC is trained at every candidate as the settings have it, on the spatial stream, seed 0. The energy lost is
 the sum of ||x - A a||^2 over the training frames, as coded in the last alternation, in parts of that of

@@ -21,7 +21,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
-from data_prep.pooling import PYRAMIDS
+from data_prep.pooling import region_count
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point
 from experiments.lab.publishing import plots
@@ -69,7 +69,7 @@ def run(context: Context) -> None:
         model,
         f"{title}({context.backbone.name}, profile {context.profile_name})",
         context.results_dir / f"{EXHIBIT}.png",
-        sum(level**2 for level in PYRAMIDS[context.settings.features.pyramid]),
+        region_count(context.settings.features.pyramid),
     )
     counts = {name: math.prod(shape) for name, shape in weight_shapes(model).items()}
     rows = [

@@ -2,7 +2,7 @@
 
     python -m experiments.figure_07b_lambda2 --data DIR [--grid 0,2,20] [--jobs N | --cluster tcp://HOST:PORT]
 
-Paper: Fig. 7(b), Sec. 4.4 (the values of lambda2 are not in the text; for lambda1 it takes 2).
+Paper: Fig. 7(b), Sec. 4.4 (the values of lambda2 are not in the text; Fig. 7(a) has it at 2).
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow

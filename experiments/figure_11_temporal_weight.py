@@ -2,8 +2,8 @@
 
     python -m experiments.figure_11_temporal_weight --data DIR
 
-Paper: Fig. 11, Sec. 3.7 and 4.7, where the weight is called beta. The scores of the two streams are on disk,
-so that the sweep costs nothing. It runs over the AUC of the test set: no weight is chosen by it. A second
+Paper: Fig. 11, Sec. 3.7 and 4.7, where the weight is called beta. Where Table 3 was made,
+its runs are taken up. The sweep runs over the AUC of the test set: no weight is chosen by it. A second
 panel, ours, has the weight of the spatial stream beside flow windows with the chosen settings, fusion "log".
 """
 

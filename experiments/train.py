@@ -23,7 +23,6 @@ from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.catalogue import SYSTEMS
 from experiments.lab.systems.reads import Reads, refuse_unread
 
-OF_SEQUENCES = {"table_01"}  # a system of this table alone reads Moving-MNIST alone
 FEATURES_OF = {"spatial": "appearance", "temporal": "appearance", "early": "appearance", "flow": "flow"}
 
 
@@ -33,8 +32,7 @@ def main() -> None:
     flags.add_argument(
         "shards", type=given_path, help="a dataset's features, with folders train and test in it"
     )
-    of_network = {name: entry for name, entry in SYSTEMS.items() if entry.reads.of_network}
-    readers = [name for name, entry in of_network.items() if set(entry.tables) - OF_SEQUENCES]
+    readers = [name for name, entry in SYSTEMS.items() if entry.reads.of_network]
     flags.add_argument("--system", choices=readers, default="sRNN-AE", help="(default: sRNN-AE)")
     flags.add_argument(
         "--stream",

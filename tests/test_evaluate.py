@@ -381,15 +381,3 @@ def test_the_numbers_are_kept_where_nobody_reads_the_table(pair, data):
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
     assert json.loads((pair[0] / "evaluation.json").read_text())["results"]
-
-
-@pytest.mark.parametrize(
-    ("scored", "said"),
-    [
-        ({"lv", "yard"}, ""),
-        ({"walkway"}, "the walkway stands in its own column."),
-        ({"yard"}, "nothing stands in."),
-    ],
-)
-def test_table_4_says_what_stands_in_for_lv(scored, said):
-    assert table_04_lv.absence(scored) == (said and f" LV and its masks are not at hand: {said}")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from data_prep.pooling import N_REGIONS, level_regions, region_pyramid, rolling_temporal
+from data_prep.pooling import level_regions, region_count, region_pyramid, rolling_temporal
 
 
 def pyramid_by_hand(feature_map, reduce):
@@ -29,7 +29,7 @@ def pyramid_by_hand(feature_map, reduce):
 def test_pyramid_equals_loops(size, mode, reduce):
     feature_map = np.random.default_rng(0).normal(size=(3, *size, 5)).astype(np.float32)
     pooled = np.asarray(region_pyramid(feature_map, mode))
-    assert pooled.shape == (3, N_REGIONS, 5)
+    assert pooled.shape == (3, 21, 5)
     assert pooled.dtype == np.float32
     np.testing.assert_allclose(pooled, pyramid_by_hand(feature_map, reduce), rtol=1e-6, atol=1e-7)
 
@@ -38,9 +38,10 @@ def test_other_pyramids_are_the_same_regions_and_finer_ones():
     feature_map = np.random.default_rng(0).normal(size=(2, 14, 14, 3)).astype(np.float32)
     finest = np.asarray(region_pyramid(feature_map, pyramid="1,2,4,8"))
     assert finest.shape == (2, 85, 3)
-    for pyramid, n_regions in (("1", 1), ("1,2", 5), ("1,2,4", 21)):
+    for pyramid, regions in (("1", 1), ("1,2", 5), ("1,2,4", 21)):
         pooled = np.asarray(region_pyramid(feature_map, pyramid=pyramid))
-        np.testing.assert_array_equal(pooled, finest[:, :n_regions])
+        np.testing.assert_array_equal(pooled, finest[:, :regions])
+        assert region_count(pyramid) == regions
     np.testing.assert_array_equal(finest[:, 21:29, 0][:, 3], feature_map[:, :2, 5:7, 0].max((1, 2)))
     assert level_regions(21) == {1: slice(0, 1), 2: slice(1, 5), 4: slice(5, 21)}
 

@@ -209,9 +209,9 @@ def _build(record: Record, data_dir: Path, root: Path, layout: Layout, sample: b
     elif record.masks_are_labels and masks:
         labels = MaskLabels(parts.test, masks)
     else:
-        places = " or ".join(record.label_files)
+        names = [*(str(place.relative_to(root)) for place in parts.labels), *record.label_files]
         raise InputError(
-            f"{root}: no frame labels, expected {places} in it or in {data_dir / LABELS_FOLDER}; "
+            f"{root}: no frame labels, expected {' or '.join(names)} in it or in {data_dir / LABELS_FOLDER}; "
             f"{another_name(record)}"
         )
     labelled_by = str(source or "pixel masks")

@@ -108,7 +108,8 @@ def advice(data_dir: Path) -> str:
     for path, fault in near_misses(data_dir).items():
         return f"{path.name} is no labelled set of your own: {fault}"
     return (
-        f"Looked for {_published()}, and for labelled sets of your own: <name>/{{training,testing}}/frames/"
+        f"Looked for {_published()}, and for labelled sets of your own: <name>/{{training,testing}}/{{frames,"
+        "videos}/; for footage without labels there is python -m experiments.watch"
     )
 
 

@@ -33,7 +33,11 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 def with_weights(flags: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Return a parser with the flag of the backbone's weights."""
-    flags.add_argument("--weights", type=given_path, help="weights file of the backbone (default: download)")
+    flags.add_argument(
+        "--weights",
+        type=given_path,
+        help="weights of the backbone, .onnx for thin_resnet50 (default: its package's, or a download)",
+    )
     return flags
 
 
@@ -146,7 +150,7 @@ def _flags_text(arguments: argparse.Namespace) -> str:
 def exhibit_parser(description: str) -> argparse.ArgumentParser:
     """Return the parser of an exhibit: every one takes --seeds, as `experiments.run` hands it on."""
     flags = parser(description)
-    flags.add_argument("--seeds", type=given_int, help="number of seeds (default: the profile's)")
+    flags.add_argument("--seeds", type=given_int, help="number of seeds (default: 3 or 1, see README)")
     return flags
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.pooling import N_REGIONS, PYRAMID_LEVELS, level_regions
+from data_prep.pooling import PYRAMID_LEVELS, level_regions, region_count
 from experiments.lab.scoring import fusion, metrics
 from experiments.lab.scoring.footprints import footprints
 from experiments.lab.scoring.protocol import Protocol
@@ -16,7 +16,7 @@ from experiments.lab.scoring.score_files import load_scores
 from experiments.lab.training.runs import Run
 
 CELLS_PER_SIDE = PYRAMID_LEVELS[-1]
-CELLS = level_regions(N_REGIONS)[CELLS_PER_SIDE]  # among the regions
+CELLS = level_regions(region_count())[CELLS_PER_SIDE]  # among the regions
 # For the score that all but p per cent of frames reach, 100 / p frames are one beyond it, on average.
 ENOUGH, MOST_CERTAIN = 100, 99.5
 # Features are stored with 11 bits, live ones have more: an error that is larger by so much is the same.

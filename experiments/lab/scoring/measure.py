@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.pooling import PYRAMIDS
+from data_prep.pooling import PYRAMIDS, region_count
 from experiments.lab.scoring import metrics
 from experiments.lab.scoring.protocol import ONE_ERROR, Protocol
 from experiments.lab.scoring.regularity import micro_auc, regularity
@@ -15,7 +15,6 @@ from experiments.lab.scoring.score import ClipScores
 from experiments.lab.training.runs import Run
 
 Runs = Mapping[str, Run]  # stream -> run, of one seed
-OF_PYRAMIDS = {sum(level**2 for level in levels) for levels in PYRAMIDS.values()}  # numbers of regions
 
 
 def held_by(runs: Runs, protocol: Protocol) -> Protocol:
@@ -31,7 +30,7 @@ def held_by(runs: Runs, protocol: Protocol) -> Protocol:
     regions = {run.scores()[0].error.shape[1] for run in runs.values()}
     if regions == {1}:
         own["frame_error"] = ONE_ERROR
-    elif not regions <= OF_PYRAMIDS:
+    elif not regions <= set(map(region_count, PYRAMIDS)):
         own["frame_error"] = "max"  # the one kind that any cells have
     if len(common_steps(runs)) < 2:
         own["checkpoint"] = "last"

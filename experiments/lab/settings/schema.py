@@ -81,7 +81,9 @@ class TSCSettings:
 
     tsc_n_atoms: int = 2048  # Sec. 4.4
     tsc_depth: int = 30  # Sec. 4.8, Table 10
-    tsc_lambda1: float = choice(2.0)  # not given; keeps 95 % of the energy of the training features
+    tsc_lambda1: float = choice(
+        2.0
+    )  # not given; keeps 95 % of the energy of the thin network's features (docs/tsc.md)
     tsc_lambda2: float = 2.0  # Sec. 4.4
     tsc_delta_squared: float = 100.0  # footnote 2
     tsc_alternations: int = choice(10)  # not given

@@ -15,7 +15,7 @@ from experiments.lab.settings.changes import RECORDING
 from experiments.lab.settings.flow_windows import reads_windows, with_window_settings
 from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.entry import System, Use
-from experiments.lab.systems.inputs import Features, GrayFrames
+from experiments.lab.systems.inputs import Features, GrayFrames, Intensities
 from experiments.lab.systems.quoted.entries import QUOTED
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ _ENTRIES = (
     System(
         "principal directions",
         f"{_SYSTEMS}.principal:principal_directions_task",
-        Features(),
+        Intensities(),
         "Ours, for comparison: what is far from the span of the principal directions is taken for abnormal.",
         ("n_atoms", "threshold", *ROLLING_MAXIMUM, "score"),
         tables=("table_01",),
@@ -147,7 +147,7 @@ _ENTRIES = (
     System(
         "unlit pixels",
         f"{_SYSTEMS}.principal:unlit_pixels_task",
-        Features(),
+        Intensities(),
         "Ours, for comparison, no model: what a frame has at pixels that training never lights is abnormal.",
         (*ROLLING_MAXIMUM, "score"),
         tables=("table_01",),

@@ -83,6 +83,13 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Intensities(Features):
+    """Intensities of Moving-MNIST's lit pixels alone: features that no network gives."""
+
+    of_network = False
+
+
+@dataclass(frozen=True)
 class GrayFrames:
     """Gray frames as squares; `size_setting` is the name of the setting that says how large these are."""
 

@@ -17,7 +17,7 @@ from models.lstm_ae import LSTMAE, LSTMStreaming
 
 
 def lstm_ae_task(source: FeatureSource, settings: Settings, seed: int) -> Task:
-    """Return the task of LSTM-AE: the features, windows and optimizer of sRNN-AE. Paper: Sec. 4.5."""
+    """Return the task of LSTM-AE: the features, windows and iterations of sRNN-AE. Paper: Sec. 4.5."""
     options = settings.lstm_ae
     train = replace(
         settings.train,

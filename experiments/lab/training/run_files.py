@@ -101,7 +101,9 @@ def read_metrics(folder: Path) -> dict:
 def read(path: Path, shape: Shape, advice: str) -> Any:
     """Return what is in a JSON file of a run. InputError, with the advice: absent, damaged, another shape."""
     if not os.path.lexists(path):
-        raise InputError(f"{path}: no such file, expected the folder of a finished run; {TRAIN_AGAIN}")
+        of_a_run = any((path.parent / name).exists() for name in (MODEL_FILE, "config.json"))
+        where = f"; {TRAIN_AGAIN}" if of_a_run else ", checkpoints/DATASET/RUN"
+        raise InputError(f"{path}: no such file, expected the folder of a finished run{where}")
     return read_json(path, shape, advice)
 
 

@@ -72,9 +72,7 @@ def check_live(system: str) -> None:
     """Raise InputError unless a system can score frames as they come."""
     if system in LIVE:
         return
-    reason = (
-        ": unknown system" if system not in SYSTEMS else ", which needs a network and runs in tables only"
-    )
+    reason = ": unknown system" if system not in SYSTEMS else ", which runs in tables only"
     if system in SYSTEMS and SYSTEMS[system].quoted:
         reason = " compares a clip with itself, when the clip has ended: it cannot run live"
     raise InputError(f"--system {system}{reason}; expected sRNN-AE, {', '.join(LIVE)}")
@@ -107,7 +105,8 @@ def check_footage(system: FittedSystem, percentile: float) -> None:
         return
     raise InputError(
         f"--system {system.task.system}: {100 * np.mean(errors >= most):.1f} % of the training frames are "
-        "beyond what it covers, so that none would be found; what moves is too fast or large: try another"
+        "beyond what it covers, so that none would be found; what moves is too fast or large: take a lower "
+        "--threshold, or another system"
     )
 
 
