@@ -1,4 +1,4 @@
-"""The one error that a user's input can cause."""
+"""The error that a user's input can cause."""
 
 
 class InputError(Exception):
@@ -6,3 +6,7 @@ class InputError(Exception):
 
     Every command catches it, prints the line on stderr and exits with code 2.
     """
+
+
+class NotApplicableError(InputError):
+    """Settings leave an exhibit nothing to show: `experiments.run` leaves it out and runs the others."""

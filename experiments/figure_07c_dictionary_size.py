@@ -11,10 +11,8 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 
     cli.main(__spec__.name, cli.sweep_parser(__doc__))
 
-from collections.abc import Sequence
+from functools import partial
 
-from experiments.lab.context import Context
-from experiments.lab.distributing.points import Point
 from experiments.lab.sweeping.sweep import Sweep, swept_points
 from experiments.lab.sweeping.sweep_exhibit import run_sweep
 
@@ -27,13 +25,4 @@ SWEEP = Sweep(
     "dictionary size N, atoms",
 )
 READS = SWEEP.reads
-
-
-def points(context: Context, grid: Sequence[str] | None = None) -> list[Point]:
-    """Return the runs that the figure needs."""
-    return swept_points(context, SWEEP, grid)
-
-
-def run(context: Context, grid: Sequence[str] | None = None) -> None:
-    """Run the points; write rows and figure, see `run_sweep`."""
-    run_sweep(context, SWEEP, grid)
+points, run = partial(swept_points, sweep=SWEEP), partial(run_sweep, sweep=SWEEP)

@@ -15,7 +15,7 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from data_prep.errors import InputError
+from data_prep.errors import NotApplicableError
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point, Seeded, flat, late_fusion_points, runs_of
 from experiments.lab.publishing import plots
@@ -54,10 +54,12 @@ def run(context: Context) -> None:
 
 
 def protocols(context: Context) -> list[Protocol]:
-    """Return the protocol of each weight of the temporal stream. InputError: a fusion without that weight."""
+    """Return the protocol of each weight of the temporal stream. NotApplicableError: a fusion without it."""
     headline = Protocol.of(context.settings.score)
     if headline.fusion != "paper":
-        raise InputError(f"setting fusion: expected paper, whose weight is swept, got {headline.fusion}")
+        raise NotApplicableError(
+            f"setting fusion: expected paper, whose weight is swept, got {headline.fusion}"
+        )
     return [replace(headline, temporal_weight=weight, remark=REMARK) for weight in WEIGHTS]
 
 

@@ -11,7 +11,7 @@ import time
 import traceback
 from pathlib import Path
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, NotApplicableError
 from data_prep.terminal import exit_with, refuse, told
 from experiments.lab import cli
 from experiments.lab.publishing.findings import SMOKE, number_that_matters
@@ -60,7 +60,7 @@ def run_all(arguments) -> int:
     from experiments.lab.publishing.exhibit import publish_report, run_exhibit
 
     start = time.perf_counter()
-    outcomes, code = {}, 0
+    outcomes, left_out, code = {}, [], 0
     for index, name in enumerate(names):
         left = sum(minutes.get(later, 0) for later in names[index:])
         print(f"\n== {name} ({index + 1} of {len(names)}; {in_words(left)} left) ==", flush=True)
@@ -70,6 +70,10 @@ def run_all(arguments) -> int:
         except BrokenPipeError:  # nobody reads what is printed: `exit_with` stops
             raise
         except (InputError, OSError) as fault:
+            if isinstance(fault, NotApplicableError) and not arguments.only:
+                left_out.append(f"left out {name}: {told(fault)}")
+                print(left_out[-1], flush=True)
+                continue
             outcomes[name], code = told(fault), max(code, 2)
             refuse(f"{name}: {outcomes[name]}")
         except Exception as fault:  # one broken exhibit does not cost the others; it is told at the end
@@ -80,7 +84,7 @@ def run_all(arguments) -> int:
             print(f"{name}: done in {time.perf_counter() - began:.0f} s")
         if index + 1 < len(names):
             publish_report(context, outcomes)  # so that it can be read while the rest runs
-    return summarize(context, outcomes, time.perf_counter() - start, code)
+    return summarize(context, outcomes, left_out, time.perf_counter() - start, code)
 
 
 def in_words(minutes: float | None) -> str:
@@ -127,8 +131,8 @@ def print_numbers(context, outcomes: dict[str, str]) -> None:
         print(SMOKE)
 
 
-def summarize(context, outcomes: dict[str, str], seconds: float, code: int) -> int:
-    """Write summary and report, print where they are and what failed; return the exit code."""
+def summarize(context, outcomes: dict[str, str], left_out: list[str], seconds: float, code: int) -> int:
+    """Write summary and report, print where they are and what did not run; return the exit code."""
     from experiments.lab.publishing.exhibit import publish_report
 
     print()
@@ -137,8 +141,8 @@ def summarize(context, outcomes: dict[str, str], seconds: float, code: int) -> i
     print_numbers(context, outcomes)
     print(f"results: {results}; curves: tensorboard --logdir {context.out / 'logs'}")
     failures = {name: fault for name, fault in outcomes.items() if fault}
-    for name, fault in failures.items():
-        print(f"FAILED {name}: {fault}")
+    for line in [*left_out, *(f"FAILED {name}: {fault}" for name, fault in failures.items())]:
+        print(line)
     print(f"{'failed' if failures else 'done'} in {seconds / 60:.1f} min")
     return code
 

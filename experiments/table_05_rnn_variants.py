@@ -12,10 +12,10 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
     cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from experiments.lab.context import Context
-from experiments.lab.distributing.points import Point, flat, late_fusion_points
+from experiments.lab.distributing.points import Point, Seeded, late_fusion_points, points_of_rows
 from experiments.lab.publishing.notes import held_out_note
 from experiments.lab.publishing.publish import publish
-from experiments.lab.publishing.rows import auc_rows, late_fusion_runs
+from experiments.lab.publishing.rows import table_rows
 from experiments.lab.systems.catalogue import systems_of
 from experiments.lab.systems.reads import Reads
 
@@ -25,17 +25,17 @@ READS = Reads(systems_of(EXHIBIT))
 
 def points(context: Context) -> list[Point]:
     """Return the runs that the table needs."""
-    names = systems_of(EXHIBIT)
-    return flat(late_fusion_points(context, dataset, name) for dataset in context.datasets for name in names)
+    return points_of_rows(context, row_points)
+
+
+def row_points(context: Context, dataset: str) -> dict[str, Seeded]:
+    """Return the runs of each row on one dataset."""
+    return {name: late_fusion_points(context, dataset, name) for name in systems_of(EXHIBIT)}
 
 
 def run(context: Context) -> None:
     """Train and score the variants on every dataset at hand and write the table."""
     command = context.command("experiments.table_05_rnn_variants")
-    rows = []
-    for dataset in context.datasets:
-        for name in systems_of(EXHIBIT):
-            seeded = late_fusion_runs(context, dataset, name)
-            rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
+    rows = table_rows(context, EXHIBIT, row_points, command)
     differences = context.differences(*systems_of(EXHIBIT))
     publish(context, EXHIBIT, rows, command, lambda rows: f"{held_out_note(rows)} {differences}")

@@ -12,10 +12,9 @@ if __name__ == "__main__":  # before what runs is imported: --help does not wait
     cli.main(__spec__.name, cli.runs_parser(__doc__))
 
 from experiments.lab.context import Context
-from experiments.lab.distributing.points import Point, Seeded, flat, runs_of, seeded_points
+from experiments.lab.distributing.points import Point, Seeded, points_of_rows, seeded_points
 from experiments.lab.publishing.publish import publish
-from experiments.lab.publishing.results import Row
-from experiments.lab.publishing.rows import auc_rows
+from experiments.lab.publishing.rows import table_rows
 from experiments.lab.systems.reads import Reads
 
 EXHIBIT = "table_06"
@@ -28,27 +27,20 @@ SIMILARITIES = {
 
 def points(context: Context) -> list[Point]:
     """Return the runs that the table needs."""
-    return flat(row_points(context, dataset, name) for dataset in context.datasets for name in SIMILARITIES)
+    return points_of_rows(context, row_points)
 
 
-def row_points(context: Context, dataset: str, similarity: str) -> Seeded:
-    """Return the runs of one row on one dataset."""
-    own = context.changed(**SIMILARITIES[similarity])
-    return seeded_points(own, dataset, ("spatial",), context.n_ablation_seeds)
+def row_points(context: Context, dataset: str) -> dict[str, Seeded]:
+    """Return the runs of each row on one dataset."""
+    return {
+        name: seeded_points(context.changed(**own), dataset, ("spatial",), context.n_ablation_seeds)
+        for name, own in SIMILARITIES.items()
+    }
 
 
 def run(context: Context) -> None:
     """Train and score both similarities on every dataset at hand and write the table."""
     command = context.command("experiments.table_06_similarity")
-    rows = [row for dataset in context.datasets for row in similarity_rows(context, dataset, command)]
+    rows = table_rows(context, EXHIBIT, row_points, command)
     fixed = f"The Gaussian kernel has lambda2 fixed at {context.settings.model.lambda2:g}. "
     publish(context, EXHIBIT, rows, command, fixed + context.differences("sRNN-AE"))
-
-
-def similarity_rows(context: Context, dataset: str, command: str) -> list[Row]:
-    """Return both similarities' AUC on one dataset under every protocol, the headline first."""
-    rows = []
-    for name in SIMILARITIES:
-        seeded = runs_of(row_points(context, dataset, name))
-        rows += auc_rows(context, EXHIBIT, name, dataset, seeded, command)
-    return rows

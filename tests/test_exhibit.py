@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, NotApplicableError
 from experiments import run
 from experiments.lab.publishing import exhibit, notes, results
 from experiments.lab.publishing.exhibit import publish_report, run_exhibit
@@ -87,9 +87,12 @@ def test_an_exhibit_that_breaks_prints_no_table(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def run_two(faults, tmp_path, monkeypatch, capsys):
-    """Run two exhibits that end by these faults, None for none; return exit code, output and errors."""
-    ran = []
+def run_two(faults, tmp_path, monkeypatch, capsys, only=True):
+    """Run two exhibits that end by these faults, None for none; return exit code, output and errors.
+
+    `only` says whether they are asked for by name; else they are all that there are.
+    """
+    ran, names = [], ("table_02", "figure_05")
 
     def end(context, module, where):
         ran.append(module.EXHIBIT)
@@ -99,11 +102,14 @@ def run_two(faults, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(exhibit, "run_exhibit", end)
     monkeypatch.setattr(exhibit, "publish_report", lambda *_: None)
     small = [f"--set={name}=1" for name in ("n_train_clips", "n_test_clips")]
-    words = ["--profile", "smoke", "--only", "table_02,figure_05", "--out", str(tmp_path)]
+    words = ["--profile", "smoke", "--out", str(tmp_path), *(["--only", ",".join(names)] if only else [])]
+    if not only:
+        known = run.exhibits()
+        monkeypatch.setattr(run, "exhibits", lambda: {name: known[name] for name in names})
     monkeypatch.setattr(sys, "argv", ["run", *words, *small, "--set=clip_frames=20"])
     with pytest.raises(SystemExit) as end:
         run.main()
-    assert ran == ["table_02", "figure_05"]
+    assert ran == list(names)
     return end.value.code, *capsys.readouterr()
 
 
@@ -123,3 +129,14 @@ def test_a_fault_of_ours_is_exit_code_1_and_the_others_run(then, code, tmp_path,
     assert "FAILED table_02: RuntimeError: broken" in said
     assert "Traceback" in errors
     assert ("FAILED figure_05: figure: no clip" in said) == (then is not None)
+
+
+@pytest.mark.parametrize(("only", "code"), [(False, 0), (True, 2)])
+def test_an_exhibit_that_does_not_apply_is_left_out_unless_it_is_asked_for(
+    only, code, tmp_path, monkeypatch, capsys
+):
+    faults = [NotApplicableError("Table 2: nothing to count"), None]
+    found, said, _ = run_two(faults, tmp_path, monkeypatch, capsys, only)
+    assert found == code
+    assert ("\nleft out table_02: Table 2: nothing to count\n" in said) == (not only)
+    assert ("FAILED table_02: Table 2: nothing to count" in said) == only

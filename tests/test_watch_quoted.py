@@ -142,7 +142,9 @@ def test_footage_beyond_what_densities_cover_is_refused(tmp_path, monkeypatch, c
     video = write_video(tmp_path / "fast.avi", frames)
     assert call(monkeypatch, video, "--train", video, "--system", "Reddy et al.", "--out", tmp_path) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert re.search(r"--system Reddy et al\.: .* % of the training frames are beyond .*: take a lower --threshold", error)
+    assert re.search(
+        r"--system Reddy et al\.: .* % of the training frames are beyond .*: take a lower --threshold", error
+    )
 
 
 @pytest.mark.parametrize(

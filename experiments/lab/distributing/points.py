@@ -6,7 +6,7 @@ goes through as it always does and finds everything made. Nothing but files pass
 and finished runs are never made again, and whatever was broken off goes on.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -83,6 +83,7 @@ class ClipFeatures:
 
 
 Seeded = list[dict[str, Point]]  # one {stream: point} a seed
+RowPoints = Callable[[Context, str], Mapping[str, Seeded]]  # context, dataset -> the points of each row
 
 
 def seeded_points(
@@ -102,6 +103,11 @@ def late_fusion_points(
     entry = SYSTEMS[system]
     n_seeds = (n_seeds or context.n_seeds) if entry.drawn else 1
     return seeded_points(context, dataset, entry.streams(context.settings), n_seeds, system)
+
+
+def points_of_rows(context: Context, row_points: RowPoints) -> list[Point]:
+    """Return the points of all rows of a table, of every dataset at hand."""
+    return flat(seeded for dataset in context.datasets for seeded in row_points(context, dataset).values())
 
 
 def runs_of(seeded: Seeded) -> list[dict[str, Run]]:

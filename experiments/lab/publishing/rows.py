@@ -1,13 +1,12 @@
 """Result rows of the systems under every protocol, the headline first."""
 
-import functools
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from data_prep.provenance import git_commit
 from experiments.lab.context import Context
-from experiments.lab.distributing.points import late_fusion_points, runs_of
+from experiments.lab.distributing.points import RowPoints, late_fusion_points, runs_of
 from experiments.lab.publishing.results import HELD_OUT, INTERVAL, Row
 from experiments.lab.scoring.measure import auc, auc_interval, protocols_of
 from experiments.lab.scoring.protocol import Protocol
@@ -47,6 +46,16 @@ def auc_rows(
     rows = rows_under(protocols_of(seeded[0], headline), title, seeded, place)
     here = {"column": title, "dataset": title}
     return rows + held_out_rows(seeded, {**place, **here, **identity_of(seeded)})
+
+
+def table_rows(context: Context, exhibit: str, row_points: RowPoints, command: str) -> list[Row]:
+    """Return `auc_rows` of every row of a table on every dataset at hand, training what is not there."""
+    return [
+        row
+        for dataset in context.datasets
+        for name, seeded in row_points(context, dataset).items()
+        for row in auc_rows(context, exhibit, name, dataset, runs_of(seeded), command)
+    ]
 
 
 def held_out_rows(seeded: SEEDED_RUNS, place: Mapping[str, str]) -> list[Row]:
@@ -151,12 +160,6 @@ def identity(configs: Sequence[dict]) -> dict[str, str]:
     """
     beside = ("commit", "versions", "earlier")  # recorded beside what the weights depend on
     hashed = [{name: value for name, value in c.items() if name not in beside} for c in configs]
-    last = scored_by()
-    made_by = [commit for commit in commits_of(configs).split(" + ") if commit != last["commit"]]
-    return {"config_hash": config_hash({"runs": hashed}), "commit": " + ".join([*made_by, last["commit"]])}
-
-
-@functools.cache
-def scored_by() -> dict[str, str]:
-    """Return the commit of the code that is running, as a run records its own."""
-    return {"commit": git_commit()}
+    last = git_commit()
+    made_by = [commit for commit in commits_of(configs).split(" + ") if commit != last]
+    return {"config_hash": config_hash({"runs": hashed}), "commit": " + ".join([*made_by, last])}

@@ -7,9 +7,9 @@ Points run side by side, or on many machines, as those of other exhibits do (`di
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, NotApplicableError
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point, Seeded, flat, seeded_points
 from experiments.lab.settings.changes import values
@@ -107,9 +107,11 @@ def cells_of(context: Context, sweep: Sweep, grid: Sequence[str] | None) -> dict
 
 
 def refuse_replaced(context: Context, setting: str) -> None:
-    """Raise InputError for a sweep of what another setting replaces: all streams are flow windows."""
+    """Raise NotApplicableError for a sweep of what another setting replaces: all streams are flow windows."""
     if setting in IN_PLACE and all(reads_windows(one, context.settings) for one in streams_of(context)):
-        raise InputError(f"a sweep of {setting} on flow windows alone: {IN_PLACE[setting]} is in its place")
+        raise NotApplicableError(
+            f"a sweep of {setting} on flow windows alone: {IN_PLACE[setting]} is in its place"
+        )
 
 
 def points_of(context: Context, sweep: Sweep, dataset: str, system: str, value) -> Seeded:
@@ -153,17 +155,16 @@ def reductions(settings: Settings, swept: Mapping[str, str], system: str) -> dic
 
 def parse_grid(context: Context, setting: str, grid: Sequence[str]) -> dict[str, float]:
     """Return the values of a grid by their text, the x of result rows ("3", "0.1"). InputError if bad."""
-    values = {}
+    parsed: dict[str, float] = {}
     for text in grid:
         try:
-            settings = context.settings.override(**{setting: text.strip()})
-            refuse_beyond_memory(settings)
+            given = context.settings.override(**{setting: text.strip()})
+            refuse_beyond_memory(given)
         except InputError as fault:
             raise InputError(f"--grid {','.join(grid)}: {fault}") from None
-        groups = (getattr(settings, group.name) for group in fields(settings))
-        value = next(getattr(group, setting) for group in groups if hasattr(group, setting))
+        value = values(given)[setting]
         x = str(value) if isinstance(value, int) else f"{value:g}"
-        if x in values:
+        if x in parsed:
             raise InputError(f"--grid {','.join(grid)}: expected each value once, got {x} twice")
-        values[x] = value
-    return values
+        parsed[x] = value
+    return parsed
