@@ -123,7 +123,6 @@ def shards_parser(module: str, description: str) -> argparse.ArgumentParser:
     add(
         "--jobs", type=given_jobs, default=1, metavar="N", help="clips at a time, by N processes (default: 1)"
     )
-    add("--shard", type=_renamed, help=argparse.SUPPRESS)
     return parser
 
 
@@ -177,8 +176,3 @@ def _part(text: str) -> tuple[int, int]:
     if not 1 <= index <= count:
         raise argparse.ArgumentTypeError(f"expected i/n with 1 <= i <= n, got {text!r}")
     return index, count
-
-
-def _renamed(text: str) -> None:
-    """Refuse --shard: a shard is the file of one clip."""
-    raise argparse.ArgumentTypeError(f"the share of one machine is --part {text}")

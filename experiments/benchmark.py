@@ -23,8 +23,6 @@ sparse_coding also writes sparse_coding.csv: every solver, and how far K steps o
 minimum (`lab.benchmarks.sparse_coding`). SPAMS joins in where it is installed: `pip install spams-bin`.
 """
 
-import csv
-import io
 import os
 import subprocess
 import sys
@@ -62,20 +60,19 @@ def reads(context):
 
 def run(context) -> None:
     """Measure every ratio and write benchmark.csv."""
-    from data_prep.files import write_atomic
     from experiments.lab.benchmarks.sparse_coding import sparse_coding
+    from experiments.lab.publishing.results import write_csv
 
     lines = [*train_step(context), *streaming_inference(context), *feature_extraction(context)]
     lines += [sparse_coding(context), memory_tenfold(context)]
     write_training_parts(context)
     write_costs(context)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("name", "ours", "reference", "ratio", "unit"))
+    written = []
     for name, ours, reference, ratio, unit in lines:
-        writer.writerow((name, f"{ours:.4g}", f"{reference:.4g}", f"{ratio:.3f}", unit))
+        numbers = {"ours": f"{ours:.4g}", "reference": f"{reference:.4g}", "ratio": f"{ratio:.3f}"}
+        written.append({"name": name, **numbers, "unit": unit})
         print(f"{name:20} ours {ours:9.4g}   reference {reference:9.4g} {unit:9}   ratio {ratio:.3f}")
-    write_atomic(context.results_dir / "benchmark.csv", text.getvalue().encode())
+    write_csv(context.results_dir / "benchmark.csv", written)
 
 
 def median_seconds(*works: Callable[[], object], rounds: int = ROUNDS) -> list[float]:

@@ -32,13 +32,14 @@ from tqdm import tqdm
 from data_prep.errors import InputError
 from data_prep.moving_mnist import MovingMNIST
 from experiments.lab.context import Context
+from experiments.lab.distributing.sequence_points import files_of
 from experiments.lab.publishing.results import write_csv
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.settings.schema import PAPER, Settings
 from experiments.lab.systems.moving_mnist import UNREAD, task_on_sequences
 from experiments.lab.systems.principal import directions_of
 from experiments.lab.systems.reads import Reads
-from experiments.lab.systems.sequences import Files, sequence_files
+from experiments.lab.systems.sequences import Files
 from experiments.lab.training.freed_memory import freed_memory_kept
 
 N_HELD_OUT, N_STEPS, MOST_MORE, A_THOUSANDTH = 100, 50, 0.02, 0.001
@@ -90,14 +91,12 @@ def run(context: Context) -> None:
 
 def held_out_files(context: Context) -> Files:
     """Return the training sequences of the profile, and in place of its test sequences those held out."""
-    settings, folder = context.settings, context.generated_dir / "moving_mnist"
     drawn = {
-        "mnist_seed": settings.moving_mnist.mnist_seed + 1,
+        "mnist_seed": context.settings.moving_mnist.mnist_seed + 1,
         "mnist_train_sequences": N_HELD_OUT,
         "mnist_test_sequences": 1,
     }
-    files = sequence_files("spatial", settings, folder, context.data_dir)
-    held_out = sequence_files("spatial", settings.override(**drawn), folder, context.data_dir)
+    files, held_out = files_of(context, "spatial"), files_of(context.changed(**drawn), "spatial")
     return replace(files, test=held_out.train, control=held_out.train)
 
 

@@ -10,6 +10,7 @@ that scores the regions of a frame. Intervals are over test clips. Paper: Sec. 4
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from data_prep.errors import InputError
 from data_prep.terminal import Parser, exit_with, given_float, given_int, given_path
@@ -71,6 +72,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from data_prep.provenance import git_commit
     from experiments.lab.scoring import evaluation
     from experiments.lab.scoring.measure import held_by
+    from experiments.lab.scoring.metrics import bootstrap_interval
     from experiments.lab.training.run_files import write_json
     from experiments.lab.training.runs import load_runs
 
@@ -78,8 +80,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     refuse_idle(score, tuple(runs))
     dataset = evaluation.find_test_set(arguments.data, runs)
     protocol = held_by(runs, Protocol.of(score))
-    bootstrap = evaluation.Bootstrap(arguments.seed, arguments.n_resamples)
-    results, notes = evaluation.measure(runs, dataset, protocol, bootstrap)
+    drawn = partial(bootstrap_interval, seed=arguments.seed, n_resamples=arguments.n_resamples)
+    results, notes = evaluation.measure(runs, dataset, protocol, drawn)
     title = evaluation.describe(runs, dataset, protocol)
     path = (arguments.out or arguments.run[0]) / "evaluation.json"
     content = {"title": title, "runs": [str(run.folder) for run in runs.values()]}

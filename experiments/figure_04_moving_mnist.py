@@ -17,7 +17,7 @@ import numpy as np
 from data_prep.moving_mnist import SEQUENCE_FRAMES, MovingMNIST
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point
-from experiments.lab.distributing.sequence_points import sequence_points
+from experiments.lab.distributing.sequence_points import files_of, sequence_points
 from experiments.lab.publishing import pictures
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -25,7 +25,7 @@ from experiments.lab.publishing.rows import identity_of
 from experiments.lab.scoring.fusion import anomaly
 from experiments.lab.systems.moving_mnist import UNREAD, error_maps, idle_settings, task_on_sequences
 from experiments.lab.systems.reads import Reads
-from experiments.lab.systems.sequences import Files, sequence_files
+from experiments.lab.systems.sequences import Files
 from experiments.lab.training.runs import Run
 from experiments.lab.training.train import make_run
 
@@ -58,9 +58,9 @@ def points(context: Context) -> list[Point]:
 
 def run(context: Context) -> None:
     """Train what is not there; draw every sample; write how many abnormal frames each sequence has."""
-    folder, samples, rows = context.generated_dir / "moving_mnist", {}, []
+    samples, rows = {}, []
     for caption, (kind, split) in SAMPLES.items():
-        files = sequence_files(kind, context.settings, folder, context.data_dir)
+        files = files_of(context, kind)
         trained = make_run(task_on_sequences(SYSTEM, files, context.settings, 0), context.out)
         samples[caption] = sample = sequence_sample(files, split, trained.model())
         data, n_abnormal = files.settings[split], int(sample.labels.sum())

@@ -49,7 +49,7 @@ def run(context: Context) -> None:
     """Draw one figure a dataset and write the means over normal and abnormal frames."""
     rows: list[Row] = []
     for dataset in context.datasets:
-        trained = context.run(dataset, "spatial", similarity="learned")
+        trained = context.changed(similarity="learned").run(dataset, "spatial")
         layers = {
             LEARNED: trained.model().srnn.similarity,
             GAUSSIAN: GaussianSimilarity(context.settings.model.delta_squared),

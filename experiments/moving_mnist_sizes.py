@@ -1,6 +1,7 @@
 """AUC, energy lost and seconds of training on Moving-MNIST against the number of atoms N.
 
     python -m experiments.moving_mnist_sizes --data DIR [--grid 256,512,1024,2048]
+        [--jobs N | --cluster tcp://HOST:PORT]
 
 Anomalies of appearance; one seed of the principal directions that N atoms start at, of TSC and of sRNN-AE,
 and the AUC of the rule without a model, which has no size. AUC is as in Table 1. Energy lost is the median
@@ -13,16 +14,17 @@ Writes results/<profile>/moving_mnist_sizes.csv and .png.
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
     from experiments.lab import cli
 
-    flags = cli.parser(__doc__)
+    flags = cli.with_where(cli.parser(__doc__))
     flags.add_argument("--grid", type=cli.listed, help="numbers of atoms (default: 256,512,1024)")
     cli.main(__spec__.name, flags)
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from experiments.lab.context import Context
+from experiments.lab.distributing.points import Point
+from experiments.lab.distributing.sequence_points import files_of, sequence_points
 from experiments.lab.publishing.plots import sweep_curves
 from experiments.lab.publishing.published import published
 from experiments.lab.publishing.results import write_csv
@@ -32,11 +34,11 @@ from experiments.lab.settings.schema import PAPER
 from experiments.lab.sweeping.sweep import parse_grid
 from experiments.lab.systems.moving_mnist import UNREAD, control_scores, task_on_sequences
 from experiments.lab.systems.reads import Reads
-from experiments.lab.systems.sequences import Files, sequence_files
+from experiments.lab.systems.sequences import Files
 from experiments.lab.training.train import make_run
 
 GRID = ("256", "512", "1024")
-SIZE = "mnist_n_atoms"
+SIZE, KIND = "mnist_n_atoms", "spatial"
 RULE = "unlit pixels"
 SYSTEMS = ("principal directions", "TSC", "sRNN-AE", RULE)
 PANELS = {"auc": "AUC, %", "energy_lost": "energy lost, %", "seconds": "seconds of training"}
@@ -44,19 +46,27 @@ READS = Reads(
     SYSTEMS,
     ("pixels",),
     also=("moving_mnist",),
-    without=(*(*UNREAD, SIZE, "mnist_conv_ae_iterations", "mnist_held_out_sequences"),),
+    without=(*UNREAD, SIZE, "mnist_conv_ae_iterations", "mnist_held_out_sequences"),
     walkway="never",
 )
+
+
+def sizes(context: Context, grid: Sequence[str] | None) -> dict[float, Context]:
+    """Return the context of each number of atoms."""
+    return {n: context.changed(**{SIZE: n}) for n in parse_grid(context, SIZE, grid or GRID).values()}
+
+
+def points(context: Context, grid: Sequence[str] | None = None) -> list[Point]:
+    """Return the runs that the figure needs."""
+    several = sizes(context, grid).values()
+    return [point for sized in several for one in SYSTEMS for point in sequence_points(sized, [KIND], one)]
 
 
 def run(context: Context, grid: Sequence[str] | None = None) -> None:
     """Train what is not there; write the table and the figure after every size, print each line."""
     lines: list[dict] = []
-    sizes = parse_grid(context, SIZE, grid or GRID).values()
-    folder = context.generated_dir / "moving_mnist"
-    files = sequence_files("spatial", context.settings, folder, context.data_dir)
-    for n_atoms in sizes:
-        sized = replace(context, settings=context.settings.override(**{SIZE: n_atoms}))
+    files = files_of(context, KIND)
+    for n_atoms, sized in sizes(context, grid).items():
         for system in SYSTEMS:
             lines.append({"N": n_atoms, "system": system, **measured(sized, system, files)})
             print(", ".join(f"{name} {value}" for name, value in lines[-1].items()), flush=True)

@@ -27,7 +27,7 @@ import numpy as np
 from data_prep.errors import InputError
 from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point
-from experiments.lab.distributing.sequence_points import sequence_points
+from experiments.lab.distributing.sequence_points import files_of, sequence_points
 from experiments.lab.publishing.notes import held_out_note
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.results import Row
@@ -56,7 +56,7 @@ from experiments.lab.systems.moving_mnist import (
     task_on_sequences,
 )
 from experiments.lab.systems.reads import Reads
-from experiments.lab.systems.sequences import Files, sequence_files
+from experiments.lab.systems.sequences import Files
 from experiments.lab.training.train import make_run
 
 EXHIBIT = "table_01"
@@ -124,8 +124,7 @@ def run(
         command += f" --systems {shlex.quote(','.join(asked))}"
     if anomalies is not None:
         command += f" --anomalies {','.join(kinds)}"
-    folder, rows = context.generated_dir / "moving_mnist", []
-    of_kinds = [sequence_files(kind, context.settings, folder, context.data_dir) for kind in kinds]
+    rows, of_kinds = [], [files_of(context, kind) for kind in kinds]
     for files in of_kinds:
         for system in asked:
             rows += system_rows(context, system, ANOMALIES[files.kind], files, command)
@@ -194,8 +193,7 @@ def on_lit_rows(
     scores = [regularity_of(runs, protocol) for runs in seeded]
     anomaly = [[-of_seed[index] for index in kept] for of_seed in scores]
     values = [frame_auc(of_seed, labels) for of_seed in anomaly]
-    interval = bootstrap_interval(anomaly, labels) if len(kept) > 1 else None
-    return number_rows({protocol: values}, interval, column, place, compared=False)
+    return number_rows({protocol: values}, bootstrap_interval(anomaly, labels), column, place, compared=False)
 
 
 def order_note(column: str, rows: Sequence[Row]) -> str:

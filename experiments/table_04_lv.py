@@ -97,7 +97,7 @@ def system_rows(context: Context, system: str, dataset: str, command: str) -> li
     labels = by_seed[0][1]
     of_seeds = {one: [scores[one] for scores, _ in by_seed] for one in protocols}
     numbers = {one: [metrics.frame_auc(scores, labels) for scores in of_seeds[one]] for one in protocols}
-    interval = metrics.bootstrap_interval(of_seeds[protocols[0]], labels) if len(labels) > 1 else None
+    interval = metrics.bootstrap_interval(of_seeds[protocols[0]], labels)
     told = "; ".join(filter(None, (variant, "frame level")))
     numbers[replace(frame_level, remark=told)] = [auc(runs, frame_level) for runs in seeded]
     place = {"exhibit": EXHIBIT, "row": system, "command": command, "backbone": backbones_of(seeded[0])}

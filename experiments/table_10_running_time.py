@@ -26,6 +26,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import keras
 import numpy as np
@@ -46,7 +47,7 @@ from experiments.lab.settings.changes import values
 from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.catalogue import SYSTEMS, named, systems_of, task_of
 from experiments.lab.systems.inputs import LiveScores
-from experiments.lab.systems.quoted.inputs import Cells
+from experiments.lab.systems.quoted.inputs import QuotedInput
 from experiments.lab.systems.quoted.tasks import WHOLE_CLIP, MapTask
 from experiments.lab.systems.reads import Reads
 from experiments.lab.training.fitting import Fit
@@ -228,10 +229,10 @@ def map_rows(context: Context, dataset: str, name: str, cell: Callable[..., Row]
     task: MapTask = task_of(name, source, settings, 0)
     trainer: Fit = task.trainer
     fitted, clip = trainer.fit(), context.datasets[dataset].split("test")[0]
-    cells = entry.reads.recipe(settings).cells if isinstance(entry.reads, Cells) else iter
+    reads = cast(QuotedInput, entry.reads)
 
     def maps() -> Iterator[np.ndarray]:
-        return task.method.maps(fitted, cells(iter_frames(clip.source)))
+        return task.method.maps(fitted, reads.of_frames(iter_frames(clip.source), settings))
 
     if task.method.ahead_frames == WHOLE_CLIP:
         rate, timed = clip_rate(maps), f"clip {clip.name} as a whole"

@@ -338,13 +338,6 @@ def test_bad_share_of_the_work_is_refused(tmp_path, capfd, text):
     assert f"expected i/n with 1 <= i <= n, got '{text}'" in capfd.readouterr().err.splitlines()[-1]
 
 
-def test_the_flag_of_one_machines_share_is_named(tmp_path, capfd):
-    with pytest.raises(SystemExit) as caught:
-        main(["--data", str(tmp_path), "--out", str(tmp_path), "--shard", "1/4"])
-    assert caught.value.code == 2
-    assert "argument --shard: the share of one machine is --part 1/4" in capfd.readouterr().err
-
-
 def test_the_process_itself_exits_with_2(tmp_path):
     command = [
         sys.executable,

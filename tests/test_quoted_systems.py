@@ -110,12 +110,11 @@ def test_system_scores_every_frame_and_its_run_is_kept(system, place_of, dataset
 @pytest.mark.parametrize("system", [name for name in QUOTED if name not in UNTRAINED])
 def test_look_ahead_is_as_said_and_frames_give_what_shards_gave(system, place_of, source_of, dataset, root):
     task, reads = task_of(system, source_of(system), PAPER, 0), SYSTEMS[system].reads
-    cells = reads.recipe(PAPER).cells if isinstance(reads, Cells) else iter
     frames = list(next(Frames(dataset).split("test")).frames())
     fitted, t = task.trainer.fit(), 10
-    found = np.reshape(list(task.method.maps(fitted, cells(iter(frames)))), (N_FRAMES, -1))
+    found = np.reshape(list(task.method.maps(fitted, reads.of_frames(frames, PAPER))), (N_FRAMES, -1))
     until = frames[: t + 1 + task.method.ahead_frames]
-    early = list(task.method.maps(fitted, cells(iter(until))))
+    early = list(task.method.maps(fitted, reads.of_frames(until, PAPER)))
     np.testing.assert_allclose(np.ravel(early[t]), found[t], rtol=1e-6)
     run = run_system(system, place_of(system), "cells", PAPER, 0, root)
     np.testing.assert_allclose(run.scores()[0].error, found, rtol=1e-3, atol=1e-4)

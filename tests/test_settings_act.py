@@ -125,6 +125,8 @@ def test_a_run_with_other_features_by_name_reads_them(lab):
     context = Context("smoke", SMOKE, Path("nowhere"))
     usual = context.run("walkway", "spatial").config["features"]
     for changed in ({"pooling": "mean"}, {"layer": "conv4"}, {"feature_normalization": "l2"}):
-        assert context.run("walkway", "spatial", **changed).config["features"] != usual
-    assert context.run("walkway", "flow", flow_warps=3).config != context.run("walkway", "flow").config
-    assert context.run("walkway", "spatial", depth=5).config["features"] == usual
+        assert context.changed(**changed).run("walkway", "spatial").config["features"] != usual
+    assert (
+        context.changed(flow_warps=3).run("walkway", "flow").config != context.run("walkway", "flow").config
+    )
+    assert context.changed(depth=5).run("walkway", "spatial").config["features"] == usual

@@ -258,7 +258,7 @@ class Context:
         """Return how gray frames are made."""
         return NetworkRecipe(gray_frames(size_px), pooling="none")
 
-    def run(self, dataset: str, stream: str, seed: int = 0, system: str = "sRNN-AE", **overrides) -> Run:
+    def run(self, dataset: str, stream: str, seed: int = 0, system: str = "sRNN-AE") -> Run:
         """Return the trained run of a system on one stream, trained first where it is not there.
 
         Args:
@@ -266,10 +266,7 @@ class Context:
             stream: "spatial", "temporal", "early", "flow"; or the one that the system has.
             seed: seed of the run.
             system: as the paper names it, see `experiments.lab.systems.catalogue`.
-            overrides: settings by name, those of the features and of flow too.
         """
-        if overrides:
-            return self.changed(**overrides).run(dataset, stream, seed, system)
         folder = SYSTEMS[system].reads.folder(self, dataset, stream)
         return run_system(system, folder, stream, self.settings, seed, self.out, self.sample_frames(dataset))
 
@@ -284,21 +281,19 @@ class Context:
         """Return this context with the chosen settings, for what stands beside; None where it has them."""
         return None if self.chosen else self.changed(**CHOSEN)
 
-    def fused_runs_of(
-        self, dataset: Dataset, root: Path, seed: int = 0, system: str = "sRNN-AE"
-    ) -> dict[str, Run]:
-        """Return a system on every stream that is fused late, of any dataset, its features under `root`."""
+    def fused_runs_of(self, dataset: Dataset, root: Path) -> dict[str, Run]:
+        """Return sRNN-AE on every stream that is fused late, of any dataset, its features under `root`."""
         return {
             stream: run_system(
-                system,
+                "sRNN-AE",
                 self.features_of(dataset, root, flow=stream == "flow"),
                 stream,
                 self.settings,
-                seed,
+                0,
                 self.out,
                 frames_of(dataset),
             )
-            for stream in SYSTEMS[system].streams(self.settings)
+            for stream in self.settings.score.streams
         }
 
     def sample_frames(self, dataset: str) -> Callable[[str, Sequence[int]], np.ndarray]:

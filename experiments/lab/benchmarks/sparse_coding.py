@@ -11,16 +11,13 @@ mean over rows; `excess` is F over a lower bound of its minimum, minus 1. The bo
 where the exact solver is told to be most exact.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter as now
 
 import numpy as np
 
-from data_prep.files import write_atomic
 from data_prep.shards import Shard, list_shards
 from experiments.lab.benchmarks.solvers import (
     ACCURACY,
@@ -31,6 +28,7 @@ from experiments.lab.benchmarks.solvers import (
     lower_bound,
     solvers,
 )
+from experiments.lab.publishing.results import write_csv
 from experiments.lab.systems.features import ShardFeatures
 from experiments.lab.systems.tsc import training_blocks
 from models.coding import Block, code_blocks
@@ -218,10 +216,5 @@ def blocks_of(x: np.ndarray) -> Iterator[Block]:
 
 def write_lines(path: Path, lines: Sequence[Line], facts: Mapping) -> None:
     """Write the lines as CSV, the facts of all in every line; empty cells were not measured."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*(field.name for field in fields(Line)), *facts])
-    for line in lines:
-        values = asdict(line) | ({"objective": NOT_INSTALLED} if line.objective is None else {})
-        writer.writerow([*values.values(), *facts.values()])
-    write_atomic(path, text.getvalue().encode())
+    absent = {"objective": NOT_INSTALLED}
+    write_csv(path, [{**asdict(one), **(absent if one.objective is None else {}), **facts} for one in lines])

@@ -7,9 +7,15 @@ from experiments.lab.context import Context
 from experiments.lab.distributing.points import Point
 from experiments.lab.distributing.workers import Task
 from experiments.lab.systems.moving_mnist import task_on_sequences
-from experiments.lab.systems.sequences import DATASET, sequence_files
+from experiments.lab.systems.sequences import DATASET, Files, sequence_files
 from experiments.lab.training import train
 from experiments.lab.training.runs import Run
+
+
+def files_of(context: Context, kind: str) -> Files:
+    """Return the sequences of a kind of anomaly, "spatial" or "temporal", made where they are not there."""
+    folder = context.generated_dir / "moving_mnist"
+    return sequence_files(kind, context.settings, folder, context.data_dir)
 
 
 @dataclass(frozen=True)
@@ -18,9 +24,9 @@ class SequencePoint(Point):
 
     def run(self) -> Run:
         """Return the run, made first where it is not there."""
-        settings, folder = self.context.settings, self.context.generated_dir / "moving_mnist"
-        files = sequence_files(self.stream, settings, folder, self.context.data_dir)
-        return train.make_run(task_on_sequences(self.system, files, settings, self.seed), self.context.out)
+        files = files_of(self.context, self.stream)
+        task = task_on_sequences(self.system, files, self.context.settings, self.seed)
+        return train.make_run(task, self.context.out)
 
     def features(self) -> Mapping[object, Task]:
         """Return nothing: the sequences are read as they are."""

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from experiments.lab.publishing.plots import BLACK, COLORS, VERMILLION, save_figure
+from experiments.lab.publishing.plots import BLACK, COLORS, VERMILLION, save_figure, stretches
 
 CURVE_INCHES = 1.8
 
@@ -220,7 +220,6 @@ def _draw_images(figure, images, captions, abnormal) -> None:
 
 
 def _shade_abnormal(axes: Axes, labels: np.ndarray) -> None:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], labels != 0, [0]])))
-    for index, (start, stop) in enumerate(edges.reshape(-1, 2)):
+    for index, (start, stop) in enumerate(stretches(labels != 0)):
         label = "abnormal frames" if index == 0 else None
         axes.axvspan(start + 0.5, stop + 0.5, color=VERMILLION, alpha=0.18, linewidth=0, label=label)

@@ -52,6 +52,11 @@ def new_figure(
     return figure, axes
 
 
+def stretches(marked: np.ndarray) -> np.ndarray:
+    """Return where each run of marked entries, of 0 and 1 (n,), begins and ends, the end excluded, (m, 2)."""
+    return np.flatnonzero(np.diff(np.concatenate([[0], marked, [0]]))).reshape(-1, 2)
+
+
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write the figure as PNG, atomically, with the commit among its metadata; return `path`."""
     content = io.BytesIO()
@@ -198,8 +203,7 @@ def score_overview(
     panel.axhline(threshold, color=BLACK, linestyle="--", linewidth=1.0, label="threshold")
     if trained_seconds is not None:
         panel.axvspan(seconds[0], trained_seconds, color=BLACK, alpha=0.12, linewidth=0, label="footage")
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], abnormal, [0]])))
-    for index, (start, stop) in enumerate(edges.reshape(-1, 2)):
+    for index, (start, stop) in enumerate(stretches(abnormal)):
         label = None if index else "below the threshold: abnormal"
         panel.axvspan(seconds[start], ends[stop - 1], color=VERMILLION, alpha=0.18, linewidth=0, label=label)
     panel.set(xlabel="time (s)", ylabel="score s(t), low is abnormal", title=title)

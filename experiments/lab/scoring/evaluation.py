@@ -1,8 +1,8 @@
 """Every metric of one trained run, or of runs on several streams fused: see `experiments.evaluate`."""
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from experiments.lab.scoring.protocol import CHECKPOINTS, NORMALIZATIONS, Protoc
 from experiments.lab.scoring.regularity import in_order
 from experiments.lab.training.runs import Run
 
+# (scores of each seed, labels) -> the ends of an interval, as `metrics.bootstrap_interval`
+Interval = Callable[[Sequence[Sequence[np.ndarray]], Sequence[np.ndarray]], tuple[float, float] | None]
 INTERVAL = "  95 % interval over clips"
 LINES = (  # title, key of the number
     ("step", "step"),
@@ -42,20 +44,6 @@ LINES = (  # title, key of the number
     ("RBDC, single cells", "rbdc_single"),
     ("TBDC, single cells", "tbdc_single"),
 )
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """How the bootstrap draws."""
-
-    seed: int
-    n_resamples: int
-
-    def interval(self, scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]):
-        """Return the interval over clips of the AUC of anomaly scores, (low, high), None for one clip."""
-        if len(scores) < 2:
-            return None
-        return metrics.bootstrap_interval([scores], labels, self.seed, self.n_resamples)
 
 
 def find_test_set(data_dir: Path, runs: Runs) -> Dataset:
@@ -96,7 +84,7 @@ def columns_of(runs: Runs, protocol: Protocol) -> dict[tuple[str, str], Protocol
     return {(way, c): replace(of_way, checkpoint=c) for way, of_way in ways.items() for c in checkpoints}
 
 
-def measure(runs: Runs, dataset: Dataset, protocol: Protocol, bootstrap: Bootstrap) -> tuple[dict, list[str]]:
+def measure(runs: Runs, dataset: Dataset, protocol: Protocol, interval: Interval) -> tuple[dict, list[str]]:
     """Return limits -> checkpoint -> key of `LINES` -> number, and notes on what they rest on."""
     labels, columns = labels_of(runs, protocol), columns_of(runs, protocol)
     steps = {column: step_of(runs, its_protocol) for column, its_protocol in columns.items()}
@@ -104,13 +92,13 @@ def measure(runs: Runs, dataset: Dataset, protocol: Protocol, bootstrap: Bootstr
     numbers = {}
     for (way, step), its_protocol in scored.items():
         anomaly = [-s for s in regularity_of(runs, its_protocol, step)]
-        numbers[way, step] = {"step": step, **frame_numbers(anomaly, labels, bootstrap)}
+        numbers[way, step] = {"step": step, **frame_numbers(anomaly, labels, interval)}
     n_one_class = sum(len(np.unique(truth)) == 1 for truth in labels)
     notes = [
         "micro: one ROC curve over all frames; macro: mean over the clips' own curves, without the "
         f"{n_one_class} of {len(labels)} clips that are of one class",
         "best_on_test: the highest frame AUC under these limits, chosen on the test labels",
-        *add_pixel_numbers(numbers, scored, runs, dataset, bootstrap),
+        *add_pixel_numbers(numbers, scored, runs, dataset, interval),
     ]
     results: dict[str, dict] = {}
     for (way, checkpoint), step in steps.items():
@@ -119,21 +107,20 @@ def measure(runs: Runs, dataset: Dataset, protocol: Protocol, bootstrap: Bootstr
 
 
 def frame_numbers(
-    anomaly: Sequence[np.ndarray], labels: Sequence[np.ndarray], bootstrap: Bootstrap
+    anomaly: Sequence[np.ndarray], labels: Sequence[np.ndarray], interval: Interval
 ) -> dict[str, object]:
     """Return the frame-level numbers; the macro AUC is None where every clip is of one class."""
-    mixed = any(len(np.unique(truth)) == 2 for truth in labels)
     return {
         "frame_auc": metrics.frame_auc(anomaly, labels),
-        "frame_auc_interval": bootstrap.interval(anomaly, labels),
-        "macro_auc": metrics.macro_auc(anomaly, labels)[0] if mixed else None,
+        "frame_auc_interval": interval([anomaly], labels),
+        "macro_auc": metrics.macro_auc(anomaly, labels),
         "equal_error_rate": metrics.equal_error_rate(anomaly, labels),
         "average_precision": metrics.average_precision(anomaly, labels),
     }
 
 
 def add_pixel_numbers(
-    numbers: dict, scored: Mapping, runs: Runs, dataset: Dataset, bootstrap: Bootstrap
+    numbers: dict, scored: Mapping, runs: Runs, dataset: Dataset, interval: Interval
 ) -> list[str]:
     """Add the pixel-level numbers to those of each (limits, step) of `scored`; return notes, or why not."""
     n_regions = first_of(runs).scores()[0].error.shape[1]
@@ -169,7 +156,7 @@ def add_pixel_numbers(
         for key in ("pixel_auc_40", "pixel_auc_20"):
             clips = of_place[key].clips
             numbers[place][key] = metrics.frame_auc(clips, truth.labels)
-            numbers[place][f"{key}_interval"] = bootstrap.interval(clips, truth.labels)
+            numbers[place][f"{key}_interval"] = interval([clips], truth.labels)
         for key in ("joined", "single"):
             numbers[place][f"rbdc_{key}"], numbers[place][f"tbdc_{key}"] = of_place[key].areas()
     return mask_notes(truth, runs, list(clip_masks), geometry)

@@ -98,11 +98,8 @@ def auc(runs: Runs, protocol: Protocol, step: int | None = None) -> float:
 
 def auc_interval(seeded: Sequence[Runs], protocol: Protocol) -> tuple[float, float] | None:
     """Return the 95 % bootstrap interval over test clips of the mean AUC over seeds; None for one clip."""
-    labels = labels_of(seeded[0], protocol)
-    if len(labels) < 2:
-        return None
     of_seeds = [[-s for s in regularity_of(runs, protocol)] for runs in seeded]
-    return metrics.bootstrap_interval(of_seeds, labels)
+    return metrics.bootstrap_interval(of_seeds, labels_of(seeded[0], protocol))
 
 
 def zero_share(runs: Runs, protocol: Protocol) -> float:

@@ -47,13 +47,11 @@ def frame_auc(anomaly_scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]
     return float(roc_auc_score(*_pooled(anomaly_scores, labels)))
 
 
-def macro_auc(anomaly_scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> tuple[float, int]:
-    """Return the mean of the clips' own AUCs and the number of clips left out, having one class only."""
+def macro_auc(anomaly_scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> float | None:
+    """Return the mean of the AUCs of the clips that have both classes; None where none has."""
     clips = _checked_clips(anomaly_scores, labels)
     aucs = [roc_auc_score(truth, scores) for truth, scores in clips if 0 < truth.sum() < truth.size]
-    if not aucs:
-        raise ValueError("labels: expected a clip with normal and abnormal frames, got none")
-    return float(np.mean(aucs)), len(clips) - len(aucs)
+    return float(np.mean(aucs)) if aucs else None
 
 
 def average_precision(anomaly_scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> float:
@@ -78,8 +76,10 @@ def bootstrap_interval(
     seed: int = 0,
     n_resamples: int = 1000,
     confidence: float = 0.95,
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """Return the ends of a percentile bootstrap interval over clips of the AUC, its mean over seeds.
+
+    None for one clip, of which there is nothing to draw.
 
     Frames of a clip are not independent, so whole clips are drawn, with replacement, as many as there are;
     all seeds share a draw. A draw whose frames are all of one class has no ROC curve and another replaces it.
@@ -91,10 +91,10 @@ def bootstrap_interval(
         n_resamples: how many draws.
         confidence: share of the draws' AUCs that lie within the interval.
 
-    Raises ValueError: fewer than two clips, or what `frame_auc` refuses.
+    Raises ValueError: what `frame_auc` refuses.
     """
-    if len(labels) < 2:
-        raise ValueError(f"labels: expected those of two clips or more, got {len(labels)}")
+    if len(labels) == 1:
+        return None
     wins = np.mean([clip_wins(scores, labels) for scores in of_seeds], axis=0)
     n_abnormal = np.array([np.sum(truth == 1) for truth in labels])
     n_normal = np.array([np.sum(truth == 0) for truth in labels])

@@ -4,6 +4,7 @@ Each number is that of one array which a run has for certain, so that nothing th
 """
 
 from data_prep.memory import check_fits
+from data_prep.pooling import region_count
 from experiments.lab.settings.schema import Settings
 
 FLOAT_BYTES = 4
@@ -24,7 +25,7 @@ def least_numbers(settings: Settings) -> dict[str, int]:
     """Return the settings that an array's size depends on, in words -> how many numbers it has."""
     model, train, tsc, windows = settings.model, settings.train, settings.tsc, settings.windows
     conv, lstm, mnist = settings.conv_ae, settings.conv_lstm_ae, settings.moving_mnist
-    n_regions = sum(int(cells) ** 2 for cells in settings.features.pyramid.split(","))
+    n_regions = region_count(settings.features.pyramid)
     frames = train.window_frames
     return {
         # A^T A, see `models.recurrence`
@@ -46,10 +47,10 @@ def least_numbers(settings: Settings) -> dict[str, int]:
         "mnist_batch_sequences": mnist.mnist_batch_sequences * MNIST_PX // FLOAT_BYTES,  # uint8
         # what the first convolution gives of a batch; the second one's kernel
         "conv_ae_batch_clips, conv_ae_size_px and conv_ae_filters": (
-            conv.conv_ae_batch_clips * (conv.size_px // STRIDE_PX - 1) ** 2 * conv.conv_ae_filters
+            conv.conv_ae_batch_clips * (conv.conv_ae_size_px // STRIDE_PX - 1) ** 2 * conv.conv_ae_filters
         ),
         "conv_lstm_batch_clips, conv_lstm_size_px and conv_lstm_filters": (
-            lstm.conv_lstm_batch_clips * (lstm.size_px // STRIDE_PX) ** 2 * lstm.conv_lstm_filters
+            lstm.conv_lstm_batch_clips * (lstm.conv_lstm_size_px // STRIDE_PX) ** 2 * lstm.conv_lstm_filters
         ),
         "conv_ae_filters": 25 * conv.conv_ae_filters**2 // 2,
         "conv_lstm_filters": 50 * lstm.conv_lstm_filters**2,

@@ -159,11 +159,6 @@ class ConvAESettings:
     conv_ae_learning_rate: float = cited(1e-4, HASAN_2016)
     conv_ae_bias_rate: float = cited(1.0, HASAN_2016)  # times the learning rate
 
-    @property
-    def size_px(self) -> int:
-        """Return the side of the frames."""
-        return self.conv_ae_size_px
-
 
 @dataclass(frozen=True)
 class ConvLSTMAESettings:
@@ -176,11 +171,6 @@ class ConvLSTMAESettings:
     conv_lstm_batch_clips: int = cited(8, LUO_2017)
     conv_lstm_learning_rate: float = cited(1e-3, LUO_2017)
     conv_lstm_bias_rate: float = cited(2.0, LUO_2017)  # times the learning rate
-
-    @property
-    def size_px(self) -> int:
-        """Return the side of the frames."""
-        return self.conv_lstm_size_px
 
 
 @dataclass(frozen=True)

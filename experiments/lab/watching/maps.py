@@ -20,7 +20,7 @@ from experiments.lab.context import Context
 from experiments.lab.scoring.calibration import Calibration
 from experiments.lab.scoring.score import DivergedError
 from experiments.lab.systems.catalogue import SYSTEMS, run_system, task_of
-from experiments.lab.systems.quoted.inputs import Cells, QuotedInput
+from experiments.lab.systems.quoted.inputs import QuotedInput
 from experiments.lab.systems.quoted.sources import Shape
 from experiments.lab.systems.quoted.tasks import STREAM, MapTask
 from experiments.lab.training.fitting import Fit
@@ -62,10 +62,9 @@ class FittedSystem:
 
     def maps(self, frames: Iterable[np.ndarray], context: Context) -> Iterator[np.ndarray]:
         """Yield the map of every frame, uint8 (H, W, 3) RGB, as errors of cells, float32 (R,)."""
-        reads = SYSTEMS[self.task.system].reads
-        cells = reads.recipe(context.settings).cells if isinstance(reads, Cells) else iter
-        for cells_of_frame in self.task.method.maps(self.fitted, cells(frames)):
-            yield np.asarray(cells_of_frame, np.float32).ravel()
+        reads = cast(QuotedInput, SYSTEMS[self.task.system].reads)
+        for cells in self.task.method.maps(self.fitted, reads.of_frames(frames, context.settings)):
+            yield np.asarray(cells, np.float32).ravel()
 
 
 def check_live(system: str) -> None:

@@ -4,9 +4,12 @@ Nothing heavy is imported before an input is opened.
 """
 
 import importlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from experiments.lab.settings.schema import Settings
 
@@ -35,6 +38,10 @@ class QuotedInput:
     def source(self, folder: Any, stream: str, settings: Settings, sample_frames=None) -> Any:
         """Return what a task takes, of what `folder_of` returned."""
         raise NotImplementedError
+
+    def of_frames(self, frames: Iterable[np.ndarray], settings: Settings) -> Iterator[Any]:
+        """Yield what maps are made of, of a clip's frames uint8 (H, W, 3): here the frames as they are."""
+        return iter(frames)
 
     def folder(self, context: "Context", dataset: str, stream: str):
         """Return where it lies for a dataset at hand, see `folder_of`."""
@@ -68,6 +75,10 @@ class Cells(QuotedInput):
         from data_prep.extraction import extract
 
         return extract(dataset, self.recipe(context.settings), root / "features")
+
+    def of_frames(self, frames: Iterable[np.ndarray], settings: Settings) -> Iterator[Any]:
+        """Yield the cells of a clip's frames, as the shards hold them."""
+        return self.recipe(settings).cells(frames)
 
     def source(self, folder: Path, stream: str, settings: Settings, sample_frames=None) -> "CellShards":
         """Return the shards as what a task takes."""
