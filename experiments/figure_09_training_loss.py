@@ -79,7 +79,8 @@ def run(context: Context) -> None:
         write_csv(path, checkpoints)
     else:
         path.unlink(missing_ok=True)
-    publish(context, EXHIBIT, rows, rows[0].command, context.differences("sRNN-AE"))
+    paper = 'Paper, on Avenue: "converges at around 10,000 iterations". '
+    publish(context, EXHIBIT, rows, rows[0].command, paper + context.differences("sRNN-AE"))
 
 
 def history_of(run: Run) -> list[dict]:

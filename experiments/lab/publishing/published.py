@@ -1,7 +1,8 @@
 """What the paper printed, as data: its exhibits, their titles, their numbers (`paper_values.csv`).
 
 The last column of the file, `dataset`, is filled only where neither row nor column names the one dataset that
-a number holds for.
+a number holds for. Table 10's, of Avenue, have none: they stand beside those of whatever is timed, which its
+note says.
 """
 
 import csv
