@@ -17,6 +17,7 @@ from experiments.lab.settings.schema import Settings
 from experiments.lab.systems.entry import System, Use
 from experiments.lab.systems.inputs import Features, GrayFrames, Intensities
 from experiments.lab.systems.quoted.entries import QUOTED
+from experiments.lab.systems.quoted.inputs import VideoFrames
 
 if TYPE_CHECKING:
     from experiments.lab.training.runs import Run
@@ -153,6 +154,18 @@ _ENTRIES = (
         tables=("table_01",),
         made_again="there is none: it is counted anew",
         has_regions=True,
+        drawn=False,
+        unit="fit",
+    ),
+    System(
+        "frame number",
+        f"{_SYSTEMS}.frame_number:frame_number_task",
+        VideoFrames(),
+        "Ours, for comparison, no model: a frame is the more abnormal the later it comes in its clip.",
+        _FRAME_SCORE,
+        stream="frames",
+        tables=("table_03",),
+        made_again="there is none: frames are counted",
         drawn=False,
         unit="fit",
     ),
