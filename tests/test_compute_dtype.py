@@ -6,7 +6,6 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from synthetic import write_dataset
@@ -19,7 +18,6 @@ from experiments.lab.scoring.score import score_clips
 from experiments.lab.settings.changes import values
 from experiments.lab.settings.schema import LATER, PAPER, config_hash
 from experiments.lab.systems.catalogue import run_system
-from experiments.lab.training import gradients
 from experiments.lab.training.runs import finished_run
 from models.srnn_ae import Streaming
 
@@ -105,23 +103,3 @@ def test_a_run_has_other_numbers_than_float32_and_nearly_the_same(run, shards, t
     ours, theirs = (np.concatenate([clip.error for clip in one.scores()]) for one in (run, plain))
     assert (ours != theirs).any()
     np.testing.assert_allclose(ours, theirs, rtol=0.05, atol=0.01 * theirs.max())
-
-
-def test_a_run_that_was_killed_goes_on_in_the_same_dtype(shards, tmp_path, monkeypatch):
-    real = gradients.Recorder.on_epoch_end
-
-    def break_off(self, epoch, logs=None):
-        real(self, epoch, logs)
-        if epoch == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(gradients.Recorder, "on_epoch_end", break_off)
-    with pytest.raises(KeyboardInterrupt):
-        run_system("sRNN-AE", shards, "spatial", SMALL, 0, tmp_path / "broken")
-    monkeypatch.setattr(gradients.Recorder, "on_epoch_end", real)
-    resumed, unbroken = (
-        run_system("sRNN-AE", shards, "spatial", SMALL, 0, tmp_path / out) for out in ("broken", "unbroken")
-    )
-    assert resumed.model().options.compute_dtype == "bfloat16"
-    for one, other in zip(resumed.model().weights, unbroken.model().weights, strict=True):
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other))
