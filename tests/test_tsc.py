@@ -1,6 +1,5 @@
 """TSC: the objective, the dictionary update, a planted dictionary, and TSC run as a stacked RNN."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -232,15 +231,6 @@ def test_norms_eigenvalue_and_refusals(sequence):
         next(alternate(model, list))
     with pytest.raises(ValueError, match="at least 49 rows"):
         initial_dictionary([Block(sequence)], 49)
-
-
-def test_saves_and_loads(sequence, tmp_path):
-    model = model_on(sequence, depth=4)
-    model.save(tmp_path / "tsc.keras")
-    loaded = keras.saving.load_model(tmp_path / "tsc.keras")
-    assert loaded.get_config() == model.get_config()
-    for key, value in model(sequence).items():
-        np.testing.assert_array_equal(loaded(sequence)[key], value)
 
 
 def test_a_model_of_doubles_codes_in_doubles():
