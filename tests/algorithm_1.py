@@ -26,3 +26,9 @@ def algorithm_1(A, x, S, alpha_0, scalars, depth, first_layer="algorithm1", thre
                     alpha = np.where(z > b, z - b, np.where(z < -b, z + b, 0))
             codes[r, t] = previous = alpha
     return codes
+
+
+def gaussian(x, delta_squared):
+    """S of frames x (rows, T, C) by the Gaussian kernel, (rows, T, 1): zero at the first frame."""
+    moved = np.square(np.diff(x.astype(np.float64), axis=1)).sum(-1, keepdims=True)
+    return np.pad(np.exp(-moved / delta_squared), ((0, 0), (1, 0), (0, 0)))

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from algorithm_1 import algorithm_1, gaussian
 from synthetic import write_dataset
 
 from data_prep.errors import InputError
@@ -62,16 +63,10 @@ def test_scores_of_tsc_are_those_of_its_dictionary(features, tmp_path):
     model = run.model()
     A, gamma = model.dictionary.astype(float), float(model.srnn.gamma)
     with Shard(features / "test" / "01.h5") as shard:
-        x = shard.features()[:, 0].astype(float)
-    before, errors = np.zeros(A.shape[1]), []
-    for t in range(len(x)):
-        S = np.exp(-np.square(x[t] - x[t - 1]).sum() / 100) if t else 0.0
-        a = before
-        for _ in range(20):
-            slope = A.T @ (A @ a - x[t]) + 2.0 * S * (a - before)
-            a = np.maximum(a - slope / gamma - 0.01 / gamma, 0)
-        errors.append(np.square(x[t] - A @ a).sum())
-        before = a
+        x = shard.features()[None, :, 0].astype(float)
+    S, alpha_0 = gaussian(x, delta_squared=100), np.zeros((1, A.shape[1]))
+    codes = algorithm_1(A, x, S, alpha_0, scalars=(gamma, 0.01, 2.0), depth=20)
+    errors = np.square(x - codes @ A.T).sum(-1)[0]
     np.testing.assert_allclose(run.scores()[0].error[:, 0], errors, rtol=1e-3, atol=1e-5)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from algorithm_1 import algorithm_1, gaussian
 from keras import ops
 
 from models.coding import Block, code_blocks
@@ -38,19 +39,10 @@ def model_on(x, seed=0, **options):
     return model
 
 
-def algorithm_1(A, x, gamma, depth, lambda2=LAMBDA2):
-    """Algorithm 1 in NumPy, one row and one frame at a time, in float64; also S."""
-    codes, S = np.zeros((*x.shape[:2], A.shape[1])), np.zeros(x.shape[:2])
-    for r, row in enumerate(x.astype(np.float64)):
-        previous = np.zeros(A.shape[1])
-        for t in range(len(row)):
-            S[r, t] = np.exp(-np.sum((row[t] - row[t - 1]) ** 2) / DELTA_SQUARED) if t else 0
-            a = previous
-            for _ in range(depth):
-                slope = A.T @ (A @ a - row[t]) + lambda2 * S[r, t] * (a - previous)
-                a = np.maximum(a - slope / gamma - LAMBDA1 / gamma, 0)
-            codes[r, t] = previous = a
-    return codes, S
+def in_numpy(A, x, gamma):
+    """The codes of x by Algorithm 1 in float64, and S."""
+    S = gaussian(x, DELTA_SQUARED)
+    return algorithm_1(A.astype(float), x, S, np.zeros((ROWS, N)), (gamma, LAMBDA1, LAMBDA2), 30), S
 
 
 def test_streaming_equals_algorithm_1_on_the_trained_dictionary(sequence):
@@ -61,7 +53,7 @@ def test_streaming_equals_algorithm_1_on_the_trained_dictionary(sequence):
     gamma = float(model.srnn.gamma)
     assert gamma == pytest.approx(np.linalg.norm(A, 2) ** 2 + LAMBDA2, rel=1e-3)
     assert gamma >= np.linalg.norm(A, 2) ** 2 + LAMBDA2
-    codes, S = algorithm_1(A, sequence, gamma, 30)
+    codes, S = in_numpy(A, sequence, gamma)
     streaming = Streaming(model)
     state = streaming.initial_state(ROWS)
     error, similarity = [], []
@@ -69,7 +61,7 @@ def test_streaming_equals_algorithm_1_on_the_trained_dictionary(sequence):
         scores, state = streaming.step(sequence[:, first : first + 4], state)
         error.append(scores["error"])
         similarity.append(scores["similarity"])
-    np.testing.assert_allclose(np.concatenate(similarity, 1), S, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(similarity, 1), S[..., 0], atol=1e-5)
     np.testing.assert_allclose(np.concatenate(error, 1), np.square(sequence - codes @ A.T).sum(-1), atol=1e-5)
     np.testing.assert_allclose(state["codes"], codes[:, -1], atol=1e-5)
     assert (codes == 0).any()
@@ -114,7 +106,7 @@ def test_record_is_the_mean_objective(sequence):
     model = model_on(sequence)
     A, gamma = model.dictionary, float(model.srnn.gamma)
     (record,) = alternate(model, lambda: [Block(sequence)], 1)
-    codes, S = algorithm_1(A.astype(np.float64), sequence, gamma, 30)
+    codes, S = in_numpy(A, sequence, gamma)
     previous = np.concatenate([np.zeros((ROWS, 1, N)), codes[:, :-1]], 1)
     problem = Problem(sequence.reshape(-1, C), A, LAMBDA1, LAMBDA2 * S.reshape(-1), previous.reshape(-1, N))
     assert record.objective == pytest.approx(problem.objective(codes.reshape(-1, N)).mean(), rel=1e-4)
