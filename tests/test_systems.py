@@ -35,6 +35,11 @@ def features(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("features"))
 
 
+@pytest.fixture(scope="module")
+def tsc(features, tmp_path_factory):
+    return run_system("TSC", features, "spatial", SMALL, 0, tmp_path_factory.mktemp("tsc"))
+
+
 @pytest.mark.parametrize("system", ["sRNN-AE", "LSTM-AE", "TSC"])
 def test_feature_system_trains_scores_and_is_kept(features, tmp_path, system, monkeypatch):
     run = run_system(system, features, "temporal", SMALL, 0, tmp_path)
@@ -57,17 +62,16 @@ def test_scores_of_lstm_ae_are_those_of_the_whole_sequence(features, tmp_path):
     np.testing.assert_allclose(run.scores()[0].error.T, np.square(difference).sum(-1), rtol=1e-4)
 
 
-def test_scores_of_tsc_are_those_of_its_dictionary(features, tmp_path):
+def test_scores_of_tsc_are_those_of_its_dictionary(features, tsc):
     """On the whole-frame region, by Algorithm 1 written out in NumPy."""
-    run = run_system("TSC", features, "spatial", SMALL, 0, tmp_path)
-    model = run.model()
+    model = tsc.model()
     A, gamma = model.dictionary.astype(float), float(model.srnn.gamma)
     with Shard(features / "test" / "01.h5") as shard:
         x = shard.features()[None, :, 0].astype(float)
     S, alpha_0 = gaussian(x, delta_squared=100), np.zeros((1, A.shape[1]))
     codes = algorithm_1(A, x, S, alpha_0, scalars=(gamma, 0.01, 2.0), depth=20)
     errors = np.square(x - codes @ A.T).sum(-1)[0]
-    np.testing.assert_allclose(run.scores()[0].error[:, 0], errors, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(tsc.scores()[0].error[:, 0], errors, rtol=1e-3, atol=1e-5)
 
 
 def test_tsc_with_exact_coding_and_no_l1_is_told_in_one_line(features, tmp_path):
@@ -76,9 +80,8 @@ def test_tsc_with_exact_coding_and_no_l1_is_told_in_one_line(features, tmp_path)
         run_system("TSC", features, "spatial", settings, 0, tmp_path)
 
 
-def test_interrupted_tsc_resumes_to_the_same_dictionary(features, tmp_path, monkeypatch):
+def test_interrupted_tsc_resumes_to_the_same_dictionary(features, tsc, tmp_path, monkeypatch):
     """Broken off once before an alternation is written, and once after."""
-    unbroken = run_system("TSC", features, "spatial", SMALL, 0, tmp_path / "unbroken")
     for fault in ("write_json", "log_alternation"):
         real = getattr(alternation, fault)
 
@@ -93,8 +96,8 @@ def test_interrupted_tsc_resumes_to_the_same_dictionary(features, tmp_path, monk
     for name in ("last.keras", "alternation_0002.keras"):  # what `kill -9` leaves of a file half written
         (folder / f".tmp-{'0' * 16}-{name}").touch()
     resumed = run_system("TSC", features, "spatial", SMALL, 0, tmp_path)
-    np.testing.assert_array_equal(resumed.model().dictionary, unbroken.model().dictionary)
-    objectives = [[row["objective"] for row in run.history] for run in (resumed, unbroken)]
+    np.testing.assert_array_equal(resumed.model().dictionary, tsc.model().dictionary)
+    objectives = [[row["objective"] for row in run.history] for run in (resumed, tsc)]
     assert objectives[0] == objectives[1]
     assert len(objectives[0]) == 3
     assert not list(resumed.folder.glob("alternation_*"))
