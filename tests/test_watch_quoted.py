@@ -1,14 +1,12 @@
 """Watching with a system that the paper quotes: live scores are those of the run, one line for the others."""
 
 import re
-import sys
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from experiments import watch
 from experiments.lab.scoring.protocol import Protocol
 from experiments.lab.scoring.regularity import regularity
 from experiments.lab.scoring.score_files import load_scores
@@ -17,18 +15,11 @@ from experiments.lab.training.runs import Run
 from experiments.lab.watching import maps, outputs
 from models.quoted.cell_maps import CellGrid
 from tests.videos import HEIGHT, N_FRAMES, WIDTH, lines_of, pictures, write_video
+from tests.watched import call
 
 SYSTEMS_NAMED = ("HOFM", "Reddy et al.", "after Lu et al.")
 N_NORMAL, N_FIRST = 40, 16  # of the first 40 frames those from 17 to 24 are held out
 PERCENTILE = 50  # speeds of 16 of the frames are beyond what Reddy et al. cover
-
-
-def call(monkeypatch, *arguments):
-    """Run the command in this process; return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["watch", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        watch.main()
-    return end.value.code
 
 
 def gray_noise(frames):
