@@ -119,6 +119,14 @@ def patch():
 
 
 @pytest.fixture(scope="module")
+def few_volumes_are_enough(patch):
+    """Fit the words of Javan Roshtkhari & Levine on few volumes in the tests of a file."""
+    from models.quoted import javan  # not above, likewise
+
+    patch(javan, "CODEBOOK_VOLUMES", 2000)
+
+
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory, patch):
     """Return a laboratory of fakes in which any command runs at once, see `settings_recorder`."""
     from tests.settings_recorder import open_lab  # not above, likewise

@@ -6,6 +6,8 @@ import pytest
 from models.quoted import javan
 from models.quoted.javan import Ensembles, Members, Volumes, members, nearest_words, volumes
 
+pytestmark = pytest.mark.usefixtures("few_volumes_are_enough")
+
 SIZE = (64, 96)
 
 
@@ -105,13 +107,6 @@ def test_scores_are_the_probabilities_counted_out():
             P = (counts + 1) / (counts.sum() + 64)
             terms.append(-asked.weights[n, offset] @ np.log(P[asked.words[n, offset]]))
         np.testing.assert_allclose(scores[n], np.mean(terms), rtol=1e-4)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_volumes_are_enough():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(javan, "CODEBOOK_VOLUMES", 2000)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -21,19 +21,13 @@ from experiments.lab.systems.catalogue import SYSTEMS, run_system, task_of
 from experiments.lab.systems.quoted.inputs import Cells
 from experiments.lab.systems.quoted.sources import Frames
 from experiments.lab.systems.quoted.tasks import WHOLE_CLIP
-from models.quoted import javan
 from models.quoted.cell_maps import CellGrid
+
+pytestmark = pytest.mark.usefixtures("few_volumes_are_enough")
 
 N_FRAMES = 24
 QUOTED = [name for name, entry in SYSTEMS.items() if entry.quoted]
 UNTRAINED = [name for name in QUOTED if not SYSTEMS[name].fitted]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_volumes_are_enough():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(javan, "CODEBOOK_VOLUMES", 2000)
-        yield
 
 
 @pytest.fixture(scope="module")
