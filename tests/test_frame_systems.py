@@ -16,8 +16,8 @@ from experiments.lab.systems import frame_systems
 from experiments.lab.systems.catalogue import run_system
 from experiments.lab.systems.frame_systems import FORMULAS, MEAN_FRAMES, as_channels, as_video
 from experiments.lab.systems.gray_frames import ShardFrames, score_windows
-from experiments.lab.training import gradients
 from experiments.lab.training.held_out import ERROR, LOSS, MEAN_FRAME_ERROR, MEAN_FRAME_LOSS, HeldOut
+from tests.breaking_off import broken_off_at
 
 SMALL = PAPER.override(
     conv_ae_filters=8,
@@ -176,21 +176,12 @@ def test_training_stops_and_keeps_the_last_gain(frames, tmp_path, scripted):
     assert_same_end(run, unbroken)
 
 
-@pytest.mark.parametrize("broken_off_at", [14, 18])
-def test_a_run_broken_off_ends_as_the_unbroken_one(frames, tmp_path, scripted, monkeypatch, broken_off_at):
+@pytest.mark.parametrize("step", [14, 18])
+def test_a_run_broken_off_ends_as_the_unbroken_one(frames, tmp_path, scripted, step):
     """Between checkpoints, and after the one that ends it."""
     shards, unbroken = frames["Conv-AE"], scripted
-    real = gradients.Recorder.on_epoch_end
-
-    def break_off(self, epoch, logs=None):
-        real(self, epoch, logs)
-        if (epoch + 1) * 2 == broken_off_at:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(gradients.Recorder, "on_epoch_end", break_off)
-        with pytest.raises(KeyboardInterrupt):
-            run_system("Conv-AE", shards, "frames", SMALL, 0, tmp_path)
+    with broken_off_at(step), pytest.raises(KeyboardInterrupt):
+        run_system("Conv-AE", shards, "frames", SMALL, 0, tmp_path)
     run = run_system("Conv-AE", shards, "frames", SMALL, 0, tmp_path)
     assert_same_end(run, unbroken)
     seconds = {"seconds": 0.0}

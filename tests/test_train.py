@@ -22,6 +22,7 @@ from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.catalogue import SYSTEMS, run_system, task_of
 from experiments.lab.systems.srnn_ae import build_srnn_ae
 from experiments.lab.training import gradients, train
+from tests.breaking_off import broken_off_at
 
 
 def run_srnn_ae(shards, stream, settings, seed, out, sample_frames=None):
@@ -78,19 +79,10 @@ def test_finished_run_is_returned_not_trained_again(shards, finished, monkeypatc
     assert run_srnn_ae(shards, "spatial", SMALL, seed=1, out=out).folder == run.folder
 
 
-def test_resumed_run_ends_with_the_same_weights(shards, finished, tmp_path, monkeypatch):
+def test_resumed_run_ends_with_the_same_weights(shards, finished, tmp_path):
     """The run is broken off after the checkpoint at step 4, between checkpoints, then started again."""
-    real = gradients.Recorder.on_epoch_end
-
-    def break_off(self, epoch, logs=None):
-        real(self, epoch, logs)
-        if epoch == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(gradients.Recorder, "on_epoch_end", break_off)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off_at(step=6), pytest.raises(KeyboardInterrupt):
         run_srnn_ae(shards, "spatial", SMALL, seed=1, out=tmp_path)
-    monkeypatch.setattr(gradients.Recorder, "on_epoch_end", real)
     resumed = run_srnn_ae(shards, "spatial", SMALL, seed=1, out=tmp_path)
     unbroken = finished[1]
     for one, other in zip(resumed.model().weights, unbroken.model().weights, strict=True):
