@@ -1,9 +1,6 @@
 """Extraction: the numbers in the shards, resuming, sharing the work, the command line."""
 
 import itertools
-import os
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -336,22 +333,3 @@ def test_bad_share_of_the_work_is_refused(tmp_path, capfd, text):
         main(["--data", str(tmp_path), "--out", str(tmp_path), "--part", text])
     assert caught.value.code == 2
     assert f"expected i/n with 1 <= i <= n, got '{text}'" in capfd.readouterr().err.splitlines()[-1]
-
-
-def test_the_process_itself_exits_with_2(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "data_prep.extract_features",
-        "--data",
-        str(tmp_path / "none"),
-        "--out",
-        "x",
-    ]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run(
-        command, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path / 'none'}: no such folder")
-    assert "Traceback" not in done.stderr
