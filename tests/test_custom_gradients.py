@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments.lab.training.custom_gradients import NAME, custom_gradients_let_go, registered
+from experiments.lab.training.custom_gradients import custom_gradients_let_go
 from models.srnn_ae import SRNNAE
-from tests.synthetic_lab import context_in
 
 
 def n_handles() -> int:
@@ -35,10 +34,3 @@ def test_what_was_trained_is_let_go():
     assert n_handles() == before
     train(2)  # else it stays: once TensorFlow lets go by itself, the module is not needed
     assert n_handles() > before
-
-
-def test_a_run_leaves_nothing_in_the_registry(tmp_path):
-    context = context_in(tmp_path / "out")
-    before = set(registered())
-    context.run("walkway", "spatial", 0, "sRNN-AE")
-    assert {name for name in registered() if name.startswith(NAME)} <= before

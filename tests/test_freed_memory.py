@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from experiments.lab.training.freed_memory import freed_memory_kept
-from tests.synthetic_lab import context_in
 
 N_BYTES, TIMES = 64 * 2**20, 6
 
@@ -70,12 +69,3 @@ def test_elsewhere_nothing_happens(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail(f"asked for {name}"))
     with freed_memory_kept():
         pass
-
-
-def test_a_run_is_made_with_it(tmp_path, monkeypatch):
-    from experiments.lab.training import train
-
-    entered = []
-    monkeypatch.setattr(train, "freed_memory_kept", lambda: entered.append(1) or freed_memory_kept())
-    context_in(tmp_path / "out").run("walkway", "spatial", 0, "sRNN-AE")
-    assert entered

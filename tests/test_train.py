@@ -22,6 +22,8 @@ from experiments.lab.settings.schema import PAPER
 from experiments.lab.systems.catalogue import SYSTEMS, run_system, task_of
 from experiments.lab.systems.srnn_ae import build_srnn_ae
 from experiments.lab.training import gradients, train
+from experiments.lab.training.custom_gradients import NAME, registered
+from experiments.lab.training.freed_memory import freed_memory_kept
 from tests.breaking_off import broken_off_at
 
 
@@ -182,6 +184,14 @@ def test_a_run_shorter_than_a_checkpoint_is_scored_at_its_end(shards, tmp_path):
     run = run_srnn_ae(shards, "spatial", short, seed=0, out=tmp_path)
     assert (run.steps, [row["step"] for row in run.history]) == ([3], [3])
     assert run_srnn_ae(shards, "spatial", short, seed=0, out=tmp_path).folder == run.folder
+
+
+def test_a_run_keeps_freed_memory_and_leaves_no_gradient_in_the_registry(shards, tmp_path, monkeypatch):
+    entered, before = [], set(registered())
+    monkeypatch.setattr(train, "freed_memory_kept", lambda: entered.append(1) or freed_memory_kept())
+    run_srnn_ae(shards, "spatial", SMALL.override(iterations=2, checkpoint_every=2), seed=0, out=tmp_path)
+    assert entered
+    assert {name for name in registered() if name.startswith(NAME)} <= before
 
 
 def test_damaged_checkpoint_is_named(shards, finished, tmp_path):
