@@ -17,9 +17,9 @@ from experiments.lab.systems.quoted.sources import Frames
 def test_it_knows_nothing_but_how_late_a_frame_is(tmp_path, normalization):
     walkway.generate(tmp_path / "data", n_train_clips=1, n_test_clips=3, clip_frames=24)
     dataset = find_datasets(tmp_path / "data")["walkway"]
-    run = run_system("frame number", Frames(dataset), "frames", PROFILES["smoke"], 0, tmp_path)
+    run = run_system("frame number", Frames(dataset), "numbers", PROFILES["smoke"], 0, tmp_path)
     labels = [dataset.frame_labels(clip) for clip in dataset.split("test")]
     late = [np.arange(len(truth)) / (len(truth) if normalization == "per_clip" else 1) for truth in labels]
-    protocol = held_by({"frames": run}, Protocol(normalization=normalization))
+    protocol = held_by({"numbers": run}, Protocol(normalization=normalization))
     expected = roc_auc_score(np.concatenate(labels), np.concatenate(late))
-    assert auc({"frames": run}, protocol) == pytest.approx(expected)
+    assert auc({"numbers": run}, protocol) == pytest.approx(expected)

@@ -16,7 +16,12 @@ CHECKPOINTS = CHOICES["checkpoint"]
 APPEARANCE = ("spatial", "whole frame")  # streams; the others are of motion
 ONE_ERROR = "one"  # a frame's errors are of one region: gray frames, whole-frame features
 # A stream that is never fused, as rows name it; the others are "spatial alone".
-ALONE = {"frames": "gray frames", "pixels": "pixels", "whole frame": "whole-frame region"}
+ALONE = {
+    "frames": "gray frames",
+    "pixels": "pixels",
+    "numbers": "frame numbers",
+    "whole frame": "whole-frame region",
+}
 AGAINST = {
     "paper": "{} normalization",
     "calibrated": "calibrated against training errors",

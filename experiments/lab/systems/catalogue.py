@@ -163,7 +163,7 @@ _ENTRIES = (
         VideoFrames(),
         "Ours, for comparison, no model: a frame is the more abnormal the later it comes in its clip.",
         _FRAME_SCORE,
-        stream="frames",
+        stream="numbers",
         tables=("table_03",),
         made_again="there is none: frames are counted",
         drawn=False,

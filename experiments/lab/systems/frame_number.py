@@ -24,4 +24,4 @@ def frame_number_task(source: Frames, settings: Settings, seed: int) -> Task:
 
         return score
 
-    return Task("frame number", "frames", seed, source.data, {}, Fit(lambda: None), scorer)
+    return Task("frame number", "numbers", seed, source.data, {}, Fit(lambda: None), scorer)
