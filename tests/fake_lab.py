@@ -49,7 +49,7 @@ class FakeRun:
         self.config, self.labels = {**task.full_config, "commit": "abc"}, labels
         self.key = config_hash(task.full_config)
         self.steps, self.ahead_frames, self.folder = list(STEPS), 0, Path(task.dataset) / self.key
-        whole = task.stream in ("frames", "whole frame") or task.dataset == sequences.DATASET
+        whole = task.stream in ("frames", "numbers", "whole frame") or task.dataset == sequences.DATASET
         self.n_regions = 1 if whole else N_CELLS if task.stream == "cells" else N_REGIONS
         self.metrics = {"steps": STEPS[-1], "training_seconds": float(seeded(self.key).integers(1e6))}
 
