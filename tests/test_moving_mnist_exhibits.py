@@ -294,6 +294,8 @@ def test_files_are_named_by_what_determines_them(squares, tmp_path):
     assert first.settings["train"]["n_sequences"] == 5
     assert first.settings["test"]["digits"] == "squares"
     other = make(settings=TINY.override(mnist_step_px=1))
+    with pytest.raises(InputError, match=r"^setting mnist_step_px: expected at most 4"):
+        make(settings=TINY.override(mnist_step_px=5))
     assert {first.train, first.test}.isdisjoint({other.train, other.test})
     assert len(other.pixels) < len(first.pixels) < 50625
     np.testing.assert_array_equal(

@@ -24,7 +24,7 @@ OF_SRNN_AE = {
 def test_systems_and_anomalies_asked_for_are_run_alone_and_join_the_table(tmp_path, monkeypatch):
     """The rest reads "not run"; what a call before has measured stays."""
     context, files = Context("smoke", TINY, tmp_path / "out"), noise_files(tmp_path)
-    monkeypatch.setattr(table_01_moving_mnist, "sequence_files", lambda kind, *_: files)
+    monkeypatch.setattr(table_01_moving_mnist, "files_of", lambda *_: files)
     rows = []
     for system in ("TSC", "sRNN-AE"):
         table_01_moving_mnist.run(context, [system], ["spatial"])

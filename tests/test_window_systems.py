@@ -88,7 +88,7 @@ def test_settings_of_windows_take_the_place_of_others():
     assert train.iterations % train.checkpoint_every == train.checkpoint_every % train.log_every == 0
     assert changed.model.depth == SETTINGS.model.depth
     assert window_options(PAPER) == FlowWindowOptions()
-    with pytest.raises(InputError, match="flow_frames: expected an odd number"):
+    with pytest.raises(InputError, match=r"windows_\.\.\.: flow_frames: expected an odd number"):
         window_options(PAPER.override(windows_alignment="centered", windows_flow_frames=4))
 
 

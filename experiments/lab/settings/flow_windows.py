@@ -1,5 +1,6 @@
 """Flow windows (`data_prep.flow_windows`): when a stream is of them, which settings systems have there."""
 
+from data_prep.errors import InputError
 from data_prep.flow_windows.options import FlowWindowOptions
 from experiments.lab.settings.schema import Settings
 
@@ -29,14 +30,17 @@ def reads_windows(stream: str, settings: Settings) -> bool:
 def window_options(settings: Settings) -> FlowWindowOptions:
     """Return how flow windows are computed. InputError: a number out of range."""
     own = settings.windows
-    return FlowWindowOptions(
-        window_px=own.windows_px,
-        least_window_px=own.windows_least_px,
-        direction_weight=own.windows_direction_weight,
-        flow_frames=own.windows_flow_frames,
-        row_frames=own.windows_row_frames,
-        alignment=own.windows_alignment,
-    )
+    try:
+        return FlowWindowOptions(
+            window_px=own.windows_px,
+            least_window_px=own.windows_least_px,
+            direction_weight=own.windows_direction_weight,
+            flow_frames=own.windows_flow_frames,
+            row_frames=own.windows_row_frames,
+            alignment=own.windows_alignment,
+        )
+    except InputError as fault:
+        raise InputError(f"settings of flow windows, windows_...: {fault}") from None
 
 
 def with_window_settings(settings: Settings) -> Settings:

@@ -75,6 +75,10 @@ def sequence_files(kind: str, settings: Settings, folder: Path, data_dir: Path |
     Raises InputError: no MNIST digits, or a file that cannot be written.
     """
     options = settings.moving_mnist
+    try:
+        moving_mnist.check_room(options.mnist_step_px)
+    except InputError as fault:
+        raise InputError(f"setting mnist_{fault}") from None
     counts = {"train": options.mnist_train_sequences, "test": options.mnist_test_sequences}
     paths = {}
     for split in SPLITS:
