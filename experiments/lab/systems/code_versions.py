@@ -16,12 +16,12 @@ import functools
 import hashlib
 import importlib.util
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep.errors import InputError
 from data_prep.files import write_atomic
+from data_prep.terminal import say_once
 from experiments.lab.systems.catalogue import SYSTEMS
 
 DECLARED = Path(__file__).with_name("code_versions.json")
@@ -71,14 +71,8 @@ def code_name(system: str) -> str:
         return "" if version == 1 else str(version)
     name = f"{version}+{found[:8]}"
     fault = f"not that of version {version}" if declared["fingerprint"] else "not declared yet"
-    tell_once(f"{system}: its code is {fault} in {DECLARED.name}; its runs are made as {name}")
+    say_once(f"{system}: its code is {fault} in {DECLARED.name}; its runs are made as {name}")
     return name
-
-
-@functools.cache
-def tell_once(message: str) -> None:
-    """Print a message on stderr, the first time."""
-    print(message, file=sys.stderr, flush=True)
 
 
 @functools.cache
