@@ -37,6 +37,7 @@ REMARK = "weight swept over the test set"
 
 def points(context: Context) -> list[Point]:
     """Return the runs that the figure needs."""
+    protocols(context)  # refused before anything is made
     usual = flat(late_fusion_points(context, dataset) for dataset in context.datasets)
     return usual + flat(beside_windows(context, dataset) for dataset in context.datasets)
 
@@ -44,9 +45,10 @@ def points(context: Context) -> list[Point]:
 def run(context: Context) -> None:
     """Score both streams of every dataset under every weight; draw the lines and write the rows."""
     rows: list[Row] = []
+    swept = protocols(context)
     for dataset in context.datasets:
         seeded = late_fusion_runs(context, dataset)
-        rows += weight_rows(context, dataset, seeded, "sRNN-AE", protocols(context))
+        rows += weight_rows(context, dataset, seeded, "sRNN-AE", swept)
         seeded = runs_of(beside_windows(context, dataset))
         rows += weight_rows(context, dataset, seeded, WINDOWS_ROW, of_appearance())
     label = "A sweep over the AUC of the test set: it shows how much the weight matters and chooses none. "
@@ -56,6 +58,10 @@ def run(context: Context) -> None:
 def protocols(context: Context) -> list[Protocol]:
     """Return the protocol of each weight of the temporal stream. NotApplicableError: a fusion without it."""
     headline = Protocol.of(context.settings.score)
+    if len(headline.streams) < 2:
+        raise NotApplicableError(
+            f"Figure 11 weighs one stream beside another: expected two, got {headline.streams[0]} alone"
+        )
     if headline.fusion != "paper":
         raise NotApplicableError(
             f"setting fusion: expected paper, whose weight is swept, got {headline.fusion}"

@@ -5,7 +5,8 @@
 
 Anomalies of appearance; one seed of the principal directions that N atoms start at, of TSC and of sRNN-AE,
 and the AUC of the rule without a model, which has no size. AUC is as in Table 1. Energy lost is the median
-error of frames, of energy 1 each, in the sequences without their anomaly. A sweep over test AUC: it selects
+error of frames, of energy 1 each, in the sequences without their anomaly. Seconds are comparable where runs
+were made one after another, without --jobs. A sweep over test AUC: it selects
 nothing. Sec. 4.2 and 4.4 give N = 2,048.
 
 Writes results/<profile>/moving_mnist_sizes.csv and .png.

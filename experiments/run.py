@@ -60,7 +60,7 @@ def run_all(arguments) -> int:
     from experiments.lab.publishing.exhibit import publish_report, run_exhibit
 
     start = time.perf_counter()
-    outcomes, left_out, code = {}, [], 0
+    outcomes, left_out, code = {}, {}, 0
     for index, name in enumerate(names):
         left = sum(minutes.get(later, 0) for later in names[index:])
         print(f"\n== {name} ({index + 1} of {len(names)}; {in_words(left)} left) ==", flush=True)
@@ -71,11 +71,11 @@ def run_all(arguments) -> int:
             raise
         except (InputError, OSError) as fault:
             if isinstance(fault, NotApplicableError) and not arguments.only:
-                left_out.append(f"left out {name}: {told(fault)}")
-                print(left_out[-1], flush=True)
-                continue
-            outcomes[name], code = told(fault), max(code, 2)
-            refuse(f"{name}: {outcomes[name]}")
+                left_out[name] = told(fault)
+                print(f"left out {name}: {left_out[name]}", flush=True)
+            else:
+                outcomes[name], code = told(fault), max(code, 2)
+                refuse(f"{name}: {outcomes[name]}")
         except Exception as fault:  # one broken exhibit does not cost the others; it is told at the end
             traceback.print_exc()
             outcomes[name], code = f"{type(fault).__name__}: {fault}", code or 1
@@ -83,7 +83,8 @@ def run_all(arguments) -> int:
             outcomes[name] = ""
             print(f"{name}: done in {time.perf_counter() - began:.0f} s")
         if index + 1 < len(names):
-            publish_report(context, outcomes)  # so that it can be read while the rest runs
+            # So that it can be read while the rest runs; an earlier failure of what is left out is forgotten.
+            publish_report(context, outcomes | dict.fromkeys(left_out, ""))
     return summarize(context, outcomes, left_out, time.perf_counter() - start, code)
 
 
@@ -131,18 +132,20 @@ def print_numbers(context, outcomes: dict[str, str]) -> None:
         print(SMOKE)
 
 
-def summarize(context, outcomes: dict[str, str], left_out: list[str], seconds: float, code: int) -> int:
+def summarize(context, outcomes: dict[str, str], left_out: dict[str, str], seconds: float, code: int) -> int:
     """Write summary and report, print where they are and what did not run; return the exit code."""
     from experiments.lab.publishing.exhibit import publish_report
 
     print()
-    publish_report(context, outcomes)
+    publish_report(context, outcomes | dict.fromkeys(left_out, ""))
     results = context.results_dir / "results.csv"
     print_numbers(context, outcomes)
     print(f"results: {results}; curves: tensorboard --logdir {context.out / 'logs'}")
     failures = {name: fault for name, fault in outcomes.items() if fault}
-    for line in [*left_out, *(f"FAILED {name}: {fault}" for name, fault in failures.items())]:
-        print(line)
+    for name, reason in left_out.items():
+        print(f"left out {name}: {reason}")
+    for name, fault in failures.items():
+        print(f"FAILED {name}: {fault}")
     print(f"{'failed' if failures else 'done'} in {seconds / 60:.1f} min")
     return code
 

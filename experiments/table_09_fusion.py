@@ -3,8 +3,8 @@
     python -m experiments.table_09_fusion --data DIR
 
 Paper: Table 9, Sec. 3.6 and 4.7. Early fusion stacks the spatial and the temporal features of a region, 2 C
-channels, in front of as many atoms as both streams have together: so late fusion, which adds the two streams'
-scores, has half the parameters, as Sec. 4.7 says.
+channels, in front of as many atoms as both streams have together: so late fusion, which adds the scores of
+the paper's two streams, has half the parameters, as Sec. 4.7 says.
 """
 
 if __name__ == "__main__":  # before what runs is imported: --help does not wait for TensorFlow
@@ -23,6 +23,7 @@ from experiments.lab.distributing.points import (
 )
 from experiments.lab.publishing.publish import publish
 from experiments.lab.publishing.rows import table_rows
+from experiments.lab.settings.memory import refuse_beyond_memory
 from experiments.lab.systems.catalogue import ROLLING_MAXIMUM
 from experiments.lab.systems.reads import Reads
 
@@ -47,6 +48,7 @@ def row_points(context: Context, dataset: str) -> dict[str, Seeded]:
         )
     n_seeds = context.n_ablation_seeds
     wide = context.changed(n_atoms=2 * context.settings.model.n_atoms)
+    refuse_beyond_memory(wide.settings)
     return {
         "Early fusion": seeded_points(wide, dataset, ("early",), n_seeds),
         "Late Fusion": late_fusion_points(context, dataset, n_seeds=n_seeds),

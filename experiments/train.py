@@ -5,7 +5,8 @@
 
 For a machine with an accelerator that holds the features and not the dataset. Runs go to --out as those of
 the exhibits do: where the two folders are one, an exhibit on the same backend and settings finds them
-finished. `--jobs N` or `--cluster tcp://HOST:PORT` trains streams and seeds side by side.
+finished. Table 9's early fusion has twice the atoms: `--stream early --set n_atoms=` twice the profile's.
+`--jobs N` or `--cluster tcp://HOST:PORT` trains streams and seeds side by side.
 """
 
 from collections.abc import Mapping, Sequence

@@ -65,7 +65,9 @@ class NearestSubspace:
             chunks_of(batches, max(ROWS_PER_CENTER * n_atoms, LEAST_BATCH_ROWS))
         ):
             if not n_chunks and len(chunk) < n_atoms:
-                raise ValueError(f"rows: expected at least {n_atoms} (n_subspace_atoms), got {len(chunk)}")
+                raise ValueError(
+                    f"rows: expected at least {n_atoms}, one an atom of the subspace, got {len(chunk)}"
+                )
             k_means.partial_fit(chunk.astype(np.float64))
         return cls(k_means.cluster_centers_)
 

@@ -100,7 +100,8 @@ def run_two(faults, tmp_path, monkeypatch, capsys, only=True):
             raise fault
 
     monkeypatch.setattr(exhibit, "run_exhibit", end)
-    monkeypatch.setattr(exhibit, "publish_report", lambda *_: None)
+    kept = {}
+    monkeypatch.setattr(exhibit, "publish_report", lambda _, outcomes: kept.update(outcomes))
     small = [f"--set={name}=1" for name in ("n_train_clips", "n_test_clips")]
     words = ["--profile", "smoke", "--out", str(tmp_path), *(["--only", ",".join(names)] if only else [])]
     if not only:
@@ -110,6 +111,7 @@ def run_two(faults, tmp_path, monkeypatch, capsys, only=True):
     with pytest.raises(SystemExit) as end:
         run.main()
     assert ran == list(names)
+    assert set(kept) == set(names)  # so that what was kept of an earlier call is replaced
     return end.value.code, *capsys.readouterr()
 
 

@@ -88,7 +88,7 @@ def test_many_atoms_of_low_rank_are_accepted():
 
 
 def test_refuses_too_few_rows():
-    with pytest.raises(ValueError, match=rf"at least {N_ATOMS} \(n_subspace_atoms\), got 5"):
+    with pytest.raises(ValueError, match=rf"at least {N_ATOMS}, one an atom .*, got 5"):
         NearestSubspace.fit([rows(5)], N_ATOMS)
     with pytest.raises(ValueError, match="got none"):
         NearestSubspace.fit([], N_ATOMS)

@@ -204,10 +204,11 @@ def _build(record: Record, data_dir: Path, root: Path, layout: Layout, sample: b
     elif record.masks_are_labels and masks:
         labels = MaskLabels(parts.test, masks)
     else:
-        names = [*(str(place.relative_to(root)) for place in parts.labels), *record.label_files]
+        own = " or ".join(str(place.relative_to(root)) for place in parts.labels)
+        names = " or ".join(record.label_files)
         raise InputError(
-            f"{root}: no frame labels, expected {' or '.join(names)} in it or in {data_dir / LABELS_FOLDER}; "
-            f"{another_name(record)}"
+            f"{root}: no frame labels, expected {own} in it, or {names} there or in "
+            f"{data_dir / LABELS_FOLDER}; {another_name(record)}"
         )
     labelled_by = str(source or "pixel masks")
     dataset = Dataset(record, root, layout.name, clips_of(record.name, parts), labels, masks, labelled_by)

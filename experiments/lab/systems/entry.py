@@ -37,6 +37,7 @@ class System:
         tables: exhibits that have a row of it.
         use: how its model is used; None where none is kept.
         made_again: where no model is kept, what makes it again, in words.
+        rule: whether it is a rule, which learns nothing.
         has_regions: whether it has errors of a frame's regions; else one error a frame.
         in_windows: whether it scores windows of consecutive frames, so that an error depends on later ones.
         drawn: whether a seed acts on it.
@@ -62,6 +63,7 @@ class System:
     tables: tuple[str, ...] = ("table_03", "table_10")
     use: Use | None = None
     made_again: str = ""
+    rule: bool = False
     has_regions: bool = False
     in_windows: bool = False
     drawn: bool = True

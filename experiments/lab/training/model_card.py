@@ -61,6 +61,8 @@ def write_model_card(folder: Path, metrics: Mapping | None = None) -> Path:
 def usage(config: Mapping) -> str:
     """Return how the model is loaded and called; the package `models` is all that it needs."""
     entry = SYSTEMS[config["system"]]
+    if entry.rule:
+        return "It is a rule: there is no model."
     if entry.use is None:
         return f"No model is kept: {entry.made_again}."
     return (
@@ -74,8 +76,10 @@ def usage(config: Mapping) -> str:
 def data(config: Mapping, train: list[ClipScores], test: list[ClipScores]) -> str:
     """Return what was trained and scored on, and through which network."""
     n_abnormal = sum(int(clip.labels.sum()) for clip in test)
-    trained_on = f"trained on {extent(train)}, all taken for normal"
-    if not SYSTEMS[config["system"]].fitted:
+    entry, trained_on = SYSTEMS[config["system"]], f"trained on {extent(train)}, all taken for normal"
+    if entry.rule:
+        trained_on = f"trained on nothing, limits of scores from {extent(train)}"
+    elif not entry.fitted:
         trained_on = "trained on nothing, a test clip is compared with itself"
     return (
         f"{config['dataset']}: {trained_on}; scored on {extent(test)}, "
@@ -141,13 +145,15 @@ def settings_table(config: Mapping) -> str:
 
 def limits(config: Mapping) -> str:
     """Return what the model cannot do."""
+    entry = SYSTEMS[config["system"]]
+    if entry.rule:
+        return "- It is a control: what it finds, no model need be credited with."
     lines = [
         "It knows the normal footage above and its camera: another scene, light or season is abnormal to it.",
         "An error says that features are unusual, not what happens or how bad it is; a person has to look.",
         "What also occurs in the training footage is normal to it, whatever it is.",
         "A score has a meaning only beside those of the same model; thresholds are per model and camera.",
     ]
-    entry = SYSTEMS[config["system"]]
     if entry.reads.of_network and config["backbone"]:
         lines.append(f"Features of another network than {config['backbone']} are not what it was trained on.")
     levels = PYRAMIDS.get(config["features"].get("pyramid"), ())
