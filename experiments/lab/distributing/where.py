@@ -9,12 +9,12 @@ Start one scheduler, and a worker on each machine, from this folder, all under t
 reach each other:
 
     python -m dask scheduler --host HOST --dashboard-address 127.0.0.1:0
-    python -m dask worker tcp://HOST:8786 --host OWN --nthreads 1 --memory-limit 0 --no-dashboard
+    python -m dask worker tcp://HOST:8786 --host OWN --nthreads 1 --memory-limit 0 --dashboard-address 127.0.0.1:0
 
 Whoever reaches a port of theirs runs code on that machine. `--host` keeps them to one network, 127.0.0.1 to
 the machine itself; without it they listen on all. Where others are on the network, take tls://, which lets in
 who holds a certificate: `--tls-ca-file CA --tls-cert CERT --tls-key KEY` on both, `--tls CA CERT KEY` here.
-"""
+"""  # noqa: E501 - a command is one line
 
 import re
 from collections.abc import Sequence
